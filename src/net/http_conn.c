@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http_conn.h"
+
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <sys/uio.h>
+#include <time.h>
+
+enum { RESPONSE_HEAD_MAX = 1024 };
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {421, "Misdirected Request"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+};
+
+static const char *reason_of(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    free(CONTAINER_OF(handle, struct http_conn, poll));
+}
+
+static void conn_close(struct http_conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn->state = CONN_CLOSED;
+    deadline_clear(&conn->deadline);
+    (void)uv_poll_stop(&conn->poll);
+    uv_close((uv_handle_t *)&conn->poll, on_handle_closed);
+    (void)close(conn->fd);
+    free(conn->in);
+    free(conn->out);
+    conn->in = conn->out = NULL;
+    http_server_forget(conn->server, conn);
+}
+
+void http_conn_close(struct http_conn *conn)
+{
+    bool streaming = conn->state == CONN_STREAMING;
+    const struct http_stream_ops *ops = conn->ops;
+    void *stream = conn->stream;
+
+    conn_close(conn);
+    if (streaming)
+        ops->closed(stream);
+}
+
+void http_conn_abort(struct http_conn *conn)
+{
+    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    // Without a reset the kernel would go on offering the unread rest for minutes.
+    (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    http_conn_close(conn);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void conn_poll(struct http_conn *conn, int events)
+{
+    (void)uv_poll_start(&conn->poll, events, on_poll); // fails on closing handles only
+}
+
+/* Say no more, but let the peer read what was said: a plain close could overtake it. */
+static void conn_linger(struct http_conn *conn)
+{
+    conn->state = CONN_LINGERING;
+    (void)shutdown(conn->fd, SHUT_WR);
+    http_server_wait(conn->server, conn, WAIT_LINGER);
+    conn_poll(conn, UV_READABLE);
+}
+
+static const char *date_now(struct http_server *server)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if ((uint64_t)now != server->date_s && gmtime_r(&now, &tm)) {
+        (void)strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT",
+                       &tm);
+        server->date_s = (uint64_t)now;
+    }
+    return server->date;
+}
+
+static int write_head(struct http_conn *conn, const struct http_response *response,
+                      const char *framing, char *head)
+{
+    const char *connection = "";
+
+    if (!conn->keep_alive)
+        connection = "Connection: close\r\n";
+    else if (conn->minor == 0)
+        connection = "Connection: keep-alive\r\n";
+
+    return snprintf(head, RESPONSE_HEAD_MAX,
+                    "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s"
+                    "X-Content-Type-Options: nosniff\r\n\r\n",
+                    response->status, reason_of(response->status), date_now(conn->server),
+                    response->type ? "Content-Type: " : "",
+                    response->type ? response->type : "", response->type ? "\r\n" : "",
+                    framing, response->extra ? response->extra : "", connection);
+}
+
+/* Keep what the socket did not take of head and body. */
+static int keep_rest(struct http_conn *conn, struct span head, struct span body,
+                     size_t sent)
+{
+    size_t from_head = MIN(sent, head.len), from_body = sent - from_head;
+    size_t len = head.len + body.len - sent;
+
+    conn->out = malloc(len);
+    if (!conn->out)
+        return -ENOMEM;
+    memcpy(conn->out, head.at + from_head, head.len - from_head);
+    if (body.len > from_body)
+        memcpy(conn->out + head.len - from_head, body.at + from_body,
+               body.len - from_body);
+    conn->out_len = (uint32_t)len;
+    conn->out_sent = 0;
+    return 0;
+}
+
+static int send_response(struct http_conn *conn, struct span head, struct span body)
+{
+    struct iovec parts[2] = {{(void *)(uintptr_t)head.at, head.len},
+                             {(void *)(uintptr_t)body.at, body.len}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.len ? 2 : 1};
+    ssize_t n = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return neg_errno();
+    n = MAX(n, (ssize_t)0);
+    if ((size_t)n == head.len + body.len)
+        return 0;
+    return keep_rest(conn, head, body, (size_t)n);
+}
+
+void http_respond(struct http_conn *conn, const struct http_response *response)
+{
+    char head[RESPONSE_HEAD_MAX], framing[48] = "";
+    struct span body = conn->head_only ? (struct span){NULL, 0} : response->body;
+    int len;
+
+    conn->answered = true;
+    if (response->status != 204 && !response->open_ended)
+        (void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
+                       response->body.len);
+    len = write_head(conn, response, framing, head);
+    if (len < 0 || len >= RESPONSE_HEAD_MAX ||
+        send_response(conn, (struct span){head, (size_t)len}, body) < 0) {
+        conn->keep_alive = false;
+        conn->state = CONN_LINGERING; // http_conn_next() will close it
+        return;
+    }
+    if (conn->out)
+        conn->state = CONN_ANSWERING;
+}
+
+void http_conn_refuse(struct http_conn *conn, int status)
+{
+    struct http_response response = {.status = status, .type = "application/json"};
+    char body[96];
+    int len =
+        snprintf(body, sizeof(body), "{\"error\":{\"status\":%d,\"message\":\"%s\"}}\n",
+                 status, reason_of(status));
+
+    conn->keep_alive = false;
+    conn->head_only = false;
+    response.body = (struct span){body, (size_t)len};
+    http_respond(conn, &response);
+}
+
+static void handle_head(struct http_conn *conn, struct span head)
+{
+    struct http_request request;
+    int r = http_request_parse(head, &request);
+
+    conn->answered = false;
+    if (r < 0) {
+        http_conn_refuse(conn, -r);
+        return;
+    }
+    conn->minor = (uint8_t)request.minor;
+    conn->head_only = request.method == METHOD_HEAD;
+    conn->keep_alive = request.keep_alive && ++conn->requests < REQUESTS_MAX;
+
+    conn->server->options.handler(conn->server->options.ctx, conn, &request);
+    if (!conn->answered)
+        http_conn_refuse(conn, 500);
+}
+
+/* Keep unparsed bytes for later; there are none once the connection will not go on. */
+static int keep_input(struct http_conn *conn, struct span rest, size_t scanned)
+{
+    char *in = NULL;
+
+    if (rest.len && (conn->state == CONN_READING || conn->state == CONN_ANSWERING)) {
+        in = malloc(rest.len);
+        if (!in)
+            return -ENOMEM;
+        memcpy(in, rest.at, rest.len);
+    }
+    free(conn->in);
+    conn->in = in;
+    conn->in_len = in ? (uint32_t)rest.len : 0;
+    conn->in_scanned = in ? (uint32_t)scanned : 0;
+    return 0;
+}
+
+/* Handle every complete request at the start of `bytes`; they lie in the scratch buffer. */
+static void consume(struct http_conn *conn, struct span bytes, size_t scanned)
+{
+    while (bytes.len && conn->state == CONN_READING) {
+        int n;
+
+        if (bytes.len >= 2 && scanned <= 2 && memcmp(bytes.at, "\r\n", 2) == 0) {
+            bytes = (struct span){bytes.at + 2, bytes.len - 2}; // RFC 9112 section 2.2
+            scanned = 0;
+            continue;
+        }
+        n = http_head_length(bytes, &scanned);
+        if (n == 0)
+            break;
+        if (n < 0) {
+            conn->answered = false;
+            http_conn_refuse(conn, -n);
+            bytes.len = 0;
+            break;
+        }
+        handle_head(conn, (struct span){bytes.at, (size_t)n});
+        bytes = (struct span){bytes.at + n, bytes.len - (size_t)n};
+        scanned = 0;
+        if (!conn->keep_alive)
+            break;
+    }
+    if (conn->state != CONN_CLOSED && keep_input(conn, bytes, scanned) < 0)
+        http_conn_abort(conn);
+}
+
+/* After reading or sending: what is this connection waiting for now? */
+void http_conn_next(struct http_conn *conn)
+{
+    switch ((enum conn_state)conn->state) {
+    case CONN_READING:
+        if (!conn->keep_alive) {
+            conn_linger(conn);
+            break;
+        }
+        // A head's deadline runs from its first chance to be sent, not from its last byte.
+        if (conn->in_len == 0)
+            http_server_wait(conn->server, conn, conn->requests ? WAIT_IDLE : WAIT_HEAD);
+        else if (conn->deadline.list != &conn->server->waits[WAIT_HEAD])
+            http_server_wait(conn->server, conn, WAIT_HEAD);
+        conn_poll(conn, UV_READABLE);
+        break;
+    case CONN_ANSWERING:
+        http_server_wait(conn->server, conn, WAIT_STALLED);
+        conn_poll(conn, UV_WRITABLE);
+        break;
+    case CONN_LINGERING:
+        conn_linger(conn);
+        break;
+    case CONN_STREAMING:
+    case CONN_CLOSED:
+        break;
+    }
+}
+
+static void read_requests(struct http_conn *conn)
+{
+    char *scratch = conn->server->scratch;
+    ssize_t n;
+
+    if (conn->in_len)
+        memcpy(scratch, conn->in, conn->in_len);
+    n = recv(conn->fd, scratch + conn->in_len, SCRATCH_BYTES - conn->in_len,
+             MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        conn_close(conn);
+        return;
+    }
+    if (n < 0)
+        return;
+    consume(conn, (struct span){scratch, conn->in_len + (size_t)n}, conn->in_scanned);
+    http_conn_next(conn);
+}
+
+/* Bytes after the request of a stream, or after the last response: read and dropped. */
+static void drop_input(struct http_conn *conn)
+{
+    ssize_t n = recv(conn->fd, conn->server->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        http_conn_abort(conn);
+}
+
+static void flush_response(struct http_conn *conn)
+{
+    char *scratch = conn->server->scratch;
+    ssize_t n = send(conn->fd, conn->out + conn->out_sent, conn->out_len - conn->out_sent,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            http_conn_abort(conn);
+        return;
+    }
+    conn->out_sent += (uint32_t)n;
+    if (conn->out_sent < conn->out_len) {
+        http_conn_next(conn);
+        return;
+    }
+    free(conn->out);
+    conn->out = NULL;
+    conn->state = CONN_READING;
+    if (conn->keep_alive && conn->in_len) {
+        struct span bytes = {scratch, conn->in_len};
+
+        memcpy(scratch, conn->in, conn->in_len);
+        consume(conn, bytes, conn->in_scanned);
+    }
+    http_conn_next(conn);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct http_conn *conn = CONTAINER_OF(poll, struct http_conn, poll);
+
+    if (status < 0) {
+        http_conn_abort(conn);
+        return;
+    }
+    switch ((enum conn_state)conn->state) {
+    case CONN_READING:
+        read_requests(conn);
+        break;
+    case CONN_ANSWERING:
+        flush_response(conn);
+        break;
+    case CONN_LINGERING:
+        drop_input(conn);
+        break;
+    case CONN_STREAMING:
+        if (events & UV_READABLE)
+            drop_input(conn);
+        if (events & UV_WRITABLE && conn->state == CONN_STREAMING) {
+            deadline_clear(&conn->deadline);
+            conn_poll(conn, UV_READABLE);
+            conn->ops->writable(conn->stream);
+        }
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+}
+
+int http_conn_open(struct http_server *server, int fd, const struct peer_address *peer)
+{
+    struct http_conn *conn = calloc(1, sizeof(*conn));
+
+    if (!conn || uv_poll_init(server->options.loop, &conn->poll, fd) < 0) {
+        free(conn);
+        (void)close(fd);
+        return -ENOMEM;
+    }
+    conn->server = server;
+    conn->fd = fd;
+    conn->peer = *peer;
+    conn->keep_alive = true;
+    conn->next = server->conns;
+    if (conn->next)
+        conn->next->prev = conn;
+    server->conns = conn;
+    server->stats.clients++;
+    http_conn_next(conn);
+    return 0;
+}
+
+int http_start_stream(struct http_conn *conn, const char *type, const char *extra,
+                      const struct http_stream_ops *ops, void *stream)
+{
+    struct http_response response = {.status = 200, .type = type, .extra = extra};
+    char head[RESPONSE_HEAD_MAX];
+    int len;
+
+    conn->answered = true;
+    conn->keep_alive = conn->minor == 1; // chunks end the body; without them closing does
+    len = write_head(conn, &response, conn->minor ? "Transfer-Encoding: chunked\r\n" : "",
+                     head);
+    if (len < 0 || len >= RESPONSE_HEAD_MAX ||
+        send(conn->fd, head, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) != len) {
+        conn->keep_alive = false;
+        conn->state = CONN_LINGERING; // http_conn_next() will close it
+        return -EPIPE;
+    }
+    conn->ops = ops;
+    conn->stream = stream;
+    conn->state = CONN_STREAMING;
+    deadline_clear(&conn->deadline);
+    conn_poll(conn, UV_READABLE);
+    return 0;
+}
+
+bool http_stream_chunked(const struct http_conn *conn)
+{
+    return conn->minor == 1;
+}
+
+ssize_t http_stream_write(struct http_conn *conn, struct span bytes)
+{
+    ssize_t n = send(conn->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : neg_errno();
+    return n;
+}
+
+void http_stream_wait(struct http_conn *conn)
+{
+    http_server_wait(conn->server, conn, WAIT_STALLED);
+    conn_poll(conn, UV_READABLE | UV_WRITABLE);
+}
+
+void http_stream_end(struct http_conn *conn)
+{
+    static const char last_chunk[] = "0\r\n\r\n";
+
+    if (http_stream_chunked(conn))
+        (void)http_stream_write(conn,
+                                span_of(last_chunk)); // a courtesy: the end comes anyway
+    conn_close(conn);
+}
+
+void http_stream_close(struct http_conn *conn)
+{
+    conn_close(conn);
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * http_conn.h - one connection of an http_server; private to net/
+ *
+ * http_server.c accepts, counts and keeps time; http_conn.c reads, answers and streams.
+ * A connection keeps no buffers of its own while nothing is half read or half sent.
+ */
+#ifndef NET_HTTP_CONN_H
+#define NET_HTTP_CONN_H
+
+#include "net/deadline.h"
+#include "net/http_server.h"
+#include "net/peers.h"
+
+enum {
+    SCRATCH_BYTES = 2 * HTTP_HEAD_MAX,
+    REQUESTS_MAX = 100, // on one connection
+};
+
+enum conn_wait { WAIT_HEAD, WAIT_IDLE, WAIT_STALLED, WAIT_LINGER, CONN_WAITS };
+
+enum conn_state {
+    CONN_READING,   // waiting for, or in the middle of, a request head
+    CONN_ANSWERING, // part of a response is still to be sent
+    CONN_STREAMING,
+    CONN_LINGERING, // all is said; reading until the peer has seen it and closed
+    CONN_CLOSED,    // the handle is being closed
+};
+
+struct http_conn {
+    uv_poll_t poll;
+    struct deadline deadline;
+    struct http_server *server;
+    struct http_conn *prev, *next; // all connections of the server
+    const struct http_stream_ops *ops;
+    void *stream;
+    char *in;  // bytes read and not yet parsed
+    char *out; // bytes of a response not yet sent
+    uint32_t in_len;
+    uint32_t in_scanned;
+    uint32_t out_len;
+    uint32_t out_sent;
+    struct peer_address peer;
+    int fd;
+    uint16_t requests;
+    uint8_t state; // enum conn_state
+    uint8_t minor;
+    bool head_only;
+    bool keep_alive;
+    bool answered;
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct http_server_stats stats;
+    struct peers *peers;
+    struct http_conn *conns;
+    struct acceptor *acceptors;
+    struct deadline_list waits[CONN_WAITS];
+    uv_timer_t timer;
+    int reserve_fd; // given up for a moment when no descriptor is left
+    bool closing;
+    uint64_t date_s;
+    char date[40];
+    char scratch[SCRATCH_BYTES]; // what is being read, on any connection
+};
+
+/* Owns `fd` from here on, even on failure. */
+int http_conn_open(struct http_server *server, int fd,
+                   const struct peer_address *peer) MUST_CHECK;
+
+/* Close it and tell the stream's owner; `abort` throws away what the peer has not read. */
+void http_conn_close(struct http_conn *conn);
+void http_conn_abort(struct http_conn *conn);
+
+/* Refuse what was read with `status` and close; http_conn_next() must follow. */
+void http_conn_refuse(struct http_conn *conn, int status);
+
+/* After reading or sending: begin whatever the connection waits for now. */
+void http_conn_next(struct http_conn *conn);
+
+/* A deadline of kind `wait` begins; the server's timer is set accordingly. */
+void http_server_wait(struct http_server *server, struct http_conn *conn,
+                      enum conn_wait wait);
+
+/* The connection is gone: uncount it. */
+void http_server_forget(struct http_server *server, struct http_conn *conn);
+
+#endif

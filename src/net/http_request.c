@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http_request.h"
+
+#include "base/number.h"
+
+#include <llhttp/llhttp.h>
+#include <strings.h>
+
+/* What one head is parsed into, beside what the caller gets. */
+struct parse {
+    llhttp_t parser;
+    struct http_request *request;
+    struct span url;
+    struct span field; // name of the field being read
+    struct span value;
+    unsigned fields;
+    unsigned hosts;
+    int refusal; // an HTTP status, 0 while all is well
+    bool field_done;
+};
+
+static bool same_word(struct span a, const char *b)
+{
+    return a.len == strlen(b) && strncasecmp(a.at, b, a.len) == 0;
+}
+
+static struct span trim(struct span s)
+{
+    while (s.len && (s.at[0] == ' ' || s.at[0] == '\t'))
+        s = (struct span){s.at + 1, s.len - 1};
+    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* Is `word` one of the comma-separated words of `list`? */
+static bool list_has(struct span list, const char *word)
+{
+    while (list.len) {
+        const char *comma = memchr(list.at, ',', list.len);
+        size_t n = comma ? (size_t)(comma - list.at) : list.len;
+
+        if (same_word(trim((struct span){list.at, n}), word))
+            return true;
+        n += comma != NULL;
+        list = (struct span){list.at + n, list.len - n};
+    }
+    return false;
+}
+
+static int take_host(struct parse *p)
+{
+    p->hosts++;
+    if (!p->request->host.at)
+        p->request->host = p->value;
+    return 0;
+}
+
+static int take_connection(struct parse *p)
+{
+    if (list_has(p->value, "close"))
+        p->request->keep_alive = false;
+    else if (list_has(p->value, "keep-alive"))
+        p->request->keep_alive = true;
+    return 0;
+}
+
+static int take_content_length(struct parse *p)
+{
+    uint64_t length;
+
+    if (number_read_u64(p->value, UINT64_MAX, &length) == -EINVAL)
+        return 400;
+    return span_is(p->value, "0") ? 0 : 413;
+}
+
+static int take_transfer_encoding(struct parse *p)
+{
+    (void)p;
+    return 400;
+}
+
+/* Either a function or a place in the request; a field given twice keeps the first. */
+static const struct {
+    const char *name;
+    int (*take)(struct parse *p);
+    size_t at;
+} known_fields[] = {
+    {"Host", take_host, 0},
+    {"Connection", take_connection, 0},
+    {"Content-Length", take_content_length, 0},
+    {"Transfer-Encoding", take_transfer_encoding, 0},
+    {"Accept", NULL, offsetof(struct http_request, accept)},
+    {"Authorization", NULL, offsetof(struct http_request, authorization)},
+    {"Last-Event-ID", NULL, offsetof(struct http_request, last_event_id)},
+    {"Origin", NULL, offsetof(struct http_request, origin)},
+    {"Sec-Fetch-Site", NULL, offsetof(struct http_request, sec_fetch_site)},
+};
+
+static void take_field(struct parse *p)
+{
+    p->value = trim(p->value);
+    for (size_t i = 0; i < ARRAY_LEN(known_fields); i++) {
+        struct span *place;
+
+        if (!same_word(p->field, known_fields[i].name))
+            continue;
+        if (known_fields[i].take) {
+            p->refusal = known_fields[i].take(p);
+            return;
+        }
+        place = (struct span *)(void *)((char *)p->request + known_fields[i].at);
+        if (!place->at)
+            *place = p->value;
+        return;
+    }
+}
+
+static struct parse *parse_of(llhttp_t *parser)
+{
+    return CONTAINER_OF(parser, struct parse, parser);
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t len)
+{
+    parse_of(parser)->url = (struct span){at, len};
+    return 0;
+}
+
+/* The version decides the default of keep_alive, which Connection then overrides. */
+static int on_version_complete(llhttp_t *parser)
+{
+    struct parse *p = parse_of(parser);
+
+    if (parser->http_major != 1)
+        p->refusal = 505;
+    p->request->minor = parser->http_minor > 0;
+    p->request->keep_alive = p->request->minor > 0;
+    return p->refusal ? -1 : 0;
+}
+
+static int on_field(llhttp_t *parser, const char *at, size_t len)
+{
+    struct parse *p = parse_of(parser);
+
+    p->field = (struct span){at, len};
+    p->value = (struct span){at + len, 0};
+    p->field_done = false;
+    if (++p->fields > HTTP_FIELDS_MAX)
+        p->refusal = 431;
+    return p->refusal ? -1 : 0;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t len)
+{
+    struct parse *p = parse_of(parser);
+
+    if (p->value.len) {
+        p->refusal = 400; // in one piece unless the line was folded
+        return -1;
+    }
+    p->value = (struct span){at, len};
+    return 0;
+}
+
+static int on_value_complete(llhttp_t *parser)
+{
+    struct parse *p = parse_of(parser);
+
+    if (!p->field_done)
+        take_field(p);
+    p->field_done = true;
+    return p->refusal ? -1 : 0;
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+    (void)parser;
+    return 1; // whatever it said, no body follows
+}
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_version_complete = on_version_complete,
+    .on_header_field = on_field,
+    .on_header_value = on_value,
+    .on_header_value_complete = on_value_complete,
+    .on_headers_complete = on_headers_complete,
+};
+
+/* A line that starts with a blank continues the one before: obs-fold, refused. */
+static bool is_folded(struct span head)
+{
+    for (size_t i = 0; i + 2 < head.len; i++)
+        if (head.at[i] == '\n' && (head.at[i + 1] == ' ' || head.at[i + 1] == '\t'))
+            return true;
+    return false;
+}
+
+static bool is_token_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* The method's word; its length is 0 when the line does not start with a token and a SP. */
+static struct span method_of(struct span head)
+{
+    size_t n = 0;
+
+    while (n < head.len && is_token_char(head.at[n]))
+        n++;
+    if (n == head.len || head.at[n] != ' ')
+        n = 0;
+    return (struct span){head.at, n};
+}
+
+static enum http_method method_named(struct span word)
+{
+    static const char *const names[] = {
+        [METHOD_GET] = "GET", [METHOD_HEAD] = "HEAD", [METHOD_OPTIONS] = "OPTIONS"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (span_is(word, names[i]))
+            return (enum http_method)i;
+    return METHOD_OTHER;
+}
+
+/* origin-form, absolute-form (whose authority wins over Host), or "*". */
+static int split_target(struct span target, struct http_request *request)
+{
+    static const char scheme[] = "http://";
+    size_t scheme_len = sizeof(scheme) - 1;
+    const char *mark;
+
+    if (target.len > scheme_len && strncasecmp(target.at, scheme, scheme_len) == 0) {
+        struct span rest = {target.at + scheme_len, target.len - scheme_len};
+        const char *slash = memchr(rest.at, '/', rest.len);
+        size_t n = slash ? (size_t)(slash - rest.at) : rest.len;
+
+        request->host = (struct span){rest.at, n};
+        target = slash ? (struct span){slash, rest.len - n} : span_of("/");
+    }
+    if (!span_is(target, "*") && target.at[0] != '/')
+        return -400;
+
+    mark = memchr(target.at, '?', target.len);
+    request->path = target;
+    if (mark) {
+        request->path.len = (size_t)(mark - target.at);
+        request->query =
+            (struct span){mark + 1, (size_t)(target.at + target.len - mark - 1)};
+    }
+    return 0;
+}
+
+static int run_parser(struct parse *p, struct span head, struct span method)
+{
+    enum llhttp_errno error;
+
+    llhttp_init(&p->parser, HTTP_REQUEST, &settings);
+    error = llhttp_execute(&p->parser, head.at, head.len);
+
+    if (p->refusal)
+        return -p->refusal;
+    if (error == HPE_INVALID_METHOD && method.len)
+        return -501;
+    if (error == HPE_INVALID_VERSION)
+        return -505;
+    if (error != HPE_OK && error != HPE_PAUSED_UPGRADE)
+        return -400;
+    return 0;
+}
+
+int http_request_parse(struct span head, struct http_request *ret)
+{
+    struct http_request request = {0};
+    struct parse p = {.request = &request};
+    struct span method = method_of(head);
+    int r;
+
+    if (is_folded(head))
+        return -400;
+    r = run_parser(&p, head, method);
+    if (r < 0)
+        return r;
+    if (p.url.len == 0 || p.hosts > 1 || (request.minor == 1 && p.hosts == 0))
+        return -400;
+
+    request.method = method_named(method);
+    r = split_target(p.url, &request);
+    if (r < 0)
+        return r;
+    *ret = request;
+    return 0;
+}
+
+int http_head_length(struct span bytes, size_t *scanned)
+{
+    bool line_seen = *scanned > 0 && memchr(bytes.at, '\n', *scanned);
+
+    for (size_t i = *scanned; i < bytes.len; i++) {
+        if (bytes.at[i] == '\0')
+            return -400;
+        if (bytes.at[i] != '\n')
+            continue;
+        if (i == 0 || bytes.at[i - 1] != '\r')
+            return -400;
+        if (!line_seen && i >= HTTP_LINE_MAX)
+            return -414;
+        line_seen = true;
+        if (i >= 3 && bytes.at[i - 2] == '\n') {
+            *scanned = 0;
+            return i + 1 > HTTP_HEAD_MAX ? -431 : (int)(i + 1);
+        }
+    }
+    *scanned = bytes.len;
+    if (!line_seen && bytes.len > HTTP_LINE_MAX)
+        return -414;
+    return bytes.len >= HTTP_HEAD_MAX ? -431 : 0;
+}
+
+bool http_query_find(struct span query, const char *name, struct span *ret)
+{
+    size_t name_len = strlen(name);
+
+    while (query.len) {
+        const char *end = memchr(query.at, '&', query.len);
+        size_t n = end ? (size_t)(end - query.at) : query.len;
+
+        if (n > name_len && query.at[name_len] == '=' &&
+            memcmp(query.at, name, name_len) == 0) {
+            *ret = (struct span){query.at + name_len + 1, n - name_len - 1};
+            return true;
+        }
+        n += end != NULL;
+        query = (struct span){query.at + n, query.len - n};
+    }
+    return false;
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http_server.h"
+
+#include "net/http_conn.h"
+#include "net/listener.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum {
+    ACCEPT_BATCH = 64, // connections taken before others get their turn
+    HEAD_MS = 5000,
+    IDLE_MS = 10000,
+    STALLED_MS = 15000,
+    LINGER_MS = 1000,
+};
+
+/* One listening socket. */
+struct acceptor {
+    uv_poll_t poll;
+    struct acceptor *next;
+    struct http_server *server;
+    char *unix_path; // removed with the socket; NULL for TCP
+    int fd;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+static uint64_t now_ms(const struct http_server *server)
+{
+    return uv_now(server->options.loop);
+}
+
+/* Set the timer to the first deadline of all. */
+static void arm_timer(struct http_server *server)
+{
+    uint64_t first = UINT64_MAX, now = now_ms(server);
+
+    for (size_t i = 0; i < CONN_WAITS; i++)
+        if (server->waits[i].first)
+            first = MIN(first, server->waits[i].first->at_ms);
+    if (first == UINT64_MAX)
+        (void)uv_timer_stop(&server->timer);
+    else
+        (void)uv_timer_start(&server->timer, on_timer, first > now ? first - now : 0, 0);
+}
+
+static void on_deadline(struct http_conn *conn, enum conn_wait wait)
+{
+    struct http_server *server = conn->server;
+
+    if (wait == WAIT_STALLED)
+        server->stats.closed_stalled++;
+    else if (wait != WAIT_LINGER)
+        server->stats.closed_deadline++;
+
+    if (wait == WAIT_HEAD && conn->in_len) {
+        http_conn_refuse(conn, 408);
+        http_conn_next(conn);
+    } else {
+        http_conn_abort(conn);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct http_server *server = CONTAINER_OF(timer, struct http_server, timer);
+    struct deadline *due;
+
+    for (int i = 0; i < CONN_WAITS; i++)
+        for (;;) {
+            due = deadline_due(&server->waits[i], now_ms(server));
+            if (!due)
+                break;
+            deadline_clear(due);
+            on_deadline(CONTAINER_OF(due, struct http_conn, deadline), (enum conn_wait)i);
+        }
+    arm_timer(server);
+}
+
+void http_server_wait(struct http_server *server, struct http_conn *conn,
+                      enum conn_wait wait)
+{
+    deadline_set(&conn->deadline, &server->waits[wait], now_ms(server));
+    // The timer may be early, never late: it looks again and finds the next.
+    if (!uv_is_active((uv_handle_t *)&server->timer) ||
+        uv_timer_get_due_in(&server->timer) > server->waits[wait].span_ms)
+        arm_timer(server);
+}
+
+void http_server_forget(struct http_server *server, struct http_conn *conn)
+{
+    if (conn->prev)
+        conn->prev->next = conn->next;
+    else
+        server->conns = conn->next;
+    if (conn->next)
+        conn->next->prev = conn->prev;
+    peers_remove(server->peers, &conn->peer);
+    server->stats.clients--;
+}
+
+/* Over a limit: say so and close at once; lingering would let the crowd hold descriptors. */
+static void turn_away(int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Retry-After: 5\r\nContent-Length: 0\r\n"
+                                 "Connection: close\r\n\r\n";
+
+    (void)!send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
+}
+
+static void admit(struct http_server *server, int fd, const struct sockaddr *address)
+{
+    struct peer_address peer = peer_address_of(address);
+
+    if (server->stats.clients >= server->options.max_clients) {
+        server->stats.refused_total++;
+        turn_away(fd);
+        return;
+    }
+    if (peers_add(server->peers, &peer, server->options.max_clients_per_ip) < 0) {
+        server->stats.refused_per_ip++;
+        turn_away(fd);
+        return;
+    }
+    server->stats.accepted++;
+    if (http_conn_open(server, fd, &peer) < 0)
+        peers_remove(server->peers, &peer);
+}
+
+/*
+ * No descriptor is left: the backlog would keep the loop awake at full speed. Give up the
+ * reserved one, take and close all that wait, and take it back.
+ */
+static void drain_backlog(struct acceptor *acceptor)
+{
+    struct http_server *server = acceptor->server;
+
+    (void)close(server->reserve_fd);
+    for (;;) {
+        int fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd < 0)
+            break;
+        server->stats.refused_total++;
+        (void)close(fd);
+    }
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events)
+{
+    struct acceptor *acceptor = CONTAINER_OF(poll, struct acceptor, poll);
+    struct sockaddr_storage address;
+
+    (void)status;
+    (void)events;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        socklen_t len = sizeof(address);
+        int fd = accept4(acceptor->fd, (struct sockaddr *)&address, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0)
+            admit(acceptor->server, fd, (struct sockaddr *)&address);
+        else if (errno == EMFILE || errno == ENFILE)
+            drain_backlog(acceptor);
+        else if (errno != ECONNABORTED && errno != EINTR)
+            break;
+    }
+}
+
+int http_server_new(const struct http_server_options *options, struct http_server **ret)
+{
+    static const uint64_t spans[CONN_WAITS] = {[WAIT_HEAD] = HEAD_MS,
+                                               [WAIT_IDLE] = IDLE_MS,
+                                               [WAIT_STALLED] = STALLED_MS,
+                                               [WAIT_LINGER] = LINGER_MS};
+    struct http_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return -ENOMEM;
+    if (peers_new(options->max_clients, &server->peers) < 0) {
+        free(server);
+        return -ENOMEM;
+    }
+    server->options = *options;
+    for (size_t i = 0; i < CONN_WAITS; i++)
+        server->waits[i].span_ms = spans[i];
+    (void)uv_timer_init(options->loop, &server->timer);
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    *ret = server;
+    return 0;
+}
+
+int http_server_listen(struct http_server *server, const char *address, char *ret_url,
+                       size_t url_room, struct complaint *complaint)
+{
+    static const char prefix[] = "unix:";
+    struct acceptor *acceptor;
+    int fd;
+
+    fd = listener_open(address, server->options.allow_public, ret_url, url_room,
+                       complaint);
+    if (fd < 0)
+        return fd;
+    acceptor = calloc(1, sizeof(*acceptor));
+    if (!acceptor || uv_poll_init(server->options.loop, &acceptor->poll, fd) < 0) {
+        free(acceptor);
+        (void)close(fd);
+        return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
+                        address);
+    }
+    if (strncmp(address, prefix, sizeof(prefix) - 1) == 0)
+        acceptor->unix_path = strdup(address + sizeof(prefix) - 1);
+    acceptor->server = server;
+    acceptor->fd = fd;
+    acceptor->next = server->acceptors;
+    server->acceptors = acceptor;
+    (void)uv_poll_start(&acceptor->poll, UV_READABLE, on_acceptable);
+    return 0;
+}
+
+static void on_acceptor_closed(uv_handle_t *handle)
+{
+    free(CONTAINER_OF(handle, struct acceptor, poll));
+}
+
+void http_server_close(struct http_server *server)
+{
+    if (!server || server->closing)
+        return;
+    server->closing = true;
+    while (server->acceptors) {
+        struct acceptor *acceptor = server->acceptors;
+
+        server->acceptors = acceptor->next;
+        (void)uv_poll_stop(&acceptor->poll);
+        uv_close((uv_handle_t *)&acceptor->poll, on_acceptor_closed);
+        (void)close(acceptor->fd);
+        if (acceptor->unix_path)
+            (void)unlink(acceptor->unix_path);
+        free(acceptor->unix_path);
+    }
+    while (server->conns)
+        http_conn_close(server->conns);
+    uv_close((uv_handle_t *)&server->timer, NULL);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    peers_free(server->peers);
+    (void)close(server->reserve_fd);
+    free(server);
+}
+
+struct http_server_stats http_server_stats(const struct http_server *server)
+{
+    return server->stats;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * http_server.h - HTTP/1.0 and 1.1 on a libuv loop, for a few routes and many streams
+ *
+ * The server owns its connections. A handler is called once per request, on the loop's
+ * thread, and must answer before it returns: with http_respond(), or by turning the
+ * connection into a stream with http_start_stream(). A stream is written by its owner
+ * straight into the socket; nothing is queued here, so memory per stream is the
+ * connection's own few hundred bytes however slow its reader is.
+ *
+ * Every wait has a deadline: a head must be complete 5 s after its first chance to be
+ * sent, an idle connection is closed after 10 s, a reader that takes nothing for 15 s
+ * is reset. Connections are limited in all and per address.
+ */
+#ifndef NET_HTTP_SERVER_H
+#define NET_HTTP_SERVER_H
+
+#include "base/complaint.h"
+#include "net/http_request.h"
+
+#include <uv.h>
+
+struct http_conn;
+struct http_server;
+
+typedef void http_handler_fn(void *ctx, struct http_conn *conn,
+                             const struct http_request *request);
+
+struct http_server_options {
+    uv_loop_t *loop;
+    http_handler_fn *handler;
+    void *ctx;
+    size_t max_clients;
+    size_t max_clients_per_ip;
+    bool allow_public; // listen on addresses that are not loopback
+};
+
+struct http_server_stats {
+    size_t clients;
+    uint64_t accepted;
+    uint64_t refused_total;   // over max_clients, or no descriptor left
+    uint64_t refused_per_ip;  // over max_clients_per_ip
+    uint64_t closed_deadline; // head or idle deadline passed
+    uint64_t closed_stalled;  // took nothing for 15 s
+};
+
+int http_server_new(const struct http_server_options *options,
+                    struct http_server **ret) MUST_CHECK;
+
+/*
+ * Listen on "HOST:PORT", "[V6]:PORT" or "unix:PATH" and accept from now on. Port 0 picks a free one. On success the
+ * address as a URL ("http://127.0.0.1:6767", "unix:/run/x") is written to `ret_url`.
+ * -EACCES: not a loopback address and allow_public is off. `complaint` says it in words.
+ */
+int http_server_listen(struct http_server *server, const char *address, char *ret_url,
+                       size_t url_room, struct complaint *complaint) MUST_CHECK;
+
+/* Stop listening and close every connection. The loop must turn once more before free. */
+void http_server_close(struct http_server *server);
+void http_server_free(struct http_server *server);
+
+struct http_server_stats http_server_stats(const struct http_server *server);
+
+struct http_response {
+    int status;
+    const char *type;  // Content-Type; NULL: no body and no type
+    const char *extra; // more fields, each ending in CRLF; NULL: none
+    struct span body;  // copied where the socket does not take it at once
+    bool open_ended;   // the answer to HEAD for a stream: no Content-Length
+};
+
+/* Answer the request being handled. A HEAD request gets the head alone. */
+void http_respond(struct http_conn *conn, const struct http_response *response);
+
+/* Called on the loop's thread; a stream may be closed from within either. */
+struct http_stream_ops {
+    void (*writable)(void *stream); // there is room again
+    void (*closed)(void *stream);   // the peer is gone or was given up; conn is invalid
+};
+
+/*
+ * Answer with status 200 and an open-ended body of `type`, in chunks when the request was
+ * HTTP/1.1. Bytes are then sent with http_stream_write(). What the peer still sends is
+ * dropped unread. -EPIPE: the peer left meanwhile; closed() was not and will not be called.
+ */
+int http_start_stream(struct http_conn *conn, const char *type, const char *extra,
+                      const struct http_stream_ops *ops, void *stream) MUST_CHECK;
+
+bool http_stream_chunked(const struct http_conn *conn); // the writer makes the chunks
+
+/*
+ * Send what fits now: bytes taken, 0 when there is no room. Negative: the connection is
+ * broken; the caller then calls http_stream_close().
+ */
+ssize_t http_stream_write(struct http_conn *conn, struct span bytes);
+
+/* Have writable() called when there is room; the 15 s of a stalled reader start to run. */
+void http_stream_wait(struct http_conn *conn);
+
+/* End the body properly and close; only between whole chunks. closed() is not called. */
+void http_stream_end(struct http_conn *conn);
+
+/* Close without calling closed(). */
+void http_stream_close(struct http_conn *conn);
+
+#endif

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum {
+    BACKLOG = 4096,
+    HOST_MAX = 256,
+    SEND_BUFFER_BYTES = 64 * 1024, // bounds what a reader that takes nothing costs
+    NOTSENT_LOWAT_BYTES = 16 * 1024,
+};
+
+static const char UNIX_PREFIX[] = "unix:";
+
+/* Options that accepted sockets inherit. A refusal costs only the tuning. */
+static void tune(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 30},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 10},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 15000},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof(options[i].value));
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 =
+            (const struct sockaddr_in6 *)(const void *)address;
+
+        return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+    }
+    return false;
+}
+
+/* "[::1]:80" and "127.0.0.1:80" into their parts. */
+static int split(const char *address, char *host, size_t room, const char **ret_port)
+{
+    const char *colon = strrchr(address, ':');
+    size_t len;
+
+    if (!colon || colon == address || colon[1] == '\0')
+        return -EINVAL;
+    len = (size_t)(colon - address);
+    if (address[0] == '[') {
+        if (len < 3 || address[len - 1] != ']')
+            return -EINVAL;
+        address++;
+        len -= 2;
+    }
+    if (len >= room)
+        return -EINVAL;
+    memcpy(host, address, len);
+    host[len] = '\0';
+    *ret_port = colon + 1;
+    return 0;
+}
+
+static void write_url(int fd, char *url, size_t room)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    bool v6;
+
+    url[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
+        getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port,
+                    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    v6 = bound.ss_family == AF_INET6;
+    (void)snprintf(url, room, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
+                   port);
+}
+
+static int open_one(const struct addrinfo *info)
+{
+    OWNED(close_fd) int fd = -1;
+    int on = 1, ret;
+
+    fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return neg_errno();
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (info->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    tune(fd);
+    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+        return neg_errno();
+    ret = fd;
+    fd = -1;
+    return ret;
+}
+
+static int open_tcp(const char *address, bool allow_public, char *ret_url,
+                    size_t url_room, struct complaint *complaint)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *info = NULL;
+    char host[HOST_MAX];
+    const char *port;
+    int r;
+
+    r = split(address, host, sizeof(host), &port);
+    if (r < 0)
+        return complain(complaint, r, "cannot listen on '%s': expected HOST:PORT",
+                        address);
+    r = getaddrinfo(host, port, &hints, &info);
+    if (r != 0)
+        return complain(complaint, -EINVAL, "cannot listen on %s: %s", address,
+                        gai_strerror(r));
+
+    if (!is_loopback(info->ai_addr) && !allow_public) {
+        r = complain(complaint, -EACCES,
+                     "will not listen on %s: anyone who reaches that address could read "
+                     "it; use a loopback address, or add --allow-public",
+                     address);
+    } else {
+        r = open_one(info);
+        if (r < 0)
+            (void)complain(complaint, r, "cannot listen on %s: %s", address,
+                           strerror(-r));
+        else
+            write_url(r, ret_url, url_room);
+    }
+    freeaddrinfo(info);
+    return r;
+}
+
+/* A socket file whose server is gone refuses connections; only then may it be removed. */
+static int remove_dead_socket(const struct sockaddr_un *name)
+{
+    OWNED(close_fd) int fd = -1;
+    struct stat st;
+
+    if (lstat(name->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : neg_errno();
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return neg_errno();
+    if (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0)
+        return -EADDRINUSE;
+    if (errno != ECONNREFUSED)
+        return neg_errno();
+    return unlink(name->sun_path) < 0 ? neg_errno() : 0;
+}
+
+static int open_unix_at(const struct sockaddr_un *name)
+{
+    OWNED(close_fd) int fd = -1;
+    mode_t mask;
+    int r, ret;
+
+    r = remove_dead_socket(name);
+    if (r < 0)
+        return r;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return neg_errno();
+    mask = umask(0117); // mode 0660 from its first instant
+    r = bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? neg_errno() : 0;
+    (void)umask(mask);
+    if (r < 0)
+        return r;
+    if (listen(fd, BACKLOG) < 0)
+        return neg_errno();
+    ret = fd;
+    fd = -1;
+    return ret;
+}
+
+static int open_unix(const char *address, char *ret_url, size_t url_room,
+                     struct complaint *complaint)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *path = address + sizeof(UNIX_PREFIX) - 1;
+    size_t len = strlen(path);
+    int r;
+
+    if (len == 0 || len >= sizeof(name.sun_path))
+        return complain(complaint, -ENAMETOOLONG,
+                        "cannot listen on %s: the path must be 1 to %zu bytes long",
+                        address, sizeof(name.sun_path) - 1);
+    memcpy(name.sun_path, path, len + 1);
+    r = open_unix_at(&name);
+    if (r < 0)
+        return complain(complaint, r, "cannot listen on %s: %s", address, strerror(-r));
+    (void)snprintf(ret_url, url_room, "%s", address);
+    return r;
+}
+
+int listener_open(const char *address, bool allow_public, char *ret_url, size_t url_room,
+                  struct complaint *complaint)
+{
+    if (strncmp(address, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
+        return open_unix(address, ret_url, url_room, complaint);
+    return open_tcp(address, allow_public, ret_url, url_room, complaint);
+}
