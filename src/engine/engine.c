@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *const state_names[ENGINE_STATES] = {
+    [ENGINE_STARTING] = "starting",       [ENGINE_READY] = "ready",
+    [ENGINE_SLEEPING] = "sleeping",       [ENGINE_METRICS_DISABLED] = "metrics-disabled",
+    [ENGINE_UNREACHABLE] = "unreachable",
+};
+
+const char *engine_state_name(enum engine_state state)
+{
+    return state < ENGINE_STATES ? state_names[state] : "?";
+}
+
+void engine_page_clear(struct engine_page *page)
+{
+    *page = (struct engine_page){
+        .kv_usage_ratio = (double)NAN,
+        .kv_used_blocks = UNKNOWN,
+        .kv_blocks = UNKNOWN,
+        .kv_memory_bytes = UNKNOWN,
+        .requests_running = UNKNOWN,
+        .requests_waiting = UNKNOWN,
+        .preemptions = UNKNOWN,
+        .prefix = {(double)NAN, (double)NAN},
+    };
+}
+
+void engine_init(struct engine *engine, const char *url, uint16_t port,
+                 uint64_t interval_ns)
+{
+    *engine =
+        (struct engine){.port = port, .interval_ns = interval_ns, .pace_ns = interval_ns};
+    (void)snprintf(engine->url, sizeof(engine->url), "%s", url);
+    engine_page_clear(&engine->page);
+}
+
+/* The quickest recent answer is the cost; slower ones waited for the server's own work. */
+static void set_pace(struct engine *engine, uint64_t took_ns)
+{
+    uint64_t quickest = UINT64_MAX;
+
+    engine->recent_ns[engine->n_recent++ % ENGINE_RECENT] = took_ns;
+    for (uint32_t i = 0; i < MIN(engine->n_recent, (uint32_t)ENGINE_RECENT); i++)
+        quickest = MIN(quickest, engine->recent_ns[i]);
+    quickest = MIN(quickest, ENGINE_PACE_MAX_NS / ENGINE_PACE_FACTOR);
+    engine->pace_ns = MAX(engine->interval_ns, quickest * ENGINE_PACE_FACTOR);
+}
+
+void engine_take_page(struct engine *engine, const struct engine_page *page,
+                      uint64_t took_ns, uint64_t now_ns)
+{
+    engine->page = *page;
+    engine->page_ns = now_ns;
+    engine->answered = true;
+    engine->nobody_listens = false;
+    engine->state = page->asleep ? ENGINE_SLEEPING : ENGINE_READY;
+    (void)snprintf(engine->why, sizeof(engine->why), "%s",
+                   page->asleep ? "put to sleep: weights offloaded or dropped" : "");
+    if (!isnan(page->prefix.queries) && !page->prefix_from_ratio)
+        hit_window_read(&engine->window, page->prefix, now_ns);
+    set_pace(engine, took_ns);
+    engine->due_ns = now_ns - MIN(took_ns, now_ns) + engine->pace_ns;
+}
+
+void engine_take_failure(struct engine *engine, enum engine_failure failure,
+                         const char *why, uint64_t now_ns)
+{
+    bool starting = (failure == ENGINE_FAIL_SILENT || failure == ENGINE_FAIL_NOT_YET) &&
+                    !engine->answered;
+
+    engine->nobody_listens = failure == ENGINE_FAIL_REFUSED;
+    if (failure == ENGINE_FAIL_DISABLED)
+        engine->state = ENGINE_METRICS_DISABLED;
+    else
+        engine->state = starting ? ENGINE_STARTING : ENGINE_UNREACHABLE;
+    (void)snprintf(engine->why, sizeof(engine->why), "%s", why);
+    engine->due_ns = now_ns + engine->pace_ns;
+}
+
+void engine_restarted(struct engine *engine)
+{
+    engine->answered = false;
+    engine->n_recent = 0;
+    engine->pace_ns = engine->interval_ns;
+    engine->page_ns = 0;
+    engine_page_clear(&engine->page);
+    hit_window_reset(&engine->window);
+}
+
+bool engine_is_due(const struct engine *engine, uint64_t now_ns)
+{
+    return now_ns + engine->interval_ns / 4 >= engine->due_ns;
+}
+
+static uint64_t age_in_paces(const struct engine *engine, uint64_t now_ns)
+{
+    return (now_ns - MIN(engine->page_ns, now_ns)) / engine->pace_ns;
+}
+
+bool engine_has_figures(const struct engine *engine, uint64_t now_ns)
+{
+    return engine->page_ns && age_in_paces(engine, now_ns) < ENGINE_FORGET_PACES;
+}
+
+bool engine_is_stale(const struct engine *engine, uint64_t now_ns)
+{
+    return !engine->page_ns || age_in_paces(engine, now_ns) >= ENGINE_STALE_PACES;
+}

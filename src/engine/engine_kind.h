@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * engine_kind.h - for those who teach vramscope another inference engine
+ *
+ * An engine kind is one file, engine_<name>.c, with a `const struct engine_kind
+ * engine_<name>` as its last lines, and one line in kinds.def. It sees wanted samples of
+ * a metrics page and says what the page means; it knows no socket, no clock, no GPU.
+ * Which kind a server is, the metric families on its page decide, never its name.
+ */
+#ifndef ENGINE_ENGINE_KIND_H
+#define ENGINE_ENGINE_KIND_H
+
+#include "engine/hit_window.h"
+
+enum {
+    ENGINE_NAME_MAX = 256,  // bytes of a served model name that are kept
+    ENGINE_SERIES_MAX = 64, // data-parallel engines behind one front end
+    ENGINE_WHY_MAX = 160,
+};
+
+/*
+ * What one page says, over all data-parallel engines of the server. Counts are UNKNOWN,
+ * ratios NAN, where the page does not say; they are never guessed.
+ */
+struct engine_page {
+    char served_name[ENGINE_NAME_MAX + 1]; // first served model name; "" when not given
+    uint32_t engines;                      // data-parallel engines seen; 0: none yet
+    bool asleep;                           // every engine sleeps: its KV pool is unmapped
+    double kv_usage_ratio;                 // of all usable blocks, 0..1
+    uint64_t kv_used_blocks;               // held by live requests, null blocks left out
+    uint64_t kv_blocks;       // of all engines, each one's null block included
+    uint64_t kv_memory_bytes; // KV pool per GPU as the operator ordered it
+    const char *kv_why;       // why one of the above is unknown; a literal, or NULL
+    const char *kv_caveat;    // why they may be off; a literal, or NULL
+    uint64_t requests_running;
+    uint64_t requests_waiting;
+    uint64_t preemptions;
+    struct hit_counts prefix; // lifetime counters; NAN when not given
+    bool prefix_from_ratio;   // worked out from a ratio: differences mean nothing
+};
+
+struct engine_kind {
+    const char *name;
+
+    /* The sample names wanted from a page, exact. */
+    const char *const *names;
+    size_t n_names;
+
+    /* Path that answers with the samples asked for by name[] alone; NULL: there is none. */
+    const char *filter_path;
+
+    /* Size of the state that one page is gathered in; it starts zeroed. */
+    size_t page_size;
+
+    /*
+     * A wanted sample, `name` indexing names. A negative result fails the page;
+     * *ret_why (a literal) then says what is wrong with it.
+     */
+    int (*sample)(void *page, unsigned name, struct span labels, double value,
+                  const char **ret_why);
+
+    /* The page is complete. */
+    void (*finish)(void *page, struct engine_page *ret);
+};
+
+/* Every field of `page` says "not known". */
+void engine_page_clear(struct engine_page *page);
+
+#define KIND(name) extern const struct engine_kind engine_##name;
+#include "engine/kinds.def"
+#undef KIND
+
+#endif

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * engine_vllm.c - what a vLLM metrics page means
+ *
+ * vLLM exports its KV use as a fraction (0..1, in spite of "perc") of the blocks that
+ * live requests hold, and the number of blocks in the labels of cache_config_info: as the
+ * sum over the data-parallel engines behind this front end, repeated on every engine's
+ * series, each engine's null block included, which no request can hold. So an engine with
+ * N blocks uses usage * (N - 1) of them, a whole number on every real page.
+ */
+#include "engine/engine_kind.h"
+
+#include "base/number.h"
+#include "base/text.h"
+#include "wire/prom.h"
+
+#include <math.h>
+
+/* Where a sample's value goes. Two names for one figure have each a place of their own. */
+enum figure {
+    KV_USAGE,       // since v0.9.2
+    KV_USAGE_OLD,   // until v0.11
+    PREFIX_QUERIES, // since v0.9.2
+    PREFIX_HITS,
+    PREFIX_QUERIES_OLD, // first V1 releases; both in v0.9.2 to v0.11
+    PREFIX_HITS_OLD,
+    PREFIX_RATE, // V0 had only a ratio; -1: prefix caching is off
+    PROMPT_TOKENS,
+    CPU_USAGE, // V0 only: its mark
+    RUNNING,
+    WAITING,
+    PREEMPTIONS,
+    FIGURES, // from here on: not a plain figure of a series
+    CACHE_CONFIG = FIGURES,
+    SLEEP_STATE,
+};
+
+/* Ray Serve's agent prints the same families behind a prefix of its own. */
+#define NAMES_OF(FAMILY)                                         \
+    FAMILY("kv_cache_usage_perc", KV_USAGE)                      \
+    FAMILY("gpu_cache_usage_perc", KV_USAGE_OLD)                 \
+    FAMILY("prefix_cache_queries_total", PREFIX_QUERIES)         \
+    FAMILY("prefix_cache_hits_total", PREFIX_HITS)               \
+    FAMILY("gpu_prefix_cache_queries_total", PREFIX_QUERIES_OLD) \
+    FAMILY("gpu_prefix_cache_hits_total", PREFIX_HITS_OLD)       \
+    FAMILY("gpu_prefix_cache_hit_rate", PREFIX_RATE)             \
+    FAMILY("prompt_tokens_total", PROMPT_TOKENS)                 \
+    FAMILY("cpu_cache_usage_perc", CPU_USAGE)                    \
+    FAMILY("num_requests_running", RUNNING)                      \
+    FAMILY("num_requests_waiting", WAITING)                      \
+    FAMILY("num_preemptions_total", PREEMPTIONS)                 \
+    FAMILY("cache_config_info", CACHE_CONFIG)                    \
+    FAMILY("engine_sleep_state", SLEEP_STATE)
+
+static const char *const names[] = {
+#define FAMILY(name, figure) "vllm:" name,
+    NAMES_OF(FAMILY)
+#undef FAMILY
+#define FAMILY(name, figure) "ray_vllm:" name,
+        NAMES_OF(FAMILY)
+#undef FAMILY
+};
+
+static const uint8_t figures[] = {
+#define FAMILY(name, figure) figure,
+    NAMES_OF(FAMILY)
+#undef FAMILY
+};
+
+enum {
+    ENGINE_LABEL_MAX = 16,
+    BLOCKS_MAX = 1000000000, // per server; more is a broken or hostile page
+    COUNT_MAX = 1000000000,  // requests, blocks: integers that doubles hold exactly
+};
+
+/* One data-parallel engine. */
+struct series {
+    char engine[ENGINE_LABEL_MAX];
+    double figure[FIGURES]; // NAN: absent, or not a number
+    uint16_t given;         // bit per figure: a sample was there, whatever its value
+    bool usage_by_pid;      // KV_USAGE came once per API server process
+    bool has_sleep_state;
+    bool awake;
+};
+
+struct cache_config {
+    char engine[ENGINE_LABEL_MAX];
+    uint64_t blocks;       // UNKNOWN: "None", as before v0.8.5
+    uint64_t memory_bytes; // UNKNOWN: not ordered in bytes
+};
+
+struct vllm_page {
+    char model[ENGINE_NAME_MAX + 1];
+    bool several_models;
+    uint32_t n_series;
+    uint32_t n_configs;
+    struct series series[ENGINE_SERIES_MAX];
+    struct cache_config configs[ENGINE_SERIES_MAX];
+};
+
+/* The labels that matter, as written; at == NULL: absent. */
+struct labels {
+    struct span engine;
+    struct span model_name;
+    struct span pid;
+    struct span sleep_state;
+    struct span num_gpu_blocks;
+    struct span kv_cache_memory_bytes;
+};
+
+/* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
+static const struct {
+    const char *name;
+    size_t at;
+} label_places[] = {
+    {"engine", offsetof(struct labels, engine)},
+    {"model_name", offsetof(struct labels, model_name)},
+    {"pid", offsetof(struct labels, pid)},
+    {"sleep_state", offsetof(struct labels, sleep_state)},
+    {"num_gpu_blocks", offsetof(struct labels, num_gpu_blocks)},
+    {"kv_cache_memory_bytes", offsetof(struct labels, kv_cache_memory_bytes)},
+};
+
+static int read_labels(struct span text, struct labels *ret)
+{
+    struct prom_label label;
+    int r;
+
+    *ret = (struct labels){0};
+    for (;;) {
+        r = prom_next_label(&text, &label);
+        if (r <= 0)
+            return r;
+        for (size_t i = 0; i < ARRAY_LEN(label_places); i++)
+            if (span_is(label.name, label_places[i].name))
+                memcpy((char *)ret + label_places[i].at, &label.value,
+                       sizeof(label.value));
+    }
+}
+
+/* Which series? No label (before v0.9.1) is the only engine's. NULL: too many. */
+static struct series *series_of(struct vllm_page *page, struct span engine)
+{
+    struct series *series;
+
+    if (engine.len >= ENGINE_LABEL_MAX)
+        return NULL;
+    for (uint32_t i = 0; i < page->n_series; i++)
+        if (span_is(engine, page->series[i].engine))
+            return &page->series[i];
+    if (page->n_series == ENGINE_SERIES_MAX)
+        return NULL;
+    series = &page->series[page->n_series++];
+    if (engine.len)
+        memcpy(series->engine, engine.at, engine.len);
+    for (size_t i = 0; i < FIGURES; i++)
+        series->figure[i] = (double)NAN;
+    return series;
+}
+
+/* The first name is the server's; LoRA adapters are counted under it too. */
+static int note_model(struct vllm_page *page, struct span escaped)
+{
+    char name[4 * ENGINE_NAME_MAX], clean[ENGINE_NAME_MAX + 1];
+    int n = prom_unescape(escaped, name, sizeof(name));
+
+    if (n < 0)
+        return n;
+    (void)text_clean(clean, sizeof(clean), (struct span){name, (size_t)n});
+    if (!page->model[0])
+        memcpy(page->model, clean, sizeof(clean));
+    else if (strcmp(page->model, clean) != 0)
+        page->several_models = true;
+    return 0;
+}
+
+/*
+ * Releases before November 2025 repeated the usage once per API server process (label
+ * pid), all but the newest of them stale: the largest is the one not yet gone to 0.
+ */
+static int set_usage_by_pid(struct series *series, double value)
+{
+    double *usage = &series->figure[KV_USAGE];
+
+    series->usage_by_pid = true;
+    if (isnan(*usage) || value > *usage)
+        *usage = value;
+    return 0;
+}
+
+static int set_figure(struct series *series, enum figure figure, double value,
+                      const char **ret_why)
+{
+    bool again = series->given & (1U << figure);
+
+    if (again && (series->figure[figure] < value || series->figure[figure] > value)) {
+        *ret_why = "the same series twice with different values";
+        return -EBADMSG;
+    }
+    series->given = (uint16_t)(series->given | (1U << figure));
+    series->figure[figure] = value;
+    return 0;
+}
+
+static uint64_t count_in(struct span text, uint64_t max)
+{
+    uint64_t value;
+
+    return text.at && number_read_u64(text, max, &value) == 0 ? value : UNKNOWN;
+}
+
+static int note_config(struct vllm_page *page, const struct labels *labels,
+                       const char **ret_why)
+{
+    struct cache_config *config;
+
+    if (page->n_configs == ENGINE_SERIES_MAX || labels->engine.len >= ENGINE_LABEL_MAX) {
+        *ret_why = "more engines than can be";
+        return -E2BIG;
+    }
+    config = &page->configs[page->n_configs++];
+    if (labels->engine.len)
+        memcpy(config->engine, labels->engine.at, labels->engine.len);
+    config->blocks = count_in(labels->num_gpu_blocks, BLOCKS_MAX);
+    config->memory_bytes = count_in(labels->kv_cache_memory_bytes, (uint64_t)1 << 50);
+    return 0;
+}
+
+static int vllm_sample(void *state, unsigned name, struct span text, double value,
+                       const char **ret_why)
+{
+    struct vllm_page *page = state;
+    enum figure figure = figures[name % ARRAY_LEN(figures)];
+    struct series *series;
+    struct labels labels;
+
+    *ret_why = "malformed labels";
+    if (read_labels(text, &labels) < 0)
+        return -EBADMSG;
+    if (figure == CACHE_CONFIG)
+        return note_config(page, &labels, ret_why);
+
+    if (labels.model_name.at && note_model(page, labels.model_name) < 0)
+        return -EBADMSG;
+    series = series_of(page, labels.engine);
+    if (!series) {
+        *ret_why = "more engines than can be";
+        return -E2BIG;
+    }
+    if (figure == SLEEP_STATE) {
+        if (span_is(labels.sleep_state, "awake")) {
+            series->has_sleep_state = true;
+            series->awake = value > 0;
+        }
+        return 0;
+    }
+    if (figure == KV_USAGE && labels.pid.at)
+        return set_usage_by_pid(series, value);
+    return set_figure(series, figure, value, ret_why);
+}
+
+static bool is_asleep(const struct series *series)
+{
+    return series->has_sleep_state && !series->awake;
+}
+
+static double first_known(double a, double b)
+{
+    return isnan(a) ? b : a;
+}
+
+/* The usage of one engine, 0..1; NAN: unknown. */
+static double usage_of(const struct series *series)
+{
+    double now = series->figure[KV_USAGE], old = series->figure[KV_USAGE_OLD];
+    double usage = series->usage_by_pid ? first_known(old, now) : first_known(now, old);
+
+    if (is_asleep(series))
+        return 0;
+    return usage >= 0 && usage <= 1 ? usage : (double)NAN;
+}
+
+/* Blocks of one engine: the label is the sum over all of them, and says so on each. */
+static uint64_t blocks_per_engine(const struct vllm_page *page, const char **ret_why)
+{
+    uint64_t sum = UNKNOWN;
+
+    for (uint32_t i = 0; i < page->n_configs; i++) {
+        uint64_t blocks = page->configs[i].blocks;
+
+        if (i > 0 && blocks != sum) {
+            *ret_why = "num_gpu_blocks differs between engines";
+            return UNKNOWN;
+        }
+        sum = blocks;
+    }
+    if (sum == UNKNOWN || sum == 0)
+        *ret_why = "no num_gpu_blocks in vllm:cache_config_info";
+    else if (sum % page->n_series != 0)
+        *ret_why = "num_gpu_blocks is not a multiple of the number of engines";
+    else
+        return sum / page->n_series;
+    return UNKNOWN;
+}
+
+static uint64_t ordered_bytes(const struct vllm_page *page)
+{
+    uint64_t bytes = page->n_configs ? page->configs[0].memory_bytes : UNKNOWN;
+
+    for (uint32_t i = 1; i < page->n_configs; i++)
+        if (page->configs[i].memory_bytes != bytes)
+            return UNKNOWN;
+    return bytes;
+}
+
+/* V0 had no null block; V1 never counts it as used or usable. */
+static uint64_t used_blocks(const struct series *series, double usage, uint64_t blocks)
+{
+    bool v0 = series->given & (1U << CPU_USAGE);
+
+    return (uint64_t)llround(usage * (double)(v0 ? blocks : blocks - 1));
+}
+
+static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
+{
+    uint64_t per_engine = blocks_per_engine(page, &ret->kv_why), used = 0;
+    double sum = 0;
+
+    ret->kv_memory_bytes = ordered_bytes(page);
+    for (uint32_t i = 0; i < page->n_series; i++) {
+        double usage = usage_of(&page->series[i]);
+
+        sum += usage; // one unknown makes it unknown
+        if (per_engine != UNKNOWN && !isnan(usage))
+            used += used_blocks(&page->series[i], usage, per_engine);
+        if (page->series[i].usage_by_pid && isnan(page->series[i].figure[KV_USAGE_OLD]))
+            ret->kv_caveat = "the largest of several API servers' values, perhaps stale";
+    }
+    if (isnan(sum)) {
+        ret->kv_why = "no usable vllm:kv_cache_usage_perc";
+        return;
+    }
+    ret->kv_usage_ratio = sum / page->n_series;
+    if (per_engine == UNKNOWN)
+        return;
+    ret->kv_blocks = per_engine * page->n_series;
+    ret->kv_used_blocks = used;
+}
+
+/* Sum of one figure over all engines; NAN when one of them does not say. */
+static double sum_of(const struct vllm_page *page, enum figure figure, enum figure old)
+{
+    double sum = 0;
+
+    for (uint32_t i = 0; i < page->n_series; i++)
+        sum += first_known(page->series[i].figure[figure], page->series[i].figure[old]);
+    return sum >= 0 ? sum : (double)NAN;
+}
+
+static uint64_t count_of(const struct vllm_page *page, enum figure figure)
+{
+    double sum = sum_of(page, figure, figure);
+
+    return sum >= 0 && sum <= COUNT_MAX ? (uint64_t)sum : UNKNOWN;
+}
+
+static void finish_prefix(const struct vllm_page *page, struct engine_page *ret)
+{
+    double rate = sum_of(page, PREFIX_RATE, PREFIX_RATE) / page->n_series;
+    double prompts = sum_of(page, PROMPT_TOKENS, PROMPT_TOKENS);
+
+    ret->prefix.queries = sum_of(page, PREFIX_QUERIES, PREFIX_QUERIES_OLD);
+    ret->prefix.hits = sum_of(page, PREFIX_HITS, PREFIX_HITS_OLD);
+    if (isnan(ret->prefix.queries) && rate >= 0 && rate <= 1) {
+        ret->prefix = (struct hit_counts){rate * prompts, prompts};
+        ret->prefix_from_ratio = true;
+    }
+    if (!(ret->prefix.hits <= ret->prefix.queries)) // also when either is NAN
+        ret->prefix = (struct hit_counts){(double)NAN, (double)NAN};
+}
+
+static void vllm_finish(void *state, struct engine_page *ret)
+{
+    const struct vllm_page *page = state;
+
+    engine_page_clear(ret);
+    memcpy(ret->served_name, page->model, sizeof(page->model));
+    ret->engines = page->n_series;
+    if (page->n_series == 0)
+        return;
+
+    ret->asleep = true;
+    for (uint32_t i = 0; i < page->n_series; i++)
+        ret->asleep = ret->asleep && is_asleep(&page->series[i]);
+    ret->requests_running = count_of(page, RUNNING);
+    ret->requests_waiting = count_of(page, WAITING);
+    ret->preemptions = count_of(page, PREEMPTIONS);
+    finish_prefix(page, ret);
+    if (page->several_models)
+        ret->kv_why = "several models behind one port: the pool is not told apart";
+    else
+        finish_kv(page, ret);
+}
+
+const struct engine_kind engine_vllm = {
+    .name = "vllm",
+    .names = names,
+    .n_names = ARRAY_LEN(names),
+    .filter_path = "/metrics/",
+    .page_size = sizeof(struct vllm_page),
+    .sample = vllm_sample,
+    .finish = vllm_finish,
+};

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/hit_window.h"
+
+enum { NS_PER_S = 1000000000 };
+
+/* Clear the seconds between the newest step and now. */
+static void advance(struct hit_window *window, uint64_t now_s)
+{
+    uint64_t from = window->newest_s + 1;
+
+    if (now_s <= window->newest_s)
+        return;
+    if (now_s - window->newest_s >= HIT_WINDOW_SECONDS)
+        from = now_s - HIT_WINDOW_SECONDS + 1;
+    for (uint64_t s = from; s <= now_s; s++)
+        window->step[s % HIT_WINDOW_SECONDS] = (struct hit_counts){0};
+    window->newest_s = now_s;
+}
+
+void hit_window_read(struct hit_window *window, struct hit_counts counters,
+                     uint64_t now_ns)
+{
+    struct hit_counts last = window->last, *step;
+    bool grew = window->has_last && counters.hits >= last.hits &&
+                counters.queries >= last.queries;
+
+    window->last = counters;
+    window->has_last = true;
+    if (!grew)
+        return;
+    advance(window, now_ns / NS_PER_S);
+    step = &window->step[window->newest_s % HIT_WINDOW_SECONDS];
+    step->hits += counters.hits - last.hits;
+    step->queries += counters.queries - last.queries;
+}
+
+struct hit_counts hit_window_sum(const struct hit_window *window, uint64_t now_ns)
+{
+    uint64_t now_s = now_ns / NS_PER_S;
+    uint64_t oldest_s = now_s < HIT_WINDOW_SECONDS ? 0 : now_s - HIT_WINDOW_SECONDS + 1;
+    struct hit_counts sum = {0};
+
+    for (uint64_t s = oldest_s; s <= MIN(now_s, window->newest_s); s++) {
+        sum.hits += window->step[s % HIT_WINDOW_SECONDS].hits;
+        sum.queries += window->step[s % HIT_WINDOW_SECONDS].queries;
+    }
+    return sum;
+}
+
+void hit_window_reset(struct hit_window *window)
+{
+    *window = (struct hit_window){0};
+}

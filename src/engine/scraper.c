@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/scraper.h"
+
+#include "base/buf.h"
+#include "wire/prom.h"
+
+#include <stdio.h>
+
+enum {
+    NAMES_MAX = 64, // of one kind: they are bits of a word
+    FILTER_URL_MAX = 8 * 1024,
+    FULL_AGAIN_AFTER = 120, // filtered pages: a server may gain families
+};
+
+static const struct engine_kind *const kinds[] = {
+#define KIND(name) &engine_##name,
+#include "engine/kinds.def"
+#undef KIND
+};
+
+enum filter_state {
+    FILTER_UNTRIED,
+    FILTER_TRYING,
+    FILTER_WORKS,
+    FILTER_USELESS, // until the server is another
+};
+
+struct scraper {
+    struct scraper_options options;
+    struct fetch *fetch;
+    struct prom_reader reader;
+    const char *names[PROM_WANTED_MAX]; // of all kinds
+    uint8_t kind_of[PROM_WANTED_MAX];
+    uint8_t index_of[PROM_WANTED_MAX]; // within its kind
+    size_t n_names;
+
+    const struct engine_kind
+        *kind; // of the page being read, NULL before its first sample
+    void *page;
+    uint64_t seen;      // names on the page being read
+    uint64_t seen_full; // on the last whole page
+    const char *why;    // what is wrong with the page
+
+    enum filter_state filter;
+    unsigned filtered_pages;
+    bool asked_filtered;
+    bool waiting;
+    char url[ENGINE_URL_MAX + 16];
+    struct buf filter_url;
+};
+
+static int on_sample(void *ctx, unsigned name, struct span labels, double value)
+{
+    struct scraper *scraper = ctx;
+    const struct engine_kind *kind = kinds[scraper->kind_of[name]];
+
+    if (scraper->kind && scraper->kind != kind)
+        return 0; // a page that passes on another's metrics: the first kind counts
+    scraper->kind = kind;
+    scraper->seen |= 1ULL << scraper->index_of[name];
+    return kind->sample(scraper->page, scraper->index_of[name], labels, value,
+                        &scraper->why);
+}
+
+static int on_body(void *ctx, struct span bytes)
+{
+    struct scraper *scraper = ctx;
+
+    return prom_feed(&scraper->reader, bytes);
+}
+
+static size_t largest_page(void)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        size = MAX(size, kinds[i]->page_size);
+    return size;
+}
+
+static void begin_page(struct scraper *scraper)
+{
+    memset(scraper->page, 0, largest_page());
+    prom_restart(&scraper->reader);
+    scraper->kind = NULL;
+    scraper->seen = 0;
+    scraper->why = NULL;
+}
+
+/* base + filter path + name[]=... for each name of the last whole page. */
+static int write_filter_url(struct scraper *scraper, const struct engine_kind *kind)
+{
+    static const char metrics[] = "/metrics";
+    struct buf *url = &scraper->filter_url;
+    size_t base = strlen(scraper->url) - (sizeof(metrics) - 1);
+    char separator = '?';
+
+    buf_clear(url);
+    buf_add(url, scraper->url, base);
+    buf_add_str(url, kind->filter_path);
+    for (size_t i = 0; i < kind->n_names; i++) {
+        if (!(scraper->seen_full & 1ULL << i))
+            continue;
+        buf_add_char(url, separator);
+        buf_add_str(url, "name%5B%5D=");
+        buf_add_str(url, kind->names[i]);
+        separator = '&';
+    }
+    buf_add_char(url, '\0');
+    return url->error;
+}
+
+/* A whole page came: would the filter do next time? */
+static void consider_filter(struct scraper *scraper)
+{
+    scraper->seen_full = scraper->seen;
+    scraper->filtered_pages = 0;
+    if (scraper->filter == FILTER_USELESS || !scraper->kind->filter_path)
+        return;
+    if (write_filter_url(scraper, scraper->kind) == 0)
+        scraper->filter = scraper->filter == FILTER_WORKS ? FILTER_WORKS : FILTER_TRYING;
+}
+
+static enum engine_failure failure_of(const struct fetch_result *result)
+{
+    if (result->outcome == FETCH_REFUSED)
+        return ENGINE_FAIL_REFUSED;
+    if (result->outcome == FETCH_SILENT)
+        return ENGINE_FAIL_SILENT;
+    if (result->outcome == FETCH_STATUS && result->status == 503)
+        return ENGINE_FAIL_NOT_YET;
+    return ENGINE_FAIL_OTHER;
+}
+
+static void take_failure(struct scraper *scraper, const struct fetch_result *result,
+                         uint64_t now_ns)
+{
+    char why[ENGINE_WHY_MAX];
+
+    if (scraper->reader.error < 0)
+        (void)snprintf(why, sizeof(why), "metrics page, line %llu: %s",
+                       (unsigned long long)scraper->reader.line,
+                       scraper->why                         ? scraper->why
+                       : scraper->reader.error == -EMSGSIZE ? "longer than 64 KiB"
+                                                            : "malformed");
+    else
+        (void)snprintf(why, sizeof(why), "%s", result->why);
+    engine_take_failure(scraper->options.engine, failure_of(result), why, now_ns);
+}
+
+static void on_done(void *ctx, const struct fetch_result *result)
+{
+    struct scraper *scraper = ctx;
+    struct engine *engine = scraper->options.engine;
+    uint64_t now_ns = scraper->options.now_ns();
+    bool filtered = scraper->asked_filtered;
+    struct engine_page page;
+
+    scraper->waiting = false;
+    if (filtered &&
+        (result->outcome != FETCH_OK || scraper->seen_full & ~scraper->seen)) {
+        // Not a word about the server's health: ask for the whole page, at once.
+        scraper->filter =
+            scraper->filter == FILTER_TRYING ? FILTER_USELESS : FILTER_UNTRIED;
+        engine->due_ns = now_ns;
+        return;
+    }
+    if (result->outcome != FETCH_OK) {
+        take_failure(scraper, result, now_ns);
+        return;
+    }
+    if (!scraper->kind) {
+        engine_take_failure(engine, ENGINE_FAIL_DISABLED,
+                            "its metrics page has no engine metrics (is it started with "
+                            "--disable-log-stats?)",
+                            now_ns);
+        return;
+    }
+    scraper->kind->finish(scraper->page, &page);
+    engine_take_page(engine, &page, result->took_ns, now_ns);
+    if (filtered) {
+        scraper->filter = FILTER_WORKS;
+        scraper->filtered_pages++;
+    } else {
+        consider_filter(scraper);
+    }
+}
+
+static void add_kind(struct scraper *scraper, size_t kind)
+{
+    for (size_t i = 0; i < kinds[kind]->n_names && i < NAMES_MAX; i++) {
+        scraper->names[scraper->n_names] = kinds[kind]->names[i];
+        scraper->kind_of[scraper->n_names] = (uint8_t)kind;
+        scraper->index_of[scraper->n_names++] = (uint8_t)i;
+    }
+}
+
+static void write_url(struct scraper *scraper)
+{
+    static const char metrics[] = "/metrics";
+    const char *url = scraper->options.engine->url;
+    size_t len = strlen(url), tail = sizeof(metrics) - 1;
+    bool whole;
+
+    while (len && url[len - 1] == '/')
+        len--;
+    whole = len >= tail && memcmp(url + len - tail, metrics, tail) == 0;
+    (void)snprintf(scraper->url, sizeof(scraper->url), "%.*s%s", (int)len, url,
+                   whole ? "" : metrics);
+}
+
+int scraper_new(const struct scraper_options *options, struct scraper **ret)
+{
+    struct scraper *scraper = calloc(1, sizeof(*scraper));
+    struct fetch_options fetch = {.bearer = options->bearer,
+                                  .ca_file = options->ca_file,
+                                  .insecure = options->insecure,
+                                  .body = on_body,
+                                  .done = on_done,
+                                  .ctx = scraper};
+    int r = -ENOMEM;
+
+    if (!scraper)
+        return -ENOMEM;
+    scraper->options = *options;
+    buf_init(&scraper->filter_url, FILTER_URL_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        add_kind(scraper, i);
+    prom_init(&scraper->reader, scraper->names, scraper->n_names, on_sample, scraper);
+    write_url(scraper);
+    scraper->page = malloc(largest_page());
+    if (scraper->page)
+        r = fetch_new(options->fetcher, &fetch, &scraper->fetch);
+    if (r < 0) {
+        scraper_free(scraper);
+        return r;
+    }
+    *ret = scraper;
+    return 0;
+}
+
+void scraper_free(struct scraper *scraper)
+{
+    if (!scraper)
+        return;
+    fetch_free(scraper->fetch);
+    prom_done(&scraper->reader);
+    buf_done(&scraper->filter_url);
+    free(scraper->page);
+    free(scraper);
+}
+
+void scraper_run(struct scraper *scraper, uint64_t now_ns)
+{
+    bool filtered =
+        scraper->filter == FILTER_TRYING ||
+        (scraper->filter == FILTER_WORKS && scraper->filtered_pages < FULL_AGAIN_AFTER);
+
+    if (scraper->waiting || !engine_is_due(scraper->options.engine, now_ns))
+        return;
+    begin_page(scraper);
+    scraper->asked_filtered = filtered;
+    scraper->waiting = fetch_start(scraper->fetch, filtered ? scraper->filter_url.data
+                                                            : scraper->url) == 0;
+}
+
+void scraper_restarted(struct scraper *scraper)
+{
+    engine_restarted(scraper->options.engine);
+    scraper->filter = FILTER_UNTRIED;
+}
+
+bool scraper_waiting(const struct scraper *scraper)
+{
+    return scraper->waiting;
+}

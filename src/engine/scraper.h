@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scraper.h - keep one engine's figures fresh over HTTP
+ *
+ * The first page is fetched whole; its families tell the engine kind. Where that kind's
+ * server can send the wanted samples alone (prometheus_client's name[] filter), this is
+ * tried once and kept when the answer really holds them all: servers in multi-process
+ * mode answer such a request with an empty page.
+ */
+#ifndef ENGINE_SCRAPER_H
+#define ENGINE_SCRAPER_H
+
+#include "engine/engine.h"
+#include "net/fetch.h"
+
+struct scraper;
+
+struct scraper_options {
+    struct fetcher *fetcher; // must outlive the scraper
+    struct engine *engine;   // must outlive the scraper; written by it alone
+    const char *bearer;      // may be NULL
+    const char *ca_file;     // may be NULL
+    bool insecure;
+    uint64_t (*now_ns)(void);
+};
+
+/* The engine's url names the server, or its metrics page when it ends in "/metrics". */
+int scraper_new(const struct scraper_options *options, struct scraper **ret) MUST_CHECK;
+void scraper_free(struct scraper *scraper);
+
+/* Ask if the engine is due at now_ns and nothing is in flight. */
+void scraper_run(struct scraper *scraper, uint64_t now_ns);
+
+/* Another process answers there now: forget what was learned about the old one. */
+void scraper_restarted(struct scraper *scraper);
+
+bool scraper_waiting(const struct scraper *scraper); // a request is in flight
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * host.h - processes and listening sockets of this host, read from /proc
+ *
+ * Everything is read below a root directory given at the start ("/proc", or a test's
+ * tree), relative to a directory descriptor. Processes come and go between two reads:
+ * that a file is gone is an ordinary answer. A process is a pid together with its start
+ * time, because pids are used again.
+ *
+ * Needs no privilege. Without root, /proc/PID/fd of other users' processes cannot be
+ * listed: then a listener's owner is not known (-EACCES), and everything else still is.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include "base/base.h"
+
+enum {
+    HOST_COMM_MAX = 16,
+    HOST_PROCESSES_MAX = 4096,
+    HOST_OWNERS_MAX = 64,
+    HOST_DEPTH_MAX = 64, // ancestors of a process followed upwards
+};
+
+struct host;
+
+struct host_process {
+    uint32_t pid;
+    uint32_t parent_pid;
+    uint64_t start_ticks;     // since boot, /proc/PID/stat field 22
+    char comm[HOST_COMM_MAX]; // cleaned by text_clean()
+};
+
+/* Processes of interest and all their ancestors, by rising pid. */
+struct host_tree {
+    uint32_t n;
+    bool incomplete; // more than fit
+    struct host_process processes[HOST_PROCESSES_MAX];
+};
+
+int host_new(const char *proc_root, struct host **ret) MUST_CHECK;
+void host_free(struct host *host);
+
+/* -ESRCH: no such process. -EBADMSG: a stat line that cannot be. */
+int host_read_process(struct host *host, uint32_t pid,
+                      struct host_process *ret) MUST_CHECK;
+
+/*
+ * Read `pids` and their ancestors up to pid 1 into `tree`. Pids that are gone, or hidden
+ * from us (another pid namespace), are left out. A parent_pid is 0 where the parent had
+ * gone and its pid is used again. Allocates nothing.
+ */
+void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
+                    struct host_tree *tree);
+
+/* The row of `pid`, or NULL. */
+const struct host_process *host_tree_find(const struct host_tree *tree, uint32_t pid);
+
+/*
+ * The process that listens on TCP `port` in our network namespace: of all processes that
+ * hold a listening socket of that port, the one that started first (servers hand their
+ * sockets down to children). -ENOENT: nobody listens. -EACCES: somebody does, but
+ * /proc does not let us see who. Walks all of /proc: call it when something changed, not
+ * on every tick.
+ */
+int host_find_listener(struct host *host, uint16_t port,
+                       struct host_process *ret) MUST_CHECK;
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "join/attribute.h"
+
+/* The engine whose listener is `pid` or one of its ancestors; -1: none. */
+static int engine_of(const struct join_facts *facts, uint32_t pid)
+{
+    for (int depth = 0; pid && depth < HOST_DEPTH_MAX; depth++) {
+        const struct host_process *process;
+
+        for (size_t i = 0; i < facts->n_engines; i++)
+            if (facts->engines[i].listener_pid == pid)
+                return (int)i;
+        process = host_tree_find(facts->tree, pid);
+        pid = process ? process->parent_pid : 0;
+    }
+    return -1;
+}
+
+static void add(struct attributions *ret, const struct gpu_process *process, int engine)
+{
+    uint64_t bytes = process->used_bytes;
+    struct figure *sum;
+
+    if (bytes != UNKNOWN)
+        ret->devices_bytes[process->device] =
+            add_saturating(ret->devices_bytes[process->device], bytes);
+    if (engine < 0) {
+        ret->other_bytes = add_saturating(ret->other_bytes, bytes == UNKNOWN ? 0 : bytes);
+        return;
+    }
+
+    ret->engines[engine].devices |= 1ULL << process->device;
+    sum = &ret->engines[engine].bytes;
+    if (bytes == UNKNOWN) {
+        *sum = (struct figure){UNKNOWN, FROM_NOWHERE,
+                               "the driver does not tell the memory of its processes"};
+        return;
+    }
+    if (sum->how != FROM_NOWHERE)
+        sum->value = add_saturating(sum->value, bytes);
+}
+
+/* Why an engine without any process on a device need not be one without memory there. */
+static const char *doubt(const struct join_facts *facts, bool hidden)
+{
+    if (facts->gpu->processes_taken_ns == 0)
+        return "the driver has not listed its processes yet";
+    if (facts->gpu->processes_incomplete)
+        return "the driver's list of processes is not complete";
+    if (hidden)
+        return "the driver names processes that are hidden from here: run on the host, "
+               "or "
+               "in a container with its pid namespace (--pid=host)";
+    return NULL;
+}
+
+/* What is known about an engine before any process is looked at. */
+static struct figure initial(const struct join_facts *facts,
+                             const struct join_engine *engine)
+{
+    if (!facts->gpu)
+        return (struct figure){0, MEASURED, "no GPU on this host"};
+    if (engine->listener_pid == 0)
+        return (struct figure){UNKNOWN, FROM_NOWHERE,
+                               "the process that listens on its port is not visible"};
+    return (struct figure){0, MEASURED, NULL};
+}
+
+void attribute(const struct join_facts *facts, struct attributions *ret)
+{
+    bool hidden = false;
+
+    *ret = (struct attributions){0};
+    for (size_t i = 0; i < facts->n_engines; i++)
+        ret->engines[i].bytes = initial(facts, &facts->engines[i]);
+    if (!facts->gpu)
+        return;
+
+    for (uint32_t i = 0; i < facts->gpu->n_processes; i++) {
+        const struct gpu_process *process = &facts->gpu->processes[i];
+
+        add(ret, process, engine_of(facts, process->pid));
+        hidden = hidden || !host_tree_find(facts->tree, process->pid);
+    }
+    for (size_t i = 0; i < facts->n_engines; i++) {
+        struct attribution *engine = &ret->engines[i];
+        const char *why = doubt(facts, hidden);
+
+        if (engine->devices == 0 && engine->bytes.how == MEASURED && why)
+            engine->bytes = (struct figure){UNKNOWN, FROM_NOWHERE, why};
+        else if (engine->bytes.how == MEASURED && facts->gpu->processes_incomplete)
+            engine->bytes = (struct figure){engine->bytes.value, ESTIMATED, why};
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * attribute.h - give each process's device bytes to the engine whose tree it is in
+ */
+#ifndef JOIN_ATTRIBUTE_H
+#define JOIN_ATTRIBUTE_H
+
+#include "join/join.h"
+
+/* The device memory of one engine's process tree. */
+struct attribution {
+    struct figure bytes;
+    uint64_t devices; // bit per index in gpu_sample.devices
+};
+
+struct attributions {
+    struct attribution engines[SNAPSHOT_MODELS_MAX]; // as facts->engines
+    uint64_t devices_bytes[GPU_DEVICES_MAX];         // of all processes on each
+    uint64_t other_bytes; // of processes in no engine's tree
+};
+
+/* facts->n_engines is at most SNAPSHOT_MODELS_MAX. */
+void attribute(const struct join_facts *facts, struct attributions *ret);
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "join/join.h"
+
+#include "join/attribute.h"
+#include "join/kv.h"
+
+#include <assert.h>
+#include <math.h>
+
+static void join_device(const struct gpu_device *device, uint64_t processes_bytes,
+                        struct snapshot_device *ret)
+{
+    ret->index = device->index;
+    memcpy(ret->uuid, device->uuid, sizeof(ret->uuid));
+    memcpy(ret->name, device->name, sizeof(ret->name));
+    memcpy(ret->reason, device->reason, sizeof(ret->reason));
+    ret->mem_total_bytes = device->mem_total_bytes;
+    ret->mem_used_bytes = device->mem_used_bytes;
+    ret->mem_reserved_bytes = device->mem_reserved_bytes;
+    ret->processes_bytes = processes_bytes;
+}
+
+/* Sums over the devices that tell both; -ENODATA when none does. */
+static int join_devices(const struct join_facts *facts, const struct attributions *shares,
+                        struct snapshot *ret)
+{
+    uint64_t total = 0, used = 0;
+    uint32_t known = 0;
+
+    if (!facts->gpu) {
+        ret->total_bytes = (struct figure){0, MEASURED, "no GPU on this host"};
+        ret->allocated_bytes = ret->total_bytes;
+        return 0;
+    }
+    ret->gpu_taken_ns = facts->gpu->taken_ns;
+    ret->n_devices = facts->gpu->n_devices;
+    for (uint32_t i = 0; i < ret->n_devices; i++) {
+        const struct gpu_device *device = &facts->gpu->devices[i];
+
+        join_device(device, shares->devices_bytes[i], &ret->devices[i]);
+        if (device->mem_total_bytes == UNKNOWN || device->mem_used_bytes == UNKNOWN)
+            continue;
+        known++;
+        total = add_saturating(total, device->mem_total_bytes);
+        used = add_saturating(used, device->mem_used_bytes);
+    }
+    if (known == 0)
+        return -ENODATA;
+
+    ret->total_bytes.value = total;
+    ret->allocated_bytes.value = used;
+    ret->total_bytes.how = ret->allocated_bytes.how = MEASURED;
+    if (known < ret->n_devices)
+        ret->total_bytes.why = ret->allocated_bytes.why =
+            "without the devices whose memory is not known";
+    return 0;
+}
+
+static const char *served_name_of(const struct join_engine *engine)
+{
+    return engine->name ? engine->name : engine->engine->page.served_name;
+}
+
+/*
+ * A model keeps its row while its process lives, whatever state it is in. Where the
+ * process is not visible, a refused connection is the sign that it is gone.
+ */
+static bool has_row(const struct join_engine *engine, uint64_t now_ns)
+{
+    if (!served_name_of(engine)[0])
+        return false;
+    return engine->listener_pid || !engine->engine->nobody_listens ||
+           engine_has_figures(engine->engine, now_ns);
+}
+
+static void copy_name(char to[ENGINE_NAME_MAX + 1], const char *name)
+{
+    size_t len = strnlen(name, ENGINE_NAME_MAX);
+
+    memcpy(to, name, len);
+    to[len] = '\0';
+}
+
+static void join_model(const struct join_facts *facts, const struct join_engine *from,
+                       const struct attribution *share, uint64_t limit_bytes,
+                       struct snapshot_model *ret)
+{
+    const struct engine *engine = from->engine;
+    struct kv_bytes kv = kv_bytes_of(from, (uint32_t)__builtin_popcountll(share->devices),
+                                     limit_bytes, facts->now_ns);
+    bool known = engine_has_figures(engine, facts->now_ns);
+
+    *ret = (struct snapshot_model){
+        .port = engine->port,
+        .engine = (uint32_t)(from - facts->engines),
+        .pid = from->listener_pid,
+        .state = engine->state,
+        .stale = engine_is_stale(engine, facts->now_ns),
+        .page_ns = engine->page_ns,
+        .allocated_bytes = share->bytes,
+        .kv_used_bytes = kv.used,
+        .kv_pool_bytes = kv.pool,
+        .kv_usage_ratio = known ? engine->page.kv_usage_ratio : (double)NAN,
+        .requests_running = known ? engine->page.requests_running : UNKNOWN,
+        .requests_waiting = known ? engine->page.requests_waiting : UNKNOWN,
+        .preemptions = known ? engine->page.preemptions : UNKNOWN,
+        .prefix_window = hit_window_sum(&engine->window, facts->now_ns),
+        .prefix_lifetime = engine->page.prefix,
+    };
+    memcpy(ret->why, engine->why, sizeof(ret->why));
+    copy_name(ret->served_name, served_name_of(from));
+    snapshot_make_id(ret->served_name, ret->id);
+}
+
+static bool comes_before(const struct snapshot_model *a, const struct snapshot_model *b)
+{
+    if (a->port != b->port)
+        return a->port < b->port;
+    return strcmp(a->id, b->id) < 0;
+}
+
+/* Put a row in its place; those behind it move. */
+static void insert(struct snapshot *snapshot, const struct snapshot_model *model)
+{
+    uint32_t at = snapshot->n_models++;
+
+    for (; at > 0 && comes_before(model, &snapshot->models[at - 1]); at--)
+        snapshot->models[at] = snapshot->models[at - 1];
+    snapshot->models[at] = *model;
+}
+
+static void join_models(const struct join_facts *facts, const struct attributions *shares,
+                        struct snapshot *ret)
+{
+    uint64_t limit = facts->gpu ? ret->total_bytes.value : UNKNOWN;
+
+    for (size_t i = 0; i < facts->n_engines; i++) {
+        struct snapshot_model model;
+
+        if (!has_row(&facts->engines[i], facts->now_ns))
+            continue;
+        join_model(facts, &facts->engines[i], &shares->engines[i], limit, &model);
+        insert(ret, &model);
+        if (model.allocated_bytes.how != FROM_NOWHERE)
+            ret->models_bytes =
+                add_saturating(ret->models_bytes, model.allocated_bytes.value);
+        if (model.kv_used_bytes.how == FROM_NOWHERE)
+            ret->kv_unknown++;
+        else
+            ret->kv_used_bytes =
+                add_saturating(ret->kv_used_bytes, model.kv_used_bytes.value);
+    }
+}
+
+static void add_counts(struct hit_counts *sum, struct hit_counts more)
+{
+    if (isnan(more.queries))
+        return;
+    sum->hits += more.hits;
+    sum->queries += more.queries;
+}
+
+static double percent(struct hit_counts counts)
+{
+    return fmin(100.0 * counts.hits / counts.queries, 100.0);
+}
+
+/* Of the last minute; in a quiet one the value before it; at first that of all time. */
+static void join_hit_rate(const struct join_facts *facts, struct snapshot *ret)
+{
+    struct hit_counts window = {0}, lifetime = {0};
+
+    for (uint32_t i = 0; i < ret->n_models; i++) {
+        add_counts(&window, ret->models[i].prefix_window);
+        add_counts(&lifetime, ret->models[i].prefix_lifetime);
+    }
+    if (window.queries > 0) {
+        ret->hit_percent = percent(window);
+        ret->hit_percent_in_window = true;
+    } else if (facts->previous && facts->previous->hit_percent_in_window) {
+        ret->hit_percent = facts->previous->hit_percent;
+        ret->hit_percent_in_window = true;
+    } else if (lifetime.queries > 0) {
+        ret->hit_percent = percent(lifetime);
+    }
+}
+
+/* Counted anew from what is published: rows, and processes on the devices. */
+static void check_invariant(const struct snapshot *snapshot)
+{
+    uint64_t rows = 0, processes = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_models; i++)
+        if (snapshot->models[i].allocated_bytes.how != FROM_NOWHERE)
+            rows += snapshot->models[i].allocated_bytes.value;
+    for (uint32_t i = 0; i < snapshot->n_devices; i++)
+        processes += snapshot->devices[i].processes_bytes;
+    assert(rows + snapshot->other_bytes <= processes);
+    assert(rows + snapshot->other_bytes + (uint64_t)snapshot->unattributed_bytes ==
+           snapshot->allocated_bytes.value);
+    (void)rows, (void)processes; // without assertions
+}
+
+int join(const struct join_facts *facts, struct snapshot *ret)
+{
+    struct attributions shares;
+    int r;
+
+    assert(facts->n_engines <= SNAPSHOT_MODELS_MAX);
+    ret->seq = facts->seq;
+    ret->taken_ns = facts->now_ns;
+    attribute(facts, &shares);
+    r = join_devices(facts, &shares, ret);
+    if (r < 0)
+        return r;
+
+    join_models(facts, &shares, ret);
+    ret->other_bytes = shares.other_bytes;
+    ret->unattributed_bytes =
+        (int64_t)(ret->allocated_bytes.value - ret->models_bytes - ret->other_bytes);
+    join_hit_rate(facts, ret);
+    check_invariant(ret);
+    return 0;
+}

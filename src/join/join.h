@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * join.h - whose memory is whose: facts of driver, kernel and engines into one snapshot
+ *
+ * Pure: opens nothing, asks nobody, not even the time. The same facts give the same
+ * snapshot. Nothing is spread by guesswork: bytes that no process explains stay
+ * unattributed, and a number that cannot be known is FROM_NOWHERE with its reason.
+ */
+#ifndef JOIN_JOIN_H
+#define JOIN_JOIN_H
+
+#include "host/host.h"
+#include "snapshot/snapshot.h"
+
+/* An engine, and what the operator said about it (UNKNOWN, NULL: nothing). */
+struct join_engine {
+    const struct engine *engine;
+    uint32_t listener_pid; // the process that listens on its port; 0: not known
+    const char *name;
+    uint64_t kv_bytes_per_block;
+    uint64_t kv_pool_bytes_per_gpu;
+    uint64_t gpus;
+};
+
+struct join_facts {
+    uint64_t now_ns; // CLOCK_MONOTONIC
+    uint64_t seq;
+    const struct gpu_sample *gpu; // NULL: this host has no GPU on purpose
+    const struct host_tree *tree; // processes of `gpu`, and their ancestors
+    const struct join_engine *engines;
+    size_t n_engines;
+    const struct snapshot *previous; // NULL: there was none
+};
+
+/*
+ * Fill `ret`, fresh from snapshot_new(). -ENODATA: no device's memory is known, so there
+ * is nothing honest to say; `ret` must then not be shared.
+ */
+int join(const struct join_facts *facts, struct snapshot *ret) MUST_CHECK;
+
+#endif

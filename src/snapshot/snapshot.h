@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * snapshot.h - all that is known about the host at one tick
+ *
+ * Filled by join/, then shared and never changed: whoever keeps one takes a reference.
+ * Snapshots come from a pool, so that a warm tick allocates nothing. One thread.
+ */
+#ifndef SNAPSHOT_SNAPSHOT_H
+#define SNAPSHOT_SNAPSHOT_H
+
+#include "engine/engine.h"
+#include "gpu/gpu.h"
+
+enum {
+    SNAPSHOT_MODELS_MAX = 64,
+};
+
+/* Where a number comes from. */
+enum provenance {
+    FROM_NOWHERE, // not known: `why` says why not
+    MEASURED,     // by the driver
+    BY_ENGINE,    // said by the engine
+    DERIVED,      // worked out exactly from facts
+    ESTIMATED,    // worked out with an error: `why` says which
+};
+
+struct figure {
+    uint64_t value; // UNKNOWN when FROM_NOWHERE
+    enum provenance how;
+    const char *why; // a literal; NULL when there is nothing to say
+};
+
+struct snapshot_device {
+    uint32_t index;
+    char uuid[GPU_UUID_MAX];
+    char name[GPU_NAME_MAX];
+    char reason[GPU_REASON_MAX]; // why figures are UNKNOWN
+    uint64_t mem_total_bytes;
+    uint64_t mem_used_bytes;
+    uint64_t mem_reserved_bytes;
+    uint64_t processes_bytes; // of all processes on it
+};
+
+/* One served model on one port. */
+struct snapshot_model {
+    char served_name[ENGINE_NAME_MAX + 1];
+    char id[ENGINE_NAME_MAX + 1]; // identifier form: [A-Za-z0-9-]
+    uint16_t port;
+    uint32_t engine; // index in the facts it was made from
+    uint32_t pid;    // that listens; 0: not known
+    enum engine_state state;
+    char why[ENGINE_WHY_MAX];
+    bool stale;
+    uint64_t page_ns; // when its figures came in; 0: there are none
+    struct figure allocated_bytes;
+    struct figure kv_used_bytes;
+    struct figure kv_pool_bytes; // over all its GPUs
+    double kv_usage_ratio;
+    uint64_t requests_running;
+    uint64_t requests_waiting;
+    uint64_t preemptions;
+    struct hit_counts prefix_window;
+    struct hit_counts prefix_lifetime;
+};
+
+struct snapshot {
+    uint64_t seq;
+    uint64_t taken_ns;     // CLOCK_MONOTONIC
+    uint64_t gpu_taken_ns; // of the driver's figures; 0: no GPU on purpose
+
+    /* Over all devices whose memory is known. `why` tells of devices left out. */
+    struct figure total_bytes;
+    struct figure allocated_bytes;
+
+    /* allocated = models_bytes + other_bytes + unattributed_bytes, always. */
+    uint64_t models_bytes;      // of all rows of `models` where it is known
+    uint64_t other_bytes;       // of processes that belong to no engine
+    int64_t unattributed_bytes; // the rest; negative when the driver's lists claim more
+
+    uint64_t kv_used_bytes; // of all models where it is known
+    uint32_t kv_unknown;    // models where it is not
+
+    double hit_percent;         // 0..100
+    bool hit_percent_in_window; // it was, at some time, that of the last minute
+
+    uint32_t n_devices;
+    uint32_t n_models;
+    struct snapshot_device devices[GPU_DEVICES_MAX];
+    struct snapshot_model models[SNAPSHOT_MODELS_MAX]; // by port, then id
+};
+
+struct snapshot_pool;
+
+int snapshot_pool_new(struct snapshot_pool **ret) MUST_CHECK;
+void snapshot_pool_free(struct snapshot_pool *pool); // every snapshot must be given back
+
+/* An empty one with one reference, to be filled before it is shared; NULL: no memory. */
+struct snapshot *snapshot_new(struct snapshot_pool *pool);
+const struct snapshot *snapshot_ref(const struct snapshot *snapshot);
+void snapshot_unref(const struct snapshot *snapshot); // takes NULL
+
+/* Every character of `served_name` outside [A-Za-z0-9], however many bytes, becomes '-'. */
+void snapshot_make_id(const char *served_name, char id[ENGINE_NAME_MAX + 1]);
+
+#endif
