@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * json.h - write JSON into a bounded buffer
+ *
+ * The same bytes for the same facts on every machine: no locale, no shortest-float
+ * library. An unknown number is null. Text is expected as text_clean() leaves it.
+ */
+#ifndef ENCODE_JSON_H
+#define ENCODE_JSON_H
+
+#include "base/buf.h"
+
+void json_string(struct buf *out, const char *text); // with its quotes
+void json_u64(struct buf *out, uint64_t value);      // UNKNOWN: null
+void json_fixed(struct buf *out, double value,
+                unsigned decimals); // at least one, at most 9
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/frame.h"
+
+#include <assert.h>
+
+/* Room in front of the event for its size: at most five hexadecimal digits and CRLF. */
+enum { SIZE_ROOM = 7, SPARE_MAX = 16 };
+
+struct frame {
+    struct frame_pool *pool;
+    struct frame *next; // while it is spare
+    struct buf bytes;   // SIZE_ROOM, event, CRLF
+    size_t start;       // of the chunk: the size's first digit
+    unsigned refs;
+};
+
+struct frame_pool {
+    struct frame *spare;
+    size_t n_spare;
+    size_t lent;
+};
+
+int frame_pool_new(struct frame_pool **ret)
+{
+    *ret = calloc(1, sizeof(**ret));
+    return *ret ? 0 : -ENOMEM;
+}
+
+static void destroy(struct frame *frame)
+{
+    buf_done(&frame->bytes);
+    free(frame);
+}
+
+void frame_pool_free(struct frame_pool *pool)
+{
+    if (!pool)
+        return;
+    assert(pool->lent == 0);
+    while (pool->spare) {
+        struct frame *frame = pool->spare;
+
+        pool->spare = frame->next;
+        destroy(frame);
+    }
+    free(pool);
+}
+
+struct frame *frame_new(struct frame_pool *pool)
+{
+    static const char room[SIZE_ROOM];
+    struct frame *frame = pool->spare;
+
+    if (frame) {
+        pool->spare = frame->next;
+        pool->n_spare--;
+    } else {
+        frame = calloc(1, sizeof(*frame));
+        if (!frame)
+            return NULL;
+        buf_init(&frame->bytes, SIZE_ROOM + FRAME_EVENT_MAX + 2);
+    }
+    pool->lent++;
+    frame->pool = pool;
+    frame->refs = 1;
+    buf_clear(&frame->bytes);
+    buf_add(&frame->bytes, room, sizeof(room));
+    return frame;
+}
+
+struct buf *frame_text(struct frame *frame)
+{
+    return &frame->bytes;
+}
+
+int frame_seal(struct frame *frame)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t len = frame->bytes.len - SIZE_ROOM;
+    char *data;
+
+    buf_add(&frame->bytes, "\r\n", 2);
+    if (frame->bytes.error)
+        return frame->bytes.error;
+
+    data = frame->bytes.data;
+    frame->start = SIZE_ROOM;
+    data[--frame->start] = '\n';
+    data[--frame->start] = '\r';
+    do {
+        data[--frame->start] = hex[len & 15];
+        len >>= 4;
+    } while (len);
+    return 0;
+}
+
+struct frame *frame_ref(struct frame *frame)
+{
+    frame->refs++;
+    return frame;
+}
+
+void frame_unref(struct frame *frame)
+{
+    struct frame_pool *pool;
+
+    if (!frame || --frame->refs > 0)
+        return;
+    pool = frame->pool;
+    pool->lent--;
+    if (pool->n_spare == SPARE_MAX) {
+        destroy(frame);
+        return;
+    }
+    frame->next = pool->spare;
+    pool->spare = frame;
+    pool->n_spare++;
+}
+
+struct span frame_chunk(const struct frame *frame)
+{
+    return (struct span){frame->bytes.data + frame->start,
+                         frame->bytes.len - frame->start};
+}
+
+struct span frame_event(const struct frame *frame)
+{
+    return (struct span){frame->bytes.data + SIZE_ROOM, frame->bytes.len - SIZE_ROOM - 2};
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * hub.h - send each event to every subscriber
+ *
+ * A slow reader is never queued for: it holds the rest of one frame and at most one newer
+ * frame, which later frames replace. A live monitor owes its readers the present, not the
+ * past. Every frame is a whole snapshot, so that skipping one loses nothing but time.
+ *
+ * All calls are made from the loop's thread.
+ */
+#ifndef SERVE_HUB_H
+#define SERVE_HUB_H
+
+#include "net/http_server.h"
+#include "serve/frame.h"
+
+struct hub;
+
+struct hub_stats {
+    size_t subscribers;
+    uint64_t frames_sent;    // whole
+    uint64_t frames_skipped; // replaced by a newer one before they could be sent
+};
+
+int hub_new(struct hub **ret) MUST_CHECK;
+void hub_close(struct hub *hub); // ends every stream
+void hub_free(struct hub *hub);  // after hub_close()
+
+/* Answer a HEAD request for the stream. */
+void hub_answer_head(struct http_conn *conn);
+
+/* Turn `conn` into a subscriber, `first` being its first event. Answers it in any case. */
+void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first);
+
+/* Send `frame` to every subscriber. Takes references of its own; the caller keeps theirs. */
+void hub_send(struct hub *hub, struct frame *frame);
+
+struct hub_stats hub_stats(const struct hub *hub);
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * service.h - everything that is served over HTTP, and what it is made from
+ *
+ * Publishing encodes a snapshot once, whoever asks for it later; where there is nothing
+ * honest to say, the reason is published in its stead. Nothing here reaches back to a
+ * source.
+ */
+#ifndef SERVE_SERVICE_H
+#define SERVE_SERVICE_H
+
+#include "encode/seed.h"
+#include "serve/hub.h"
+
+struct service;
+
+struct service_options {
+    uv_loop_t *loop;
+    size_t max_clients;
+    size_t max_clients_per_ip;
+    bool allow_public;
+    enum seed_model_id model_id;
+    uint64_t interval_ms;     // figures older than three of them are not fresh
+    uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
+};
+
+/* Why there is no snapshot to show, and what can be done about it. */
+struct outage {
+    const char *code;   // for programs: "no-driver"
+    const char *reason; // a sentence, cleaned
+    const char *remedy; // a sentence; "" when there is none
+};
+
+int service_new(const struct service_options *options, struct service **ret) MUST_CHECK;
+void service_close(struct service *service); // ends every connection; then the loop turns
+void service_free(struct service *service);
+
+/* As http_server_listen(). */
+int service_listen(struct service *service, const char *address, char *ret_url,
+                   size_t url_room, struct complaint *complaint) MUST_CHECK;
+
+/* Make `snapshot` the newest and send it to every subscriber. Takes a reference. */
+int service_publish(struct service *service, const struct snapshot *snapshot) MUST_CHECK;
+
+/* There is nothing to show: subscribers get a comment, newcomers a 503. Copies the texts. */
+int service_publish_outage(struct service *service,
+                           const struct outage *outage) MUST_CHECK;
+
+struct hub_stats service_hub_stats(const struct service *service);
+
+#endif
