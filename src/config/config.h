@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config.h - one const struct from flags, environment and file
+ *
+ * Precedence: flag, then VRAMSCOPE_<NAME> in the environment, then the YAML file, then
+ * the default. All three speak through one table (options.def), so that a value is
+ * checked by the same code wherever it was written. The file is read with libyaml, whose
+ * marks give line and column for every complaint, a value out of range included.
+ *
+ * A config is built whole or not at all; it is freed with config_free(). No other layer
+ * is reached into, and nothing is opened but the config file and the files that it says
+ * hold keys.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/base.h"
+#include "base/complaint.h"
+
+enum {
+    CONFIG_LISTEN_MAX = 8,
+    CONFIG_ENGINES_MAX = 64,
+    CONFIG_FILE_MAX = 1 << 20,
+};
+
+enum config_model_id { MODEL_ID_IDENTIFIER, MODEL_ID_SERVED };
+
+/* An engine to scrape besides those discovered. Strings are owned; NULL: not given. */
+struct config_engine {
+    char *url;  // http://HOST:PORT or https://HOST:PORT, perhaps with a path
+    char *name; // served model name to use instead of the engine's own
+    uint64_t kv_bytes_per_block;    // of one KV block on one GPU; UNKNOWN: not given
+    uint64_t kv_pool_bytes_per_gpu; // UNKNOWN: not given
+    uint64_t gpus;                  // GPUs of this server, all ranks; UNKNOWN: not given
+    char *api_key;                  // contents of api_key_file, without the line end
+    char *ca_file;
+    bool insecure; // accept any certificate
+};
+
+struct config {
+    char *listen[CONFIG_LISTEN_MAX];
+    size_t n_listen;
+    struct config_engine engines[CONFIG_ENGINES_MAX];
+    size_t n_engines;
+    char *gpu; // "auto", "none", or a back end's name
+    char *nvml_library;
+    char *proc_root;
+    char *sys_root;
+    char *sim_dir; // state of the simulated driver
+    char *file;    // the config file that was read; NULL: none
+    uint64_t interval_ms;
+    uint64_t max_clients;
+    uint64_t max_clients_per_ip;
+    enum config_model_id model_id;
+    int log_level; // enum log_level
+    bool discover;
+    bool demo;
+    bool allow_public;
+    bool check_only; // --check-config
+};
+
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+/*
+ * Read flags, environment and file. `environ` is the process's environment (NULL-ended).
+ * -EINVAL: something is wrong and `complaint` says what and where. On success *ret is the
+ * caller's, and *ret_action what was asked for (for help and version *ret is NULL).
+ */
+int config_load(int argc, char **argv, char **environment, struct config **ret,
+                enum config_action *ret_action, struct complaint *complaint) MUST_CHECK;
+void config_free(struct config *config);
+
+/* The text of --help, made from the option table. */
+void config_print_help(void);
+
+#endif

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include "base/log.h"
+#include "daemon/demo.h"
+#include "daemon/engines.h"
+#include "gpu/gpu_link.h"
+#include "net/ticker.h"
+#include "serve/service.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#define NS_PER_MS 1000000ULL
+
+enum {
+    COLLECT_MS = 40,      // from asking the sources to publishing
+    FIRST_LOOK_MS = 5,    // how often the first answers are looked for
+    FIRST_WAIT_MS = 1000, // and for how long
+    DESCRIPTORS_BESIDE_CLIENTS = 128,
+    SIGNALS = 3,
+    URL_MAX = 160,
+};
+
+struct daemon {
+    uv_loop_t loop;
+    struct config *config;
+    struct daemon_arguments arguments;
+    struct host *host;
+    struct engines *engines;
+    struct gpu_link *gpu; // NULL: --gpu none
+    struct demo *demo;    // NULL: no --demo
+    struct snapshot_pool *snapshots;
+    const struct snapshot *newest;
+    struct service *service;
+    uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
+    struct host_tree tree;
+    uint64_t tree_of_ns; // processes_taken_ns of the sample the tree was read for
+    uint64_t seq;
+    struct ticker collect;
+    struct ticker publish;
+    uv_timer_t first;
+    uint64_t started_ns;
+    uv_poll_t gpu_poll;
+    bool gpu_polled;
+    uv_signal_t signals[SIGNALS];
+    char urls[CONFIG_LISTEN_MAX][URL_MAX];
+    char logged_outage[256];
+};
+
+static void on_gpu_readable(uv_poll_t *poll, int status, int events);
+
+static void on_gpu_poll_closed(uv_handle_t *handle)
+{
+    struct daemon *daemon =
+        CONTAINER_OF((uv_poll_t *)(void *)handle, struct daemon, gpu_poll);
+
+    daemon->gpu_polled = false;
+}
+
+/* The worker's socket comes and goes; the poll handle follows it, one check behind. */
+static void watch_gpu(struct daemon *daemon)
+{
+    int fd = gpu_link_fd(daemon->gpu);
+
+    if (fd < 0 || daemon->gpu_polled)
+        return;
+    if (uv_poll_init(&daemon->loop, &daemon->gpu_poll, fd) < 0)
+        return;
+    daemon->gpu_polled = true;
+    (void)uv_poll_start(&daemon->gpu_poll, UV_READABLE, on_gpu_readable);
+}
+
+static void check_gpu(struct daemon *daemon, uint64_t now_ns)
+{
+    if (gpu_link_check(daemon->gpu, now_ns) && daemon->gpu_polled &&
+        !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
+        uv_close((uv_handle_t *)&daemon->gpu_poll, on_gpu_poll_closed);
+    watch_gpu(daemon);
+}
+
+static void on_gpu_readable(uv_poll_t *poll, int status, int events)
+{
+    struct daemon *daemon = CONTAINER_OF(poll, struct daemon, gpu_poll);
+    uint64_t now_ns = ticker_now_ns();
+
+    (void)status;
+    (void)events;
+    if (gpu_link_receive(daemon->gpu, now_ns) < 0)
+        check_gpu(daemon, now_ns);
+}
+
+/* The processes that hold device memory, each time the driver has listed them anew. */
+static void read_tree(struct daemon *daemon, const struct gpu_sample *gpu)
+{
+    if (gpu->processes_taken_ns == daemon->tree_of_ns)
+        return;
+    for (uint32_t i = 0; i < gpu->n_processes; i++)
+        daemon->pids[i] = gpu->processes[i].pid;
+    host_read_tree(daemon->host, daemon->pids, gpu->n_processes, &daemon->tree);
+    daemon->tree_of_ns = gpu->processes_taken_ns;
+}
+
+static void on_collect(void *ctx, uint64_t now_ns)
+{
+    struct daemon *daemon = ctx;
+
+    if (daemon->gpu) {
+        check_gpu(daemon, now_ns);
+        gpu_link_request(daemon->gpu, now_ns);
+    }
+    engines_run(daemon->engines, now_ns);
+}
+
+/* Why no device's memory is known: the first source that says something. */
+static struct outage outage_of(const struct gpu_sample *gpu)
+{
+    for (uint32_t i = 0; i < gpu->n_sources; i++) {
+        enum gpu_verdict verdict = (enum gpu_verdict)gpu->sources[i].verdict;
+
+        if (verdict != GPU_OK)
+            return (struct outage){gpu_verdict_name(verdict), gpu->sources[i].reason,
+                                   gpu_verdict_remedy(verdict)};
+    }
+    return (struct outage){"no-device-memory",
+                           gpu->n_devices ? gpu->devices[0].reason : "no GPU was found",
+                           ""};
+}
+
+static void publish_outage(struct daemon *daemon, const struct outage *outage)
+{
+    if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
+        0) {
+        (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
+                       outage->code);
+        log_warning("no GPU figures: %s%s%s", outage->reason,
+                    outage->remedy[0] ? "; " : "", outage->remedy);
+    }
+    if (service_publish_outage(daemon->service, outage) < 0)
+        log_error("out of memory: a tick is left out");
+}
+
+static void publish_snapshot(struct daemon *daemon, const struct snapshot *snapshot)
+{
+    if (daemon->logged_outage[0]) {
+        daemon->logged_outage[0] = '\0';
+        log_info("GPU figures are back");
+    }
+    if (service_publish(daemon->service, snapshot) < 0)
+        log_error("out of memory: a tick is left out");
+    snapshot_unref(daemon->newest);
+    daemon->newest = snapshot_ref(snapshot);
+}
+
+static void on_publish(void *ctx, uint64_t now_ns)
+{
+    struct daemon *daemon = ctx;
+    struct join_facts facts = {
+        .now_ns = now_ns, .seq = ++daemon->seq, .previous = daemon->newest};
+    struct snapshot *snapshot;
+
+    facts.engines = engines_facts(daemon->engines, &facts.n_engines);
+    facts.tree = &daemon->tree;
+    if (daemon->gpu) {
+        facts.gpu = gpu_link_sample(daemon->gpu);
+        if (!facts.gpu || now_ns - MIN(facts.gpu->taken_ns, now_ns) > GPU_KILL_NS) {
+            struct outage silent = {"driver-silent", gpu_link_reason(daemon->gpu, now_ns),
+                                    "see `nvidia-smi` and the kernel log; the reader is "
+                                    "started again by itself"};
+
+            publish_outage(daemon, &silent);
+            engines_log(daemon->engines, NULL, now_ns);
+            return;
+        }
+        read_tree(daemon, facts.gpu);
+    }
+
+    snapshot = snapshot_new(daemon->snapshots);
+    if (!snapshot) {
+        log_error("out of memory: a tick is left out");
+        return;
+    }
+    if (join(&facts, snapshot) == 0) {
+        publish_snapshot(daemon, snapshot);
+        engines_log(daemon->engines, snapshot, now_ns);
+    } else {
+        struct outage outage = outage_of(facts.gpu);
+
+        publish_outage(daemon, &outage);
+        engines_log(daemon->engines, NULL, now_ns);
+    }
+    snapshot_unref(snapshot);
+}
+
+static int start_beats(struct daemon *daemon, uint64_t now_ns)
+{
+    uint64_t period = daemon->config->interval_ms * NS_PER_MS;
+    uint64_t first = now_ns + period;
+    int r;
+
+    r = ticker_start(&daemon->publish, &daemon->loop, first, period, on_publish, daemon);
+    if (r < 0)
+        return r;
+    return ticker_start(&daemon->collect, &daemon->loop, first - COLLECT_MS * NS_PER_MS,
+                        period, on_collect, daemon);
+}
+
+/* The first snapshot goes out as soon as everybody has answered; then the beat begins. */
+static void on_first(uv_timer_t *timer)
+{
+    struct daemon *daemon = CONTAINER_OF(timer, struct daemon, first);
+    uint64_t now_ns = ticker_now_ns();
+    bool waiting = engines_waiting(daemon->engines) ||
+                   (daemon->gpu && !gpu_link_sample(daemon->gpu));
+
+    if (waiting && now_ns - daemon->started_ns < FIRST_WAIT_MS * NS_PER_MS)
+        return;
+    (void)uv_timer_stop(timer);
+    on_publish(daemon, now_ns);
+    if (start_beats(daemon, now_ns) < 0) {
+        log_error("cannot make timers: no descriptor is left");
+        uv_stop(&daemon->loop);
+        return;
+    }
+    for (size_t i = 0; i < daemon->config->n_listen; i++)
+        log_info("listening on %s", daemon->urls[i]);
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct complaint complaint = {0};
+    struct config *config = NULL;
+    enum config_action action;
+
+    if (config_load(daemon->arguments.argc, daemon->arguments.argv,
+                    daemon->arguments.environment, &config, &action, &complaint) < 0) {
+        log_error("%s; keeping the configuration as it was", complaint.text);
+        return;
+    }
+    if (daemon->demo || engines_apply(daemon->engines, config) < 0) {
+        log_error("cannot apply the new configuration; keeping the old one");
+        config_free(config);
+        return;
+    }
+    log_set_level((enum log_level)config->log_level);
+    config_free(daemon->config);
+    daemon->config = config;
+    log_info("configuration reloaded: %zu engines; other changes need a restart",
+             config->n_engines);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+
+    if (number == SIGHUP)
+        reload(daemon);
+    else
+        uv_stop(&daemon->loop);
+}
+
+/* A client more than descriptors is a client whose connection is closed without a word. */
+static int raise_descriptors(const struct config *config, struct complaint *complaint)
+{
+    rlim_t wanted = config->max_clients + DESCRIPTORS_BESIDE_CLIENTS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return complain(complaint, neg_errno(), "cannot read the limit of descriptors");
+    if (limit.rlim_cur >= wanted)
+        return 0;
+    limit.rlim_cur = MIN(wanted, limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        return complain(
+            complaint, -EMFILE,
+            "--max-clients %llu needs %llu descriptors, but the limit is %llu: "
+            "raise it (ulimit -n, LimitNOFILE=) or serve fewer clients",
+            (unsigned long long)config->max_clients, (unsigned long long)wanted,
+            (unsigned long long)limit.rlim_max);
+    return 0;
+}
+
+static int open_gpu(struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+    struct gpu_link_options options = {
+        .program = "/proc/self/exe",
+        .backends = config->demo ? "sim" : config->gpu,
+        .nvml_library = config->nvml_library,
+        .sys_root = config->sys_root,
+        .sim_dir = config->demo ? demo_gpu_dir(daemon->demo) : config->sim_dir,
+    };
+
+    if (!config->demo && strcmp(config->gpu, "none") == 0)
+        return 0;
+    return gpu_link_new(&options, ticker_now_ns(), &daemon->gpu);
+}
+
+static int open_service(struct daemon *daemon, struct complaint *complaint)
+{
+    const struct config *config = daemon->config;
+    struct service_options options = {
+        .loop = &daemon->loop,
+        .max_clients = config->max_clients,
+        .max_clients_per_ip = config->max_clients_per_ip,
+        .allow_public = config->allow_public,
+        .model_id =
+            config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
+        .interval_ms = config->interval_ms,
+        .now_ns = ticker_now_ns,
+    };
+    int r = service_new(&options, &daemon->service);
+
+    if (r < 0)
+        return complain(complaint, r, "out of memory");
+    for (size_t i = 0; r == 0 && i < config->n_listen; i++)
+        r = service_listen(daemon->service, config->listen[i], daemon->urls[i], URL_MAX,
+                           complaint);
+    return r;
+}
+
+static void open_signals(struct daemon *daemon)
+{
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        (void)uv_signal_init(&daemon->loop, &daemon->signals[i]);
+        daemon->signals[i].data = daemon;
+        (void)uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static int open_parts(struct daemon *daemon, struct complaint *complaint)
+{
+    struct config *config = daemon->config;
+    int r;
+
+    r = raise_descriptors(config, complaint);
+    if (r < 0)
+        return r;
+    r = host_new(config->proc_root, &daemon->host);
+    if (r < 0)
+        return complain(complaint, r, "cannot open %s: %s", config->proc_root,
+                        strerror(-r));
+    r = open_service(daemon, complaint);
+    if (r < 0)
+        return r;
+    if (config->demo) {
+        r = demo_new(&daemon->loop, config, &daemon->demo, complaint);
+        if (r < 0)
+            return r;
+    }
+    r = snapshot_pool_new(&daemon->snapshots);
+    if (r == 0)
+        r = engines_new(&daemon->loop, daemon->host, &daemon->engines);
+    if (r == 0)
+        r = engines_apply(daemon->engines, config);
+    if (r == 0)
+        r = open_gpu(daemon);
+    if (r < 0)
+        return complain(complaint, r, "cannot start: %s", strerror(-r));
+    return 0;
+}
+
+int daemon_new(struct config *config, const struct daemon_arguments *arguments,
+               struct daemon **ret, struct complaint *complaint)
+{
+    struct daemon *daemon = calloc(1, sizeof(*daemon));
+    int r;
+
+    if (!daemon || uv_loop_init(&daemon->loop) < 0) {
+        free(daemon);
+        config_free(config);
+        return complain(complaint, -ENOMEM, "out of memory");
+    }
+    daemon->config = config;
+    daemon->arguments = *arguments;
+    (void)uv_timer_init(&daemon->loop, &daemon->first);
+    open_signals(daemon);
+    r = open_parts(daemon, complaint);
+    if (r < 0) {
+        daemon_free(daemon);
+        return r;
+    }
+    *ret = daemon;
+    return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void daemon_free(struct daemon *daemon)
+{
+    if (!daemon)
+        return;
+    ticker_stop(&daemon->collect);
+    ticker_stop(&daemon->publish);
+    if (daemon->service)
+        service_close(daemon->service);
+    engines_free(daemon->engines);
+    demo_free(daemon->demo);
+    if (daemon->gpu_polled && !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
+        uv_close((uv_handle_t *)&daemon->gpu_poll, NULL);
+    gpu_link_free(daemon->gpu);
+    uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+
+    service_free(daemon->service);
+    snapshot_unref(daemon->newest);
+    snapshot_pool_free(daemon->snapshots);
+    host_free(daemon->host);
+    (void)uv_loop_close(&daemon->loop);
+    config_free(daemon->config);
+    free(daemon);
+}
+
+int daemon_run(struct daemon *daemon)
+{
+    daemon->started_ns = ticker_now_ns();
+    if (daemon->gpu)
+        watch_gpu(daemon);
+    on_collect(daemon, daemon->started_ns);
+    (void)uv_timer_start(&daemon->first, on_first, FIRST_LOOK_MS, FIRST_LOOK_MS);
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    return 0;
+}

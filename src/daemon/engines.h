@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * engines.h - the engines being watched, and who listens on their ports
+ */
+#ifndef DAEMON_ENGINES_H
+#define DAEMON_ENGINES_H
+
+#include "config/config.h"
+#include "engine/scraper.h"
+#include "join/join.h"
+
+struct engines;
+
+int engines_new(uv_loop_t *loop, struct host *host, struct engines **ret) MUST_CHECK;
+void engines_free(struct engines *engines); // the loop must turn once more
+
+/*
+ * Watch what `config` names: engines it names still go on undisturbed, others begin or
+ * end. `config` is lent until the next call.
+ */
+int engines_apply(struct engines *engines, const struct config *config) MUST_CHECK;
+
+/* Ask those that are due, and look who listens where that is not known. */
+void engines_run(struct engines *engines, uint64_t now_ns);
+
+bool engines_waiting(const struct engines *engines); // a request is in flight
+
+/* The facts for join(); valid until the next call of any function here. */
+const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n);
+
+/* Say in the log what has changed since the last snapshot, once. */
+void engines_log(struct engines *engines, const struct snapshot *snapshot,
+                 uint64_t now_ns);
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/log.h"
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "gpu/gpu_worker.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+static int serve(struct config *config, const struct daemon_arguments *arguments)
+{
+    struct complaint complaint = {0};
+    struct daemon *daemon;
+    int status;
+
+    if (daemon_new(config, arguments, &daemon, &complaint) < 0) {
+        log_error("%s", complaint.text);
+        return EXIT_RUNTIME;
+    }
+    status = daemon_run(daemon);
+    daemon_free(daemon);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon_arguments arguments = {argc, argv, environ};
+    struct complaint complaint = {0};
+    enum config_action action;
+    struct config *config;
+
+    log_init("vramscoped", LOG_LEVEL_INFO);
+    if (argc > 1 && strcmp(argv[1], GPU_WORKER_ROLE) == 0)
+        return gpu_worker_main(argc, argv);
+
+    if (config_load(argc, argv, environ, &config, &action, &complaint) < 0) {
+        log_error("%s", complaint.text);
+        return EXIT_USAGE;
+    }
+    if (action == CONFIG_HELP) {
+        config_print_help();
+        return 0;
+    }
+    if (action == CONFIG_VERSION) {
+        (void)puts("vramscoped " VRAMSCOPE_VERSION);
+        return 0;
+    }
+    log_set_level((enum log_level)config->log_level);
+    if (config->check_only) {
+        log_info("the configuration is good");
+        config_free(config);
+        return 0;
+    }
+    return serve(config, &arguments);
+}
