@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/host.h"
+
+#include "host/host_parse.h"
+#include "host/host_proc.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum {
+    STAT_MAX = 2048, // 52 fields of at most 20 digits, and a name of 64 bytes
+    PID_TEXT_MAX = 16,
+};
+
+int host_new(const char *proc_root, struct host **ret)
+{
+    OWNED(close_fd) int fd = open(proc_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct host *host;
+
+    if (fd < 0)
+        return neg_errno();
+    host = malloc(sizeof(*host));
+    if (!host)
+        return -ENOMEM;
+    host->proc_fd = fd;
+    fd = -1;
+    *ret = host;
+    return 0;
+}
+
+void host_free(struct host *host)
+{
+    if (!host)
+        return;
+    (void)close(host->proc_fd); // only read
+    free(host);
+}
+
+int host_open_process(const struct host *host, uint32_t pid)
+{
+    char name[PID_TEXT_MAX];
+    int fd, r;
+
+    (void)snprintf(name, sizeof(name), "%u", pid);
+    fd = openat(host->proc_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    r = neg_errno();
+    return host_is_gone(r) || r == -ELOOP ? -ESRCH : r;
+}
+
+/* Returns the length. -EBADMSG: longer than such a file can be. */
+static ssize_t read_small_file(int dir_fd, const char *name, char *text, size_t room)
+{
+    OWNED(close_fd) int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    size_t len = 0;
+
+    if (fd < 0)
+        return neg_errno();
+    while (len < room) {
+        ssize_t n = read(fd, text + len, room - len);
+
+        if (n < 0)
+            return neg_errno();
+        if (n == 0)
+            return (ssize_t)len;
+        len += (size_t)n;
+    }
+    return -EBADMSG;
+}
+
+int host_read_process_at(int process_fd, uint32_t pid, struct host_process *ret)
+{
+    char text[STAT_MAX];
+    ssize_t len = read_small_file(process_fd, "stat", text, sizeof(text));
+    struct host_process process;
+    int r;
+
+    if (len < 0)
+        return host_is_gone((int)len) ? -ESRCH : (int)len;
+    r = host_parse_stat((struct span){text, (size_t)len}, &process);
+    if (r < 0)
+        return r;
+    if (process.pid != pid)
+        return -EBADMSG;
+    *ret = process;
+    return 0;
+}
+
+int host_read_process(struct host *host, uint32_t pid, struct host_process *ret)
+{
+    OWNED(close_fd) int fd = host_open_process(host, pid);
+
+    return fd < 0 ? fd : host_read_process_at(fd, pid, ret);
+}
+
+/* Where `pid` is among the rows, or where it belongs. */
+static uint32_t find_row(const struct host_tree *tree, uint32_t pid)
+{
+    uint32_t low = 0, high = tree->n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (tree->processes[middle].pid < pid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct host_process *host_tree_find(const struct host_tree *tree, uint32_t pid)
+{
+    uint32_t row = find_row(tree, pid);
+
+    return row < tree->n && tree->processes[row].pid == pid ? &tree->processes[row]
+                                                            : NULL;
+}
+
+static void add_row(struct host_tree *tree, const struct host_process *process)
+{
+    uint32_t row = find_row(tree, process->pid);
+    struct host_process *at = &tree->processes[row];
+
+    memmove(at + 1, at, (tree->n - row) * sizeof(*at));
+    *at = *process;
+    tree->n++;
+}
+
+/*
+ * A parent is older than its child. One that is younger came after the real parent had
+ * gone, and has only its pid: the link to it is cut.
+ */
+static bool keep_parent(struct host_tree *tree, uint32_t child,
+                        const struct host_process *parent)
+{
+    struct host_process *row = &tree->processes[find_row(tree, child)];
+
+    if (parent->start_ticks <= row->start_ticks)
+        return true;
+    row->parent_pid = 0;
+    return false;
+}
+
+/* Add `pid` and its ancestors, up to one that is in the tree or cannot be read. */
+static void add_with_ancestors(struct host *host, uint32_t pid, struct host_tree *tree)
+{
+    struct host_process process = {0};
+    uint32_t child = 0;
+
+    for (int depth = 0; pid != 0 && depth < HOST_DEPTH_MAX; depth++) {
+        const struct host_process *known = host_tree_find(tree, pid);
+
+        if (!known && tree->n == HOST_PROCESSES_MAX) {
+            tree->incomplete = true;
+            return;
+        }
+        if (known)
+            process = *known;
+        else if (host_read_process(host, pid, &process) < 0)
+            return;
+        if (child && !keep_parent(tree, child, &process))
+            return;
+        if (known)
+            return;
+        add_row(tree, &process);
+        child = pid;
+        pid = process.parent_pid;
+    }
+}
+
+void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
+                    struct host_tree *tree)
+{
+    tree->n = 0;
+    tree->incomplete = false;
+    for (size_t i = 0; i < n; i++)
+        add_with_ancestors(host, pids[i], tree);
+}
