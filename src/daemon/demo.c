@@ -220,6 +220,8 @@ static int start_server(struct demo *demo, uv_loop_t *loop, size_t i)
     uv_process_options_t options = {.exit_cb = on_exit_of,
                                     .file = program,
                                     .args = arguments,
+                                    .flags =
+                                        UV_PROCESS_DETACHED, // Ctrl-C is ours to pass on
                                     .stdio_count = ARRAY_LEN(stdio),
                                     .stdio = stdio};
     int r = find_program(program, sizeof(program));
