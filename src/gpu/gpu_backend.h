@@ -11,7 +11,7 @@
 
 #include "gpu/gpu.h"
 
-/* Where a back end finds its driver; every path is a parameter so that tests give theirs. */
+/* Where a back end finds its driver: parameters, so that tests give their own. */
 struct gpu_env {
     const char *nvml_library; // NULL: libnvidia-ml.so.1, as the dynamic linker finds it
     const char *sys_root;     // "/sys"
@@ -38,8 +38,9 @@ typedef int gpu_open_fn(const struct gpu_env *env, struct gpu_source_state *stat
  * Append devices (gpu_add_device), and with `with_processes` their processes
  * (gpu_add_process), to `out`; out->taken_ns is the time now. Each sample reads device
  * memory afresh. Process lists cost more: the worker asks for them once a second, and
- * again whenever a device's memory is not what it was when they were taken. A lost or failing device is appended with its figures
- * UNKNOWN and a reason; the others are still read. A negative result means that the
+ * again whenever a device's memory is not what it was when they were taken. A lost
+ * or failing device is appended with its figures UNKNOWN and a reason; the others are
+ * still read. A negative result means that the
  * driver as a whole failed: it is closed and opened again later; `state` says why.
  */
 typedef int gpu_sample_fn(struct gpu_source *source, bool with_processes,
@@ -55,7 +56,7 @@ struct gpu_backend {
     gpu_close_fn *close;
 };
 
-/* A new device of the source being sampled, every figure UNKNOWN; NULL: the sample is full. */
+/* A device of the source being sampled, every figure UNKNOWN; NULL: there is no room. */
 struct gpu_device *gpu_add_device(struct gpu_sample *out, uint32_t index);
 
 /* Why figures of a device are UNKNOWN. The first reason stays. */

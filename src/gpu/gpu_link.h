@@ -50,8 +50,8 @@ void gpu_link_request(struct gpu_link *link, uint64_t now_ns);
 
 /*
  * Take what the worker sent. 1: a new sample is in place; 0: nothing new. Negative: the
- * worker has ended or broken the rules; call gpu_link_check(), which closes the descriptor,
- * or it stays readable.
+ * worker has ended or broken the rules; call gpu_link_check() now, which closes the
+ * descriptor: it would stay readable.
  */
 int gpu_link_receive(struct gpu_link *link, uint64_t now_ns);
 

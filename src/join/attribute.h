@@ -16,7 +16,7 @@ struct attribution {
 struct attributions {
     struct attribution engines[SNAPSHOT_MODELS_MAX]; // as facts->engines
     uint64_t devices_bytes[GPU_DEVICES_MAX];         // of all processes on each
-    uint64_t other_bytes; // of processes in no engine's tree
+    uint64_t other_bytes;                            // of processes in no engine's tree
 };
 
 /* facts->n_engines is at most SNAPSHOT_MODELS_MAX. */

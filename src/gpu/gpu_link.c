@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gpu/gpu_link.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "gpu/gpu_frame.h"
+#include "gpu/gpu_worker.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define RESTART_FIRST_NS SECOND_NS
+#define RESTART_MAX_NS (30 * SECOND_NS)
+#define RESTART_FORGIVEN_NS (60 * SECOND_NS) // a worker that lived so long was sound
+
+enum {
+    CORPSES_MAX = 2, // with so many, no other is started
+    FAREWELL_MS = 200,
+};
+
+struct gpu_link {
+    char *program;
+    char *backends;
+    char *nvml_library; // "" when not given, as are the next two
+    char *sys_root;
+    char *sim_dir;
+
+    pid_t pid; // 0: no worker runs
+    int fd;
+    bool broken; // to be ended by the next check
+    uint64_t started_ns;
+    uint64_t restart_ns;
+    uint64_t restart_delay_ns;
+    uint32_t starts;
+    pid_t corpses[CORPSES_MAX];  // killed, not yet reaped; 0: free
+    pid_t unexplained;           // the corpse whose status shall explain `ending`
+    char ending[GPU_REASON_MAX]; // how the last worker ended, or why none started
+
+    uint32_t seq;
+    bool waiting;
+    bool asked_processes;
+    uint64_t asked_ns;
+    uint64_t processes_asked_ns; // 0: are due
+
+    struct gpu_sample samples[2];
+    struct gpu_sample *newest; // one of them; NULL before the first
+    char frame[GPU_FRAME_MAX];
+    char reason[GPU_REASON_MAX + 96];
+};
+
+extern char **environ;
+
+static void say_ending(struct gpu_link *link, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void say_ending(struct gpu_link *link, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(link->ending, sizeof(link->ending), format, args);
+    va_end(args);
+}
+
+static void restart_later(struct gpu_link *link, uint64_t now_ns)
+{
+    link->restart_ns = now_ns + link->restart_delay_ns;
+    link->restart_delay_ns = MIN(2 * link->restart_delay_ns, RESTART_MAX_NS);
+}
+
+/*
+ * The child has /dev/null, our stderr, its end of the socket, and nothing else of ours: a
+ * worker stuck in the driver would keep a listening socket open with it.
+ */
+static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr,
+                          int fd)
+{
+    sigset_t all, none;
+    int r = 0;
+
+    (void)sigfillset(&all);
+    (void)sigemptyset(&none);
+    r = r ? r : posix_spawn_file_actions_adddup2(actions, fd, GPU_WORKER_FD);
+    r = r ? r : posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    r = r ? r : posix_spawn_file_actions_addopen(actions, 1, "/dev/null", O_WRONLY, 0);
+    r = r ? r : posix_spawn_file_actions_addclosefrom_np(actions, GPU_WORKER_FD + 1);
+    r = r ? r : posix_spawnattr_setsigdefault(attr, &all);
+    r = r ? r : posix_spawnattr_setsigmask(attr, &none);
+    r = r ? r
+          : posix_spawnattr_setflags(attr,
+                                     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return r;
+}
+
+static int spawn(struct gpu_link *link, int fd)
+{
+    char role[] = GPU_WORKER_ROLE;
+    char *argv[] = {
+        link->program, role, link->backends, link->nvml_library, link->sys_root,
+        link->sim_dir, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    int r = posix_spawn_file_actions_init(&actions);
+
+    if (r != 0)
+        return -r;
+    r = posix_spawnattr_init(&attr);
+    if (r == 0) {
+        r = describe_child(&actions, &attr, fd);
+        if (r == 0)
+            r = posix_spawn(&link->pid, link->program, &actions, &attr, argv, environ);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return -r;
+}
+
+/* 1: a worker runs; 0: it shall be tried again. */
+static int start(struct gpu_link *link, uint64_t now_ns)
+{
+    int pair[2];
+    int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+
+    if (r < 0) {
+        r = neg_errno();
+    } else {
+        r = spawn(link, pair[1]);
+        (void)close(pair[1]); // the worker has its own
+        if (r < 0)
+            (void)close(pair[0]); // nothing was sent
+    }
+    if (r < 0) {
+        link->pid = 0;
+        say_ending(link, "it could not be started: %s", strerror(-r));
+        restart_later(link, now_ns);
+        return 0;
+    }
+
+    link->fd = pair[0];
+    link->starts++;
+    link->started_ns = now_ns;
+    link->processes_asked_ns = 0;
+    return 1;
+}
+
+static bool has_ended(pid_t pid, int *ret_status)
+{
+    pid_t r;
+
+    *ret_status = 0;
+    do
+        r = waitpid(pid, ret_status, WNOHANG);
+    while (r < 0 && errno == EINTR);
+    return r != 0; // a pid that is not our child (any more) has ended, too
+}
+
+static void say_status(struct gpu_link *link, int status)
+{
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+
+        say_ending(link, "it was killed by SIG%s", name ? name : "?");
+    } else {
+        say_ending(link, "it ended with status %d", WEXITSTATUS(status));
+    }
+}
+
+static void bury(struct gpu_link *link, pid_t pid)
+{
+    for (size_t i = 0; i < CORPSES_MAX; i++) {
+        if (link->corpses[i] == 0) {
+            link->corpses[i] = pid;
+            return;
+        }
+    }
+}
+
+static bool may_start(const struct gpu_link *link)
+{
+    for (size_t i = 0; i < CORPSES_MAX; i++)
+        if (link->corpses[i] == 0)
+            return true;
+    return false;
+}
+
+static void reap_corpses(struct gpu_link *link)
+{
+    for (size_t i = 0; i < CORPSES_MAX; i++) {
+        pid_t pid = link->corpses[i];
+        int status;
+
+        if (pid == 0 || !has_ended(pid, &status))
+            continue;
+        if (pid == link->unexplained)
+            say_status(link, status);
+        link->corpses[i] = 0;
+    }
+}
+
+/* `pid` 0: it is reaped already. There is a grave for it: start() was called. */
+static void end_worker(struct gpu_link *link, uint64_t now_ns)
+{
+    int status;
+
+    if (link->pid > 0) {
+        (void)kill(link->pid, SIGKILL); // or it has just died by itself
+        if (!has_ended(link->pid, &status))
+            bury(link, link->pid);
+        else if (link->pid == link->unexplained)
+            say_status(link, status);
+    }
+    link->pid = 0;
+    close_fd(&link->fd);
+    link->fd = -1;
+    link->waiting = false;
+    link->broken = false;
+
+    if (now_ns - link->started_ns >= RESTART_FORGIVEN_NS)
+        link->restart_delay_ns = RESTART_FIRST_NS;
+    restart_later(link, now_ns);
+}
+
+int gpu_link_check(struct gpu_link *link, uint64_t now_ns)
+{
+    int status;
+
+    reap_corpses(link);
+    if (link->pid == 0)
+        return now_ns >= link->restart_ns && may_start(link) ? start(link, now_ns) : 0;
+
+    if (has_ended(link->pid, &status)) {
+        link->pid = 0;
+        if (!link->broken || link->unexplained)
+            say_status(link, status);
+    } else if (!link->broken) {
+        if (!link->waiting || now_ns - link->asked_ns < GPU_KILL_NS)
+            return 0;
+        link->unexplained = 0;
+        say_ending(link,
+                   "it was killed, because the driver did not answer for %" PRIu64 " s",
+                   (now_ns - link->asked_ns) / SECOND_NS);
+    }
+    end_worker(link, now_ns);
+    return 1;
+}
+
+/*
+ * Owners ask at an even pace: is this the last request before the lists would be older
+ * than they may be? A twentieth of the time is left to an uneven pace.
+ */
+static bool are_processes_due(const struct gpu_link *link, uint64_t now_ns)
+{
+    uint64_t next_ns = now_ns + (now_ns - link->asked_ns);
+
+    return link->processes_asked_ns == 0 ||
+           next_ns - link->processes_asked_ns >
+               GPU_PROCESSES_EVERY_NS + GPU_PROCESSES_EVERY_NS / 20;
+}
+
+void gpu_link_request(struct gpu_link *link, uint64_t now_ns)
+{
+    struct gpu_request request;
+    char bytes[GPU_REQUEST_SIZE];
+
+    if (link->fd < 0 || link->waiting || link->broken)
+        return;
+
+    request = (struct gpu_request){link->seq + 1, are_processes_due(link, now_ns)};
+    gpu_request_encode(&request, bytes);
+    if (send(link->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return; // a worker that is gone is noticed by reading, want of memory passes
+
+    link->seq = request.seq;
+    link->waiting = true;
+    link->asked_ns = now_ns;
+    link->asked_processes = request.with_processes;
+    if (request.with_processes)
+        link->processes_asked_ns = now_ns;
+}
+
+static bool are_devices_same(const struct gpu_sample *a, const struct gpu_sample *b)
+{
+    if (a->n_devices != b->n_devices)
+        return false;
+    for (uint32_t i = 0; i < a->n_devices; i++) {
+        const struct gpu_device *x = &a->devices[i], *y = &b->devices[i];
+
+        if (x->index != y->index || strcmp(x->uuid, y->uuid) != 0 ||
+            strcmp(a->sources[x->source].backend, b->sources[y->source].backend) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Rows name devices by their place: among other devices they are worthless. */
+static void keep_processes(struct gpu_link *link, struct gpu_sample *sample)
+{
+    const struct gpu_sample *old = link->newest;
+
+    if (!old || !are_devices_same(old, sample)) {
+        sample->processes_incomplete = 1;
+        link->processes_asked_ns = 0;
+        return;
+    }
+    memcpy(sample->processes, old->processes, old->n_processes * sizeof(*old->processes));
+    sample->n_processes = old->n_processes;
+    sample->processes_incomplete = old->processes_incomplete;
+    sample->processes_taken_ns = old->processes_taken_ns;
+}
+
+/* The worker's clock is ours, but its word is not: between question and answer it was. */
+static uint64_t between(uint64_t low, uint64_t value, uint64_t high)
+{
+    uint64_t r = MAX(low, value);
+
+    return MIN(r, high);
+}
+
+static int accept_frame(struct gpu_link *link, size_t len, uint64_t now_ns)
+{
+    struct gpu_sample *sample = &link->samples[link->newest == &link->samples[0]];
+    struct gpu_frame_info info;
+
+    if (!link->waiting || len > sizeof(link->frame))
+        return -EBADMSG;
+    if (gpu_frame_decode((struct span){link->frame, len}, &info, sample) < 0)
+        return -EBADMSG;
+    if (info.seq != link->seq || (link->asked_processes && !info.with_processes))
+        return -EBADMSG;
+
+    sample->taken_ns = between(link->asked_ns, sample->taken_ns, now_ns);
+    if (info.with_processes)
+        sample->processes_taken_ns =
+            between(link->asked_ns, sample->processes_taken_ns, now_ns);
+    else
+        keep_processes(link, sample);
+    link->newest = sample;
+    link->waiting = false;
+    return 1;
+}
+
+int gpu_link_receive(struct gpu_link *link, uint64_t now_ns)
+{
+    ssize_t n;
+    int r;
+
+    if (link->fd < 0)
+        return 0;
+    if (link->broken)
+        return -EPIPE;
+
+    n = recv(link->fd, link->frame, sizeof(link->frame), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    r = n <= 0 ? -EPIPE : accept_frame(link, (size_t)n, now_ns);
+    if (r > 0)
+        return r;
+
+    link->broken = true;
+    link->unexplained = r == -EPIPE ? link->pid : 0;
+    say_ending(link, r == -EPIPE ? "it ended" : "it sent a frame that cannot be");
+    return r;
+}
+
+int gpu_link_fd(const struct gpu_link *link)
+{
+    return link->fd;
+}
+
+bool gpu_link_waiting(const struct gpu_link *link)
+{
+    return link->waiting;
+}
+
+const struct gpu_sample *gpu_link_sample(const struct gpu_link *link)
+{
+    return link->newest;
+}
+
+uint32_t gpu_link_restarts(const struct gpu_link *link)
+{
+    return link->starts > 1 ? link->starts - 1 : 0;
+}
+
+static uint64_t seconds_since(uint64_t then_ns, uint64_t now_ns)
+{
+    return now_ns > then_ns ? (now_ns - then_ns) / SECOND_NS : 0;
+}
+
+const char *gpu_link_reason(struct gpu_link *link, uint64_t now_ns)
+{
+    const struct gpu_sample *s = link->newest;
+    char *reason = link->reason;
+    size_t room = sizeof(link->reason);
+
+    if (s && (now_ns < s->taken_ns || now_ns - s->taken_ns < GPU_STALE_NS))
+        return "";
+
+    if (link->fd < 0 && !may_start(link))
+        (void)snprintf(reason, room,
+                       "%d GPU workers hang in the driver and cannot be "
+                       "killed: no other is started",
+                       CORPSES_MAX);
+    else if (link->fd < 0)
+        (void)snprintf(reason, room,
+                       "no GPU worker runs, the next starts in %" PRIu64
+                       " s (the last: %s)",
+                       seconds_since(now_ns, link->restart_ns), link->ending);
+    else if (link->waiting)
+        (void)snprintf(reason, room, "the driver has not answered for %" PRIu64 " s",
+                       seconds_since(link->asked_ns, now_ns));
+    else if (s)
+        (void)snprintf(reason, room, "the newest figures are %" PRIu64 " s old",
+                       seconds_since(s->taken_ns, now_ns));
+    else
+        (void)snprintf(reason, room, "the driver has not been asked yet");
+    return reason;
+}
+
+int gpu_link_new(const struct gpu_link_options *options, uint64_t now_ns,
+                 struct gpu_link **ret)
+{
+    struct gpu_link *link = calloc(1, sizeof(*link));
+
+    if (!link)
+        return -ENOMEM;
+    link->fd = -1;
+    link->restart_delay_ns = RESTART_FIRST_NS;
+    link->program = strdup(options->program);
+    link->backends = strdup(options->backends);
+    link->nvml_library = strdup(options->nvml_library ? options->nvml_library : "");
+    link->sys_root = strdup(options->sys_root ? options->sys_root : "");
+    link->sim_dir = strdup(options->sim_dir ? options->sim_dir : "");
+    if (!link->program || !link->backends || !link->nvml_library || !link->sys_root ||
+        !link->sim_dir) {
+        gpu_link_free(link);
+        return -ENOMEM;
+    }
+
+    (void)start(link, now_ns); // gpu_link_check() tries again
+    *ret = link;
+    return 0;
+}
+
+/* SIGKILL ends a sound worker at once; one stuck in the driver, perhaps never. */
+static void wait_a_little(pid_t pid)
+{
+    const struct timespec pause = {0, 1000000};
+    int status;
+
+    for (int i = 0; i < FAREWELL_MS && !has_ended(pid, &status); i++)
+        (void)nanosleep(&pause, NULL);
+}
+
+void gpu_link_free(struct gpu_link *link)
+{
+    if (!link)
+        return;
+
+    close_fd(&link->fd);
+    if (link->pid > 0) {
+        (void)kill(link->pid, SIGKILL); // or it has just died by itself
+        wait_a_little(link->pid);
+    }
+    reap_corpses(link);
+    free(link->program);
+    free(link->backends);
+    free(link->nvml_library);
+    free(link->sys_root);
+    free(link->sim_dir);
+    free(link);
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gpu/gpu_worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "gpu/gpu_frame.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define RETRY_FIRST_NS SECOND_NS
+#define RETRY_MAX_NS (60 * SECOND_NS)
+
+enum { EXIT_USAGE = 2 };
+
+static const struct gpu_backend *const backends[] = {
+#define BACKEND(name) &gpu_##name,
+#include "gpu/backends.def"
+#undef BACKEND
+};
+
+_Static_assert(ARRAY_LEN(backends) <= GPU_SOURCES_MAX, "each back end fits into a frame");
+
+struct slot {
+    const struct gpu_backend *backend;
+    struct gpu_source *source; // NULL: not open
+    struct gpu_source_state state;
+    uint64_t retry_ns; // not to be opened before
+    uint64_t delay_ns; // of the last failure; 0 after a good sample
+};
+
+struct worker {
+    struct gpu_env env;
+    struct slot slots[GPU_SOURCES_MAX];
+    size_t n_slots;
+    struct gpu_sample sample;
+    struct gpu_device listed[GPU_DEVICES_MAX]; // when the process lists were last taken
+    uint32_t n_listed;
+    char frame[GPU_FRAME_MAX];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); // cannot fail
+    return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
+}
+
+static void slot_failed(struct slot *slot, int r)
+{
+    if (slot->state.verdict == GPU_NOT_ASKED || slot->state.verdict == GPU_OK)
+        (void)gpu_say(&slot->state, r, GPU_FAILED, "%s failed: %s", slot->backend->name,
+                      strerror(-r));
+
+    slot->delay_ns =
+        MIN(slot->delay_ns ? 2 * slot->delay_ns : RETRY_FIRST_NS, RETRY_MAX_NS);
+    slot->retry_ns = now_ns() + slot->delay_ns; // after the attempt, which may take long
+}
+
+static void slot_open(struct slot *slot, const struct gpu_env *env)
+{
+    int r;
+
+    if (now_ns() < slot->retry_ns)
+        return;
+
+    memset(&slot->state, 0, sizeof(slot->state));
+    memcpy(slot->state.backend, slot->backend->name,
+           strnlen(slot->backend->name, sizeof(slot->state.backend) - 1));
+    r = slot->backend->open(env, &slot->state, &slot->source);
+    if (r < 0)
+        slot_failed(slot, r);
+}
+
+/* A driver that fails half-way leaves nothing: half a list would pass for a whole. */
+static void slot_sample(struct slot *slot, bool with_processes, struct gpu_sample *out)
+{
+    uint32_t n_devices = out->n_devices, n_processes = out->n_processes;
+    uint32_t incomplete = out->processes_incomplete;
+    int r = slot->backend->sample(slot->source, with_processes, &slot->state, out);
+
+    if (r < 0) {
+        out->n_devices = n_devices;
+        out->n_processes = n_processes;
+        out->processes_incomplete = incomplete;
+        slot->backend->close(TAKE(slot->source));
+        slot_failed(slot, r);
+        return;
+    }
+
+    slot->delay_ns = 0;
+    slot->state.verdict = GPU_OK;
+    slot->state.reason[0] = '\0';
+    if (out->n_devices == n_devices)
+        (void)gpu_say(&slot->state, 0, GPU_NO_DEVICE,
+                      "the driver answers, but has no device");
+}
+
+static void take_sample(struct worker *w, bool with_processes)
+{
+    struct gpu_sample *out = &w->sample;
+
+    out->n_sources = 0;
+    out->n_devices = 0;
+    out->n_processes = 0;
+    out->processes_incomplete = 0;
+    out->taken_ns = now_ns();
+    out->processes_taken_ns = with_processes ? out->taken_ns : 0;
+
+    for (size_t i = 0; i < w->n_slots; i++) {
+        struct slot *slot = &w->slots[i];
+        uint32_t at = out->n_sources++; // gpu_add_device() looks here
+
+        if (!slot->source)
+            slot_open(slot, &w->env);
+        if (slot->source)
+            slot_sample(slot, with_processes, out);
+        out->sources[at] = slot->state;
+    }
+}
+
+/* Other devices, or other memory, than when the process lists were taken. */
+static bool has_moved(const struct worker *w)
+{
+    const struct gpu_sample *now = &w->sample;
+
+    if (now->n_devices != w->n_listed)
+        return true;
+    for (uint32_t i = 0; i < w->n_listed; i++) {
+        const struct gpu_device *a = &w->listed[i], *b = &now->devices[i];
+
+        if (a->mem_used_bytes != b->mem_used_bytes || a->source != b->source ||
+            a->index != b->index || strcmp(a->uuid, b->uuid) != 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t answer(struct worker *w, const struct gpu_request *request)
+{
+    struct gpu_frame_info info = {request->seq, request->with_processes};
+
+    take_sample(w, info.with_processes);
+    if (!info.with_processes && has_moved(w)) {
+        info.with_processes = true;
+        take_sample(w, true);
+    }
+    if (info.with_processes) {
+        w->n_listed = w->sample.n_devices;
+        memcpy(w->listed, w->sample.devices, w->n_listed * sizeof(*w->listed));
+    }
+    return gpu_frame_encode(&info, &w->sample, w->frame);
+}
+
+/* 1: a request; 0: the other end has closed. */
+static int receive(struct gpu_request *ret)
+{
+    char bytes[GPU_REQUEST_SIZE];
+    ssize_t n;
+    int r;
+
+    do
+        n = recv(GPU_WORKER_FD, bytes, sizeof(bytes), MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        return 0;
+    if (n < 0)
+        return neg_errno();
+    if ((size_t)n != sizeof(bytes))
+        return -EBADMSG;
+    r = gpu_request_decode((struct span){bytes, sizeof(bytes)}, ret);
+    return r < 0 ? r : 1;
+}
+
+static int serve(struct worker *w)
+{
+    struct gpu_request request;
+    int r;
+
+    while ((r = receive(&request)) > 0) {
+        size_t len = answer(w, &request);
+        ssize_t sent;
+
+        do
+            sent = send(GPU_WORKER_FD, w->frame, len, MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        if (sent < 0)
+            return errno == EPIPE || errno == ECONNRESET ? 0 : neg_errno();
+    }
+    return r;
+}
+
+/*
+ * The parent alone decides when to end: it closes the socket, or dies. What a terminal or
+ * a service manager sends to the whole group must not take the driver from it.
+ */
+static int become_worker(void)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    const struct rlimit no_core = {0, 0};
+    struct ucred creator;
+    socklen_t len = sizeof(creator);
+
+    // A vendor's library may start helpers, which must not hold the socket.
+    if (fcntl(GPU_WORKER_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return neg_errno();
+    if (getsockopt(GPU_WORKER_FD, SOL_SOCKET, SO_PEERCRED, &creator, &len) < 0)
+        return neg_errno();
+    if (creator.pid != getppid())
+        return -ESRCH; // it died before the kernel was told to tell us
+
+    (void)prctl(PR_SET_NAME, "vramscope-gpu"); // a name is a courtesy
+    (void)setrlimit(RLIMIT_CORE, &no_core);    // so is sparing the disk
+    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+        if (signal(ignored[i], SIG_IGN) == SIG_ERR)
+            return neg_errno();
+    return 0;
+}
+
+static void choose_backends(struct worker *w, const char *wanted)
+{
+    bool automatic = strcmp(wanted, "auto") == 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        if (automatic ? !backends[i]->only_by_name
+                      : strcmp(backends[i]->name, wanted) == 0)
+            w->slots[w->n_slots++].backend = backends[i];
+}
+
+static void worker_free(struct worker **worker)
+{
+    struct worker *w = *worker;
+
+    for (size_t i = 0; w && i < w->n_slots; i++)
+        if (w->slots[i].source)
+            w->slots[i].backend->close(w->slots[i].source);
+    free(w);
+}
+
+int gpu_worker_main(int argc, char **argv)
+{
+    OWNED(worker_free) struct worker *w = NULL;
+
+    if (argc != 6 || strcmp(argv[1], GPU_WORKER_ROLE) != 0)
+        return EXIT_USAGE;
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return EXIT_FAILURE;
+
+    w->env = (struct gpu_env){
+        .nvml_library = *argv[3] ? argv[3] : NULL,
+        .sys_root = argv[4],
+        .sim_dir = *argv[5] ? argv[5] : NULL,
+    };
+    choose_backends(w, argv[2]);
+    if (w->n_slots == 0)
+        return EXIT_USAGE;
+    if (become_worker() < 0)
+        return EXIT_FAILURE;
+    return serve(w) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the scenarios share: a running daemon, engines of any manners, readers of streams.
+
+Everything is on loopback and ends with the `with` block it was made in. A scenario is a
+script that calls run() with its functions; each is one test, and says what it saw when it
+fails.
+"""
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+DAEMON = os.environ.get("VRAMSCOPED", "build/release/src/vramscoped")
+SIM = os.environ.get("VRAMSCOPE_SIM", "build/release/src/vramscope-sim")
+FIXTURES = os.environ.get("FIXTURES_DIR", "")
+SKIPPED = 77
+
+EVENT = re.compile(
+    rb'data: \{"total_vram_bytes":\d+,"allocated_vram_bytes":\d+,"used_kv_cache_bytes":\d+,'
+    rb'"prefix_cache_hit_rate":(?:100|\d{1,2})\.\d{1,2},"models":\[('
+    rb'\{"model_id":"[A-Za-z0-9-]+","port":\d+,"allocated_vram_bytes":\d+,'
+    rb'"used_kv_cache_bytes":\d+\},?)*\]\}\n\n')
+
+
+def eventually(what, condition, seconds=10.0, every=0.05):
+    """Wait for a condition to become true; its value is returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(every)
+
+
+class Daemon:
+    """vramscoped with the arguments given, listening on a free port."""
+
+    def __init__(self, *arguments, env=None, wait=True):
+        self.log_file = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [DAEMON, "--listen", "127.0.0.1:0", *map(str, arguments)], stderr=self.log_file,
+            env={**os.environ, **(env or {})})
+        self.port = None
+        if wait:
+            eventually("the daemon listens", self._listening, 15)
+
+    def _listening(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"ended with {self.process.returncode}: {self.log()}")
+        match = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.log())
+        self.port = match and int(match[1])
+        return match
+
+    def log(self):
+        # Not through the shared offset: the daemon writes where it stands.
+        return os.pread(self.log_file.fileno(), 1 << 20, 0).decode()
+
+    def url(self, path="/vram/stream"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def get(self, path, method="GET", headers={}):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+
+    def vram(self):
+        status, _, body = self.get("/vram")
+        return json.loads(body) if status == 200 else None
+
+    def rss_bytes(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+    def children(self):
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("did not end within 5 s of SIGTERM")
+
+
+class Stream:
+    """A subscriber on a bare socket: what arrives, byte for byte, chunks undone."""
+
+    def __init__(self, daemon, path="/vram/stream", version="1.1"):
+        self.started = time.monotonic()
+        self.socket = socket.create_connection(("127.0.0.1", daemon.port), 5)
+        self.socket.sendall(
+            f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+        self.raw = self.socket.makefile("rb")
+        self.status = int(self.raw.readline().split()[1])
+        self.headers = {}
+        while True:
+            line = self.raw.readline().strip()
+            if not line:
+                break
+            name, _, value = line.decode().partition(":")
+            self.headers[name.lower()] = value.strip()
+        self.chunked = self.headers.get("transfer-encoding") == "chunked"
+
+    def piece(self):
+        """The next event or comment, with its line ends. b'' at the end."""
+        if self.chunked:
+            size = int(self.raw.readline() or b"0", 16)
+            piece = self.raw.read(size)
+            self.raw.readline()
+            return piece
+        lines = []
+        while True:
+            line = self.raw.readline()
+            lines.append(line)
+            if line in (b"\n", b""):
+                return b"".join(lines)
+
+    def event(self):
+        piece = self.piece()
+        assert EVENT.fullmatch(piece), f"not an event of the contract: {piece!r}"
+        return json.loads(piece[len(b"data: "):])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+class Engine:
+    """A server on a free port; `answer(socket)` is called for each request head read."""
+
+    def __init__(self, answer, port=0):
+        self.answer = answer
+        self.requests = []
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.append(peer)
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        with contextlib.suppress(OSError):
+            while True:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    more = peer.recv(4096)
+                    if not more:
+                        return
+                    head += more
+                self.requests.append(head.split(b"\r\n")[0].decode())
+                self.answer(peer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for peer in self.open:
+            peer.close()
+
+
+def page_answer(text, status="200 OK"):
+    """An answer that is a whole page; `text` may be a function."""
+    def answer(peer):
+        body = (text() if callable(text) else text).encode()
+        peer.sendall(f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return answer
+
+
+def vllm_page(model="org/model", usage=0.5, blocks=1001, queries=0, hits=0, engine="0",
+              extra=""):
+    """A small page with what is wanted of vLLM's."""
+    labels = f'engine="{engine}",model_name="{model}"'
+    return (f'vllm:num_requests_running{{{labels}}} 1.0\n'
+            f'vllm:num_requests_waiting{{{labels}}} 0.0\n'
+            f'vllm:kv_cache_usage_perc{{{labels}}} {usage!r}\n'
+            f'vllm:prefix_cache_queries_total{{{labels}}} {float(queries)!r}\n'
+            f'vllm:prefix_cache_hits_total{{{labels}}} {float(hits)!r}\n'
+            f'vllm:cache_config_info{{block_size="16",engine="{engine}",'
+            f'num_gpu_blocks="{blocks}"}} 1.0\n{extra}')
+
+
+@contextlib.contextmanager
+def config(text):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
+
+
+def fixture(name):
+    path = pathlib.Path(FIXTURES) / name
+    if not FIXTURES or not path.exists():
+        raise Skip(f"no folder of captured pages with {name} (meson -Dfixtures=)")
+    return path.read_text()
+
+
+class Skip(Exception):
+    pass
+
+
+def run(*tests):
+    """Call the tests; exit 0 when all passed, 77 when all were skipped, else 1."""
+    failed = skipped = 0
+    for test in tests:
+        try:
+            test()
+            print(f"ok   {test.__name__}", flush=True)
+        except Skip as reason:
+            skipped += 1
+            print(f"skip {test.__name__}: {reason}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL {test.__name__}", flush=True)
+            traceback.print_exc()
+    sys.exit(1 if failed else SKIPPED if skipped == len(tests) else 0)
