@@ -38,10 +38,10 @@ typedef int gpu_open_fn(const struct gpu_env *env, struct gpu_source_state *stat
  * Append devices (gpu_add_device), and with `with_processes` their processes
  * (gpu_add_process), to `out`; out->taken_ns is the time now. Each sample reads device
  * memory afresh. Process lists cost more: the worker asks for them once a second, and
- * again whenever a device's memory is not what it was when they were taken. A lost
- * or failing device is appended with its figures UNKNOWN and a reason; the others are
- * still read. A negative result means that the
- * driver as a whole failed: it is closed and opened again later; `state` says why.
+ * again whenever a device's memory is not what it was when they were taken. A lost or
+ * failing device is appended with its figures UNKNOWN and a reason; the others are still
+ * read. A negative result means that the driver as a whole failed: it is closed and opened
+ * again later; `state` says why.
  */
 typedef int gpu_sample_fn(struct gpu_source *source, bool with_processes,
                           struct gpu_source_state *state, struct gpu_sample *out);
