@@ -135,7 +135,7 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage)
         (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
                        outage->code);
         log_warning("no GPU figures: %s%s%s", outage->reason,
-                    outage->remedy[0] ? "; " : "", outage->remedy);
+                    outage->remedy[0] ? ". " : "", outage->remedy);
     }
     if (service_publish_outage(daemon->service, outage) < 0)
         log_error("out of memory: a tick is left out");

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The NVML path end to end, on a fake libnvidia-ml.so.1 that follows a script."""
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import (Daemon, Engine, Stream, eventually, page_answer, run, vllm_page)
+
+LIBRARY = os.environ.get("FAKE_NVML", "")
+GIB = 1 << 30
+TOTAL, RESERVED = 80 * GIB, 600 << 20
+
+
+class Driver:
+    """The script that the fake library follows; say() replaces it at once."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.folder.name, "nvml")
+        self.env = {"VRAMSCOPE_FAKE_NVML": self.path}
+
+    def say(self, text):
+        with open(self.path + ".new", "w") as file:
+            file.write(text)
+        os.rename(self.path + ".new", self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+def device(number, used, *lines):
+    return (f"device GPU-{number} Fake H100\nmemory {TOTAL} {RESERVED} {used}\n"
+            + "".join(line + "\n" for line in lines))
+
+
+def daemon_on(driver, *arguments):
+    return Daemon("--gpu", "nvml", "--nvml-library", LIBRARY, "--no-discover", *arguments,
+                  env=driver.env)
+
+
+@contextlib.contextmanager
+def serving_process(port_file):
+    """A process that listens and serves a page, with a child that holds GPU memory."""
+    code = """
+import http.server, os, sys, time
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = sys.argv[1].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, child, flush=True)
+server.serve_forever()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, vllm_page(model=port_file)],
+                               stdout=subprocess.PIPE, text=True)
+    port, child = map(int, process.stdout.readline().split())
+    try:
+        yield process.pid, child, port
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, 9)
+        process.kill()
+        process.wait()
+
+
+def test_figures_of_two_devices():
+    with Driver() as driver:
+        driver.say(device(0, 10 * GIB) + device(1, 20 * GIB))
+        with daemon_on(driver) as daemon:
+            vram = daemon.vram()
+            assert vram["total_vram_bytes"] == 2 * TOTAL, vram
+            assert vram["allocated_vram_bytes"] == 30 * GIB, vram  # the reserve left out
+            driver.say(device(0, 11 * GIB) + device(1, 20 * GIB))
+            eventually("the new figure",
+                       lambda: daemon.vram()["allocated_vram_bytes"] == 31 * GIB)
+
+
+def test_memory_of_the_tree_on_all_devices():
+    with serving_process("tp2") as (root, worker, port), Driver() as driver:
+        mine = f"process compute {worker} {8 * GIB}"
+        driver.say(device(0, 12 * GIB, mine, f"process compute {os.getpid()} {3 * GIB}")
+                   + device(1, 9 * GIB, mine, f"process mps {worker} {8 * GIB}"))
+        with daemon_on(driver, "--engine", f"http://127.0.0.1:{port}") as daemon:
+            vram = daemon.vram()
+            assert vram["allocated_vram_bytes"] == 21 * GIB
+            assert vram["models"] == [{"model_id": "tp2", "port": port,
+                                       "allocated_vram_bytes": 16 * GIB,
+                                       "used_kv_cache_bytes": 0}], vram
+            driver.say(device(0, 12 * GIB, f"process compute {root} {1 * GIB}", mine)
+                       + device(1, 9 * GIB))
+            eventually("the root's own context counts", lambda: daemon.vram()["models"][0]
+                       ["allocated_vram_bytes"] == 9 * GIB)
+
+
+def test_a_lost_device_leaves_the_others():
+    with Driver() as driver:
+        driver.say(device(0, 10 * GIB) + device(1, 20 * GIB))
+        with daemon_on(driver) as daemon:
+            assert daemon.vram()["allocated_vram_bytes"] == 30 * GIB
+            driver.say(device(0, 10 * GIB) + device(1, 20 * GIB, "lost"))
+            eventually("the rest alone",
+                       lambda: daemon.vram()["allocated_vram_bytes"] == 10 * GIB)
+            assert daemon.vram()["total_vram_bytes"] == TOTAL
+            driver.say(device(0, 10 * GIB) + device(1, 20 * GIB))
+            eventually("both again", lambda: daemon.vram()["allocated_vram_bytes"] == 30 * GIB,
+                       20)
+
+
+def test_a_hung_driver():
+    """The stream goes on, the worker is replaced, the figures come back."""
+    with Driver() as driver, Engine(page_answer(vllm_page())) as engine:
+        driver.say(device(0, 10 * GIB))
+        with daemon_on(driver, "--engine", engine.url) as daemon, Stream(daemon) as stream:
+            stream.event()
+            workers = daemon.children()
+            driver.say(device(0, 10 * GIB) + "hang DeviceGetMemoryInfo_v2 60\n")
+            start, last, kinds = time.monotonic(), time.monotonic(), []
+            while daemon.children() == workers or time.monotonic() - start < 11.5:
+                piece = stream.piece()
+                now = time.monotonic()
+                assert now - last < 1.5, "the beat was lost"
+                last = now
+                kinds.append(piece[:6])
+                assert piece.startswith((b"data: {", b": no data (")), piece
+                assert now - start < 20, "the worker was not replaced"
+            assert kinds[0] == b"data: " and kinds[-1] == b": no d", kinds
+            assert daemon.get("/healthz")[0] == 503
+            assert len(engine.requests) > 15  # engines are asked all the same
+            driver.say(device(0, 12 * GIB))
+            eventually("figures again", lambda: (daemon.vram() or {}).get(
+                "allocated_vram_bytes") == 12 * GIB, 30)
+            assert daemon.get("/healthz")[0] == 200
+
+
+def test_no_library():
+    with Daemon("--gpu", "nvml", "--nvml-library", "/nonexistent.so") as daemon:
+        for path in ("/vram/stream", "/vram", "/readyz", "/healthz"):
+            status, headers, body = daemon.get(path)
+            error = json.loads(body)["error"]
+            assert status == 503 and headers["Retry-After"] == "1", (path, status, headers)
+            assert error["code"] == "no-library" and "/nonexistent.so" in error["message"], error
+            assert "--gpu none" in error["remedy"] and "--demo" in error["remedy"], error
+        assert daemon.get("/version")[0] == 200
+
+
+def test_driver_loaded_later():
+    with Driver() as driver:
+        driver.say("error Init_v2 9\n")
+        with daemon_on(driver) as daemon:
+            error = json.loads(daemon.get("/vram/stream")[2])["error"]
+            assert error["code"] == "no-driver", error
+            driver.say(device(0, 10 * GIB))
+            eventually("the driver is found", lambda: daemon.vram(), 10)
+            with Stream(daemon) as stream:
+                assert stream.event()["total_vram_bytes"] == TOTAL
+                driver.say("error DeviceGetCount_v2 18\n")
+                start = time.monotonic()
+                while not stream.piece().startswith(b": no data ("):
+                    assert time.monotonic() - start < 20
+
+
+def test_a_killed_worker_is_replaced():
+    with Driver() as driver:
+        driver.say(device(0, 10 * GIB))
+        with daemon_on(driver) as daemon:
+            worker = daemon.children()[0]
+            os.kill(worker, 9)
+            eventually("another worker",
+                       lambda: daemon.children() and daemon.children()[0] != worker)
+            driver.say(device(0, 11 * GIB))
+            eventually("its figures", lambda: daemon.vram()["allocated_vram_bytes"] == 11 * GIB)
+
+
+def test_the_daemon_never_loads_the_library():
+    with Driver() as driver:
+        driver.say(device(0, 10 * GIB))
+        with daemon_on(driver) as daemon:
+            maps = pathlib.Path(f"/proc/{daemon.process.pid}/maps").read_text()
+            assert "nvml" not in maps
+            worker = daemon.children()[0]
+            assert LIBRARY in pathlib.Path(f"/proc/{worker}/maps").read_text()
+            links = [os.readlink(p) for p in pathlib.Path(f"/proc/{worker}/fd").iterdir()]
+            assert sum(link.startswith("socket:") for link in links) == 1, links
+
+
+run(test_figures_of_two_devices, test_memory_of_the_tree_on_all_devices,
+    test_a_lost_device_leaves_the_others, test_a_hung_driver, test_no_library,
+    test_driver_loaded_later, test_a_killed_worker_is_replaced,
+    test_the_daemon_never_loads_the_library)
