@@ -21,5 +21,14 @@ test:
 	@tools/install run test
 	@tools/test $(FIXTURES)
 
+bench:
+	@tools/install run test bench
+	@test -d $(BUILD) || meson setup $(BUILD) -Dbuildtype=release -Dwerror=true >/dev/null
+	@ninja -C $(BUILD)
+	@for page in $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt); do \
+	    $(BUILD)/bench/bench_prom $$page; done
+	@bench/daemon.py $(BUILD)
+	@bench/cadence.py $(BUILD)
+
 clean:
 	rm -rf build

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line, the config file, and what is said when they are wrong."""
 import os
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -76,6 +78,15 @@ def test_help_and_version():
     assert result.returncode == 0 and result.stdout.startswith("vramscoped "), result
 
 
+def test_the_manual_knows_every_option():
+    manual = (pathlib.Path(__file__).parents[2] / "man/vramscoped.8").read_text()
+    flags = re.findall(r"--([a-z-]+)", subprocess.run(
+        [DAEMON, "--help"], capture_output=True, text=True).stdout)
+    assert len(flags) > 15
+    for flag in flags:
+        assert f"Fl -{flag}" in manual, flag
+
+
 def test_precedence():
     with config("interval: 100\n") as file:
         def events(*arguments, env=None):
@@ -136,5 +147,6 @@ def test_limits_of_clients():
 
 
 run(test_wrong_flags, test_bad_config, test_good_config_is_checked_without_serving,
-    test_busy_port_and_public_address, test_help_and_version, test_precedence,
+    test_busy_port_and_public_address, test_help_and_version,
+    test_the_manual_knows_every_option, test_precedence,
     test_more_clients_than_descriptors, test_reload, test_limits_of_clients)
