@@ -49,7 +49,8 @@ static size_t escape(char *to, size_t room, const char *text)
     return n;
 }
 
-static void log_va(enum log_level level, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0)
+    log_va(enum log_level level, const char *format, va_list args)
 {
     char text[LINE_MAX_BYTES];
     char line[LINE_MAX_BYTES + 64];

@@ -99,19 +99,20 @@ static int take_exponent(struct span *text, struct decimal *d)
 
 static int parse(struct span text, struct decimal *d)
 {
-    size_t whole, fraction = 0;
+    size_t fraction = 0;
     int r;
 
     *d = (struct decimal){0};
     (void)take_sign(&text, &d->negative);
-    whole = take_digits(&text, d);
+    if (take_digits(&text, d) == 0)
+        return -EINVAL;
     if (text.len && *text.at == '.') {
         text.at++;
         text.len--;
         fraction = take_digits(&text, d);
+        if (fraction == 0)
+            return -EINVAL;
     }
-    if (whole + fraction == 0)
-        return -EINVAL;
 
     d->exponent = -(int)fraction;
     r = take_exponent(&text, d);
@@ -137,14 +138,18 @@ static int convert_slowly(struct span text, double *ret)
 {
     char copy[TEXT_MAX + 1];
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); // glibc's static one
+    double value;
 
     if (!c_locale)
         return -ENOMEM;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
-    *ret = strtod_l(copy, NULL, c_locale);
+    value = strtod_l(copy, NULL, c_locale);
     freelocale(c_locale);
-    return isfinite(*ret) ? 0 : -ERANGE;
+    if (!isfinite(value))
+        return -ERANGE;
+    *ret = value;
+    return 0;
 }
 
 static bool is_not_finite(struct span text)
@@ -185,17 +190,17 @@ int number_read(struct span text, double *ret)
 int number_read_u64(struct span text, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;
+    bool too_large = false;
 
     if (text.len == 0)
         return -EINVAL;
     for (size_t i = 0; i < text.len; i++) {
         if (!is_digit(text.at[i]))
             return -EINVAL;
-        if (__builtin_mul_overflow(value, 10U, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(text.at[i] - '0'), &value))
-            return -ERANGE;
+        too_large |= __builtin_mul_overflow(value, 10U, &value);
+        too_large |= __builtin_add_overflow(value, (uint64_t)(text.at[i] - '0'), &value);
     }
-    if (value > max)
+    if (too_large || value > max)
         return -ERANGE;
     *ret = value;
     return 0;

@@ -47,6 +47,7 @@ struct daemon {
     uv_signal_t signals[SIGNALS];
     char urls[CONFIG_LISTEN_MAX][URL_MAX];
     char logged_outage[256];
+    int status; // to exit with
 };
 
 static void on_gpu_readable(uv_poll_t *poll, int status, int events);
@@ -220,6 +221,7 @@ static void on_first(uv_timer_t *timer)
     on_publish(daemon, now_ns);
     if (start_beats(daemon, now_ns) < 0) {
         log_error("cannot make timers: no descriptor is left");
+        daemon->status = 1;
         uv_stop(&daemon->loop);
         return;
     }
@@ -428,5 +430,5 @@ int daemon_run(struct daemon *daemon)
     on_collect(daemon, daemon->started_ns);
     (void)uv_timer_start(&daemon->first, on_first, FIRST_LOOK_MS, FIRST_LOOK_MS);
     (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
-    return 0;
+    return daemon->status;
 }

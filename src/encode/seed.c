@@ -4,6 +4,7 @@
 #include "encode/json.h"
 
 #include <assert.h>
+#include <math.h>
 
 enum {
     ROW_MAX = 2 * ENGINE_NAME_MAX + 128, // a clean name has nothing that escapes longer
@@ -37,7 +38,7 @@ void seed_write(struct buf *out, const struct snapshot *snapshot, enum seed_mode
     write_bytes(out, ",\"allocated_vram_bytes\":", snapshot->allocated_bytes.value);
     write_bytes(out, ",\"used_kv_cache_bytes\":", snapshot->kv_used_bytes);
     buf_add_str(out, ",\"prefix_cache_hit_rate\":");
-    json_fixed(out, snapshot->hit_percent, 2);
+    json_fixed(out, fmin(fmax(snapshot->hit_percent, 0), 100), 2); // NAN becomes 0
     buf_add_str(out, ",\"models\":[");
     for (uint32_t i = 0; i < snapshot->n_models; i++) {
         if (i > 0)

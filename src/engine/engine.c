@@ -73,6 +73,7 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
                     !engine->answered;
 
     engine->nobody_listens = failure == ENGINE_FAIL_REFUSED;
+    engine->answered = engine->answered || failure == ENGINE_FAIL_DISABLED;
     if (failure == ENGINE_FAIL_DISABLED)
         engine->state = ENGINE_METRICS_DISABLED;
     else
@@ -83,9 +84,13 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
 
 void engine_restarted(struct engine *engine)
 {
+    engine->state = ENGINE_STARTING;
+    (void)snprintf(engine->why, sizeof(engine->why), "restarted");
     engine->answered = false;
+    engine->nobody_listens = false;
     engine->n_recent = 0;
     engine->pace_ns = engine->interval_ns;
+    engine->due_ns = 0;
     engine->page_ns = 0;
     engine_page_clear(&engine->page);
     hit_window_reset(&engine->window);

@@ -70,8 +70,10 @@ static const uint8_t figures[] = {
 enum {
     ENGINE_LABEL_MAX = 16,
     BLOCKS_MAX = 1000000000, // per server; more is a broken or hostile page
-    COUNT_MAX = 1000000000,  // requests, blocks: integers that doubles hold exactly
+    COUNT_MAX = 1000000000,  // requests, preemptions
 };
+
+#define TOKENS_MAX 9007199254740992.0 // 2^53: up to there doubles hold every integer
 
 /* One data-parallel engine. */
 struct series {
@@ -121,21 +123,33 @@ static const struct {
     {"kv_cache_memory_bytes", offsetof(struct labels, kv_cache_memory_bytes)},
 };
 
+/* Keep it if it matters. -EBADMSG: it was there already. */
+static int note_label(const struct prom_label *label, struct labels *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(label_places); i++) {
+        struct span *place = (void *)((char *)ret + label_places[i].at);
+
+        if (!span_is(label->name, label_places[i].name))
+            continue;
+        if (place->at)
+            return -EBADMSG;
+        *place = label->value;
+    }
+    return 0;
+}
+
 static int read_labels(struct span text, struct labels *ret)
 {
     struct prom_label label;
     int r;
 
     *ret = (struct labels){0};
-    for (;;) {
+    do {
         r = prom_next_label(&text, &label);
-        if (r <= 0)
-            return r;
-        for (size_t i = 0; i < ARRAY_LEN(label_places); i++)
-            if (span_is(label.name, label_places[i].name))
-                memcpy((char *)ret + label_places[i].at, &label.value,
-                       sizeof(label.value));
-    }
+        if (r > 0 && note_label(&label, ret) < 0)
+            r = -EBADMSG;
+    } while (r > 0);
+    return r;
 }
 
 /* Which series? No label (before v0.9.1) is the only engine's. NULL: too many. */
@@ -188,17 +202,35 @@ static int set_usage_by_pid(struct series *series, double value)
     return 0;
 }
 
+static const char TWICE[] = "the same series twice with different values";
+
+/* Several models behind one port are several series: their counts add up. */
 static int set_figure(struct series *series, enum figure figure, double value,
-                      const char **ret_why)
+                      bool several_models)
 {
     bool again = series->given & (1U << figure);
+    double before = series->figure[figure];
 
-    if (again && (series->figure[figure] < value || series->figure[figure] > value)) {
-        *ret_why = "the same series twice with different values";
+    if (again && several_models)
+        value += before;
+    else if (again && (before < value || before > value))
         return -EBADMSG;
-    }
     series->given = (uint16_t)(series->given | (1U << figure));
     series->figure[figure] = value;
+    return 0;
+}
+
+static int set_sleep_state(struct series *series, const struct labels *labels,
+                           double value, bool several_models)
+{
+    bool awake = value > 0;
+
+    if (!span_is(labels->sleep_state, "awake") || isnan(value))
+        return 0;
+    if (series->has_sleep_state && series->awake != awake && !several_models)
+        return -EBADMSG;
+    series->awake = awake || (series->has_sleep_state && series->awake);
+    series->has_sleep_state = true;
     return 0;
 }
 
@@ -247,16 +279,12 @@ static int vllm_sample(void *state, unsigned name, struct span text, double valu
         *ret_why = "more engines than can be";
         return -E2BIG;
     }
-    if (figure == SLEEP_STATE) {
-        if (span_is(labels.sleep_state, "awake")) {
-            series->has_sleep_state = true;
-            series->awake = value > 0;
-        }
-        return 0;
-    }
+    *ret_why = TWICE;
+    if (figure == SLEEP_STATE)
+        return set_sleep_state(series, &labels, value, page->several_models);
     if (figure == KV_USAGE && labels.pid.at)
         return set_usage_by_pid(series, value);
-    return set_figure(series, figure, value, ret_why);
+    return set_figure(series, figure, value, page->several_models);
 }
 
 static bool is_asleep(const struct series *series)
@@ -321,6 +349,8 @@ static uint64_t used_blocks(const struct series *series, double usage, uint64_t 
     return (uint64_t)llround(usage * (double)(v0 ? blocks : blocks - 1));
 }
 
+static const char NO_USAGE[] = "no usable vllm:kv_cache_usage_perc";
+
 static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
 {
     uint64_t per_engine = blocks_per_engine(page, &ret->kv_why), used = 0;
@@ -337,7 +367,7 @@ static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
             ret->kv_caveat = "the largest of several API servers' values, perhaps stale";
     }
     if (isnan(sum)) {
-        ret->kv_why = "no usable vllm:kv_cache_usage_perc";
+        ret->kv_why = NO_USAGE;
         return;
     }
     ret->kv_usage_ratio = sum / page->n_series;
@@ -347,36 +377,47 @@ static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
     ret->kv_used_blocks = used;
 }
 
-/* Sum of one figure over all engines; NAN when one of them does not say. */
-static double sum_of(const struct vllm_page *page, enum figure figure, enum figure old)
+/* Sum of one figure over all engines; NAN when one of them does not say, or below 0. */
+static double sum_of(const struct vllm_page *page, enum figure figure)
 {
     double sum = 0;
 
-    for (uint32_t i = 0; i < page->n_series; i++)
-        sum += first_known(page->series[i].figure[figure], page->series[i].figure[old]);
-    return sum >= 0 ? sum : (double)NAN;
+    for (uint32_t i = 0; i < page->n_series; i++) {
+        double value = page->series[i].figure[figure];
+
+        sum += value >= 0 ? value : (double)NAN;
+    }
+    return sum;
 }
 
 static uint64_t count_of(const struct vllm_page *page, enum figure figure)
 {
-    double sum = sum_of(page, figure, figure);
+    double sum = sum_of(page, figure);
 
     return sum >= 0 && sum <= COUNT_MAX ? (uint64_t)sum : UNKNOWN;
 }
 
+/* Hits and queries under one release's names: those of two have different units. */
+static struct hit_counts counters_of(const struct vllm_page *page, enum figure hits,
+                                     enum figure queries)
+{
+    return (struct hit_counts){sum_of(page, hits), sum_of(page, queries)};
+}
+
 static void finish_prefix(const struct vllm_page *page, struct engine_page *ret)
 {
-    double rate = sum_of(page, PREFIX_RATE, PREFIX_RATE) / page->n_series;
-    double prompts = sum_of(page, PROMPT_TOKENS, PROMPT_TOKENS);
+    double rate = sum_of(page, PREFIX_RATE) / page->n_series;
+    double prompts = sum_of(page, PROMPT_TOKENS);
+    struct hit_counts counts = counters_of(page, PREFIX_HITS, PREFIX_QUERIES);
 
-    ret->prefix.queries = sum_of(page, PREFIX_QUERIES, PREFIX_QUERIES_OLD);
-    ret->prefix.hits = sum_of(page, PREFIX_HITS, PREFIX_HITS_OLD);
-    if (isnan(ret->prefix.queries) && rate >= 0 && rate <= 1) {
-        ret->prefix = (struct hit_counts){rate * prompts, prompts};
+    if (isnan(counts.hits) || isnan(counts.queries))
+        counts = counters_of(page, PREFIX_HITS_OLD, PREFIX_QUERIES_OLD);
+    if (isnan(counts.queries) && rate <= 1) {
+        counts = (struct hit_counts){rate * prompts, prompts};
         ret->prefix_from_ratio = true;
     }
-    if (!(ret->prefix.hits <= ret->prefix.queries)) // also when either is NAN
-        ret->prefix = (struct hit_counts){(double)NAN, (double)NAN};
+    if (counts.hits <= counts.queries && counts.queries <= TOKENS_MAX)
+        ret->prefix = counts;
 }
 
 static void vllm_finish(void *state, struct engine_page *ret)
@@ -386,8 +427,10 @@ static void vllm_finish(void *state, struct engine_page *ret)
     engine_page_clear(ret);
     memcpy(ret->served_name, page->model, sizeof(page->model));
     ret->engines = page->n_series;
-    if (page->n_series == 0)
+    if (page->n_series == 0) {
+        ret->kv_why = NO_USAGE;
         return;
+    }
 
     ret->asleep = true;
     for (uint32_t i = 0; i < page->n_series; i++)

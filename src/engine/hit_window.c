@@ -3,7 +3,7 @@
 
 enum { NS_PER_S = 1000000000 };
 
-/* Clear the seconds between the newest step and now. */
+/* Clear the seconds between the newest reading and now. */
 static void advance(struct hit_window *window, uint64_t now_s)
 {
     uint64_t from = window->newest_s + 1;
@@ -20,18 +20,21 @@ static void advance(struct hit_window *window, uint64_t now_s)
 void hit_window_read(struct hit_window *window, struct hit_counts counters,
                      uint64_t now_ns)
 {
+    uint64_t now_s = now_ns / NS_PER_S;
     struct hit_counts last = window->last, *step;
-    bool grew = window->has_last && counters.hits >= last.hits &&
-                counters.queries >= last.queries;
+    bool back = counters.hits < last.hits || counters.queries < last.queries;
+    bool lately = window->has_last && now_s < window->newest_s + HIT_WINDOW_SECONDS;
 
+    if (back)
+        hit_window_reset(window);
+    advance(window, now_s);
+    if (lately && !back) {
+        step = &window->step[window->newest_s % HIT_WINDOW_SECONDS];
+        step->hits += counters.hits - last.hits;
+        step->queries += counters.queries - last.queries;
+    }
     window->last = counters;
     window->has_last = true;
-    if (!grew)
-        return;
-    advance(window, now_ns / NS_PER_S);
-    step = &window->step[window->newest_s % HIT_WINDOW_SECONDS];
-    step->hits += counters.hits - last.hits;
-    step->queries += counters.queries - last.queries;
 }
 
 struct hit_counts hit_window_sum(const struct hit_window *window, uint64_t now_ns)

@@ -3,8 +3,9 @@
  * hit_window.h - prefix-cache hits and queries of the last minute, from growing counters
  *
  * Only differences between two readings of the same server count. When a counter went
- * back, the server was restarted: what it shows is the new baseline, and nothing is
- * added for that step.
+ * back, the server was restarted: what it shows is the new baseline, and the window
+ * begins anew. So it does after a minute without a reading, because nobody knows when in
+ * that time the difference came in.
  */
 #ifndef ENGINE_HIT_WINDOW_H
 #define ENGINE_HIT_WINDOW_H
@@ -21,7 +22,7 @@ struct hit_counts {
 
 struct hit_window {
     struct hit_counts step[HIT_WINDOW_SECONDS]; // by second, modulo the window
-    uint64_t newest_s;                          // second of the newest step
+    uint64_t newest_s;                          // second of the newest reading
     struct hit_counts last;                     // the counters as last read
     bool has_last;
 };

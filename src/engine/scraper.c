@@ -148,18 +148,27 @@ static void take_failure(struct scraper *scraper, const struct fetch_result *res
     engine_take_failure(scraper->options.engine, failure_of(result), why, now_ns);
 }
 
+/* A filtered answer that is none: not a word about the server's health. */
+static bool filter_failed(const struct scraper *scraper,
+                          const struct fetch_result *result)
+{
+    if (!scraper->asked_filtered)
+        return false;
+    if (result->outcome == FETCH_OK)
+        return scraper->seen_full & ~scraper->seen;
+    return result->outcome == FETCH_STATUS || result->outcome == FETCH_BAD;
+}
+
 static void on_done(void *ctx, const struct fetch_result *result)
 {
     struct scraper *scraper = ctx;
     struct engine *engine = scraper->options.engine;
     uint64_t now_ns = scraper->options.now_ns();
-    bool filtered = scraper->asked_filtered;
     struct engine_page page;
 
     scraper->waiting = false;
-    if (filtered &&
-        (result->outcome != FETCH_OK || scraper->seen_full & ~scraper->seen)) {
-        // Not a word about the server's health: ask for the whole page, at once.
+    if (filter_failed(scraper, result)) {
+        // Ask for the whole page, at once.
         scraper->filter =
             scraper->filter == FILTER_TRYING ? FILTER_USELESS : FILTER_UNTRIED;
         engine->due_ns = now_ns;
@@ -178,7 +187,7 @@ static void on_done(void *ctx, const struct fetch_result *result)
     }
     scraper->kind->finish(scraper->page, &page);
     engine_take_page(engine, &page, result->took_ns, now_ns);
-    if (filtered) {
+    if (scraper->asked_filtered) {
         scraper->filter = FILTER_WORKS;
         scraper->filtered_pages++;
     } else {

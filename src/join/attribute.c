@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "join/attribute.h"
 
+#include <assert.h>
+
+static_assert(GPU_PROCESSES_MAX <= INT64_MAX / ATTRIBUTE_BYTES_MAX,
+              "the memory of all processes must be an int64");
+
 /* The engine whose listener is `pid` or one of its ancestors; -1: none. */
 static int engine_of(const struct join_facts *facts, uint32_t pid)
 {
@@ -18,26 +23,25 @@ static int engine_of(const struct join_facts *facts, uint32_t pid)
 
 static void add(struct attributions *ret, const struct gpu_process *process, int engine)
 {
-    uint64_t bytes = process->used_bytes;
+    bool known = process->used_bytes <= ATTRIBUTE_BYTES_MAX;
+    uint64_t bytes = known ? process->used_bytes : 0;
     struct figure *sum;
 
-    if (bytes != UNKNOWN)
-        ret->devices_bytes[process->device] =
-            add_saturating(ret->devices_bytes[process->device], bytes);
+    ret->devices_bytes[process->device] += bytes;
     if (engine < 0) {
-        ret->other_bytes = add_saturating(ret->other_bytes, bytes == UNKNOWN ? 0 : bytes);
+        ret->other_bytes += bytes;
         return;
     }
 
     ret->engines[engine].devices |= 1ULL << process->device;
     sum = &ret->engines[engine].bytes;
-    if (bytes == UNKNOWN) {
+    if (!known) {
         *sum = (struct figure){UNKNOWN, FROM_NOWHERE,
                                "the driver does not tell the memory of its processes"};
         return;
     }
     if (sum->how != FROM_NOWHERE)
-        sum->value = add_saturating(sum->value, bytes);
+        sum->value += bytes;
 }
 
 /* Why an engine without any process on a device need not be one without memory there. */

@@ -7,6 +7,12 @@
 
 #include "join/join.h"
 
+/*
+ * More on one device is a broken driver's word, and not believed. Below it no sum over
+ * devices and processes can overflow.
+ */
+#define ATTRIBUTE_BYTES_MAX (UINT64_C(1) << 50)
+
 /* The device memory of one engine's process tree. */
 struct attribution {
     struct figure bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "join/join.h"
 
+#include "base/text.h"
 #include "join/attribute.h"
 #include "join/kv.h"
 
@@ -38,11 +39,12 @@ static int join_devices(const struct join_facts *facts, const struct attribution
         const struct gpu_device *device = &facts->gpu->devices[i];
 
         join_device(device, shares->devices_bytes[i], &ret->devices[i]);
-        if (device->mem_total_bytes == UNKNOWN || device->mem_used_bytes == UNKNOWN)
-            continue;
+        if (device->mem_total_bytes > ATTRIBUTE_BYTES_MAX ||
+            device->mem_used_bytes > device->mem_total_bytes)
+            continue; // UNKNOWN is among them
         known++;
-        total = add_saturating(total, device->mem_total_bytes);
-        used = add_saturating(used, device->mem_used_bytes);
+        total += device->mem_total_bytes;
+        used += device->mem_used_bytes;
     }
     if (known == 0)
         return -ENODATA;
@@ -58,7 +60,9 @@ static int join_devices(const struct join_facts *facts, const struct attribution
 
 static const char *served_name_of(const struct join_engine *engine)
 {
-    return engine->name ? engine->name : engine->engine->page.served_name;
+    const char *given = engine->name;
+
+    return given && given[0] ? given : engine->engine->page.served_name;
 }
 
 /*
@@ -71,14 +75,6 @@ static bool has_row(const struct join_engine *engine, uint64_t now_ns)
         return false;
     return engine->listener_pid || !engine->engine->nobody_listens ||
            engine_has_figures(engine->engine, now_ns);
-}
-
-static void copy_name(char to[ENGINE_NAME_MAX + 1], const char *name)
-{
-    size_t len = strnlen(name, ENGINE_NAME_MAX);
-
-    memcpy(to, name, len);
-    to[len] = '\0';
 }
 
 static void join_model(const struct join_facts *facts, const struct join_engine *from,
@@ -105,10 +101,12 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
         .requests_waiting = known ? engine->page.requests_waiting : UNKNOWN,
         .preemptions = known ? engine->page.preemptions : UNKNOWN,
         .prefix_window = hit_window_sum(&engine->window, facts->now_ns),
-        .prefix_lifetime = engine->page.prefix,
+        .prefix_lifetime =
+            known ? engine->page.prefix : (struct hit_counts){(double)NAN, (double)NAN},
     };
     memcpy(ret->why, engine->why, sizeof(ret->why));
-    copy_name(ret->served_name, served_name_of(from));
+    (void)text_clean(ret->served_name, sizeof(ret->served_name),
+                     span_of(served_name_of(from)));
     snapshot_make_id(ret->served_name, ret->id);
 }
 
@@ -132,7 +130,8 @@ static void insert(struct snapshot *snapshot, const struct snapshot_model *model
 static void join_models(const struct join_facts *facts, const struct attributions *shares,
                         struct snapshot *ret)
 {
-    uint64_t limit = facts->gpu ? ret->total_bytes.value : UNKNOWN;
+    bool all_known = facts->gpu && !ret->total_bytes.why;
+    uint64_t limit = all_known ? ret->total_bytes.value : UNKNOWN;
 
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct snapshot_model model;

@@ -16,25 +16,36 @@ struct source {
     const char *caveat;
 };
 
-static bool find_source(const struct join_engine *engine, struct source *ret)
+static bool are_counted(const struct engine_page *page)
 {
-    const struct engine_page *page = &engine->engine->page;
-
-    *ret = (struct source){UNKNOWN, UNKNOWN, DERIVED, NULL};
-    if (engine->kv_bytes_per_block != UNKNOWN) {
-        ret->per_block = engine->kv_bytes_per_block;
-        return true;
-    }
-    ret->how = ESTIMATED;
-    ret->caveat = "less than one block of error: the pool is given, not the block";
-    if (engine->kv_pool_bytes_per_gpu != UNKNOWN)
-        ret->pool_per_gpu = engine->kv_pool_bytes_per_gpu;
-    else
-        ret->pool_per_gpu = page->kv_memory_bytes;
-    return ret->pool_per_gpu != UNKNOWN;
+    return page->kv_blocks != UNKNOWN && page->kv_used_blocks != UNKNOWN;
 }
 
-/* GPUs of one data-parallel engine; 0 with *ret_why when that cannot be known. */
+/* NULL, or what is missing. */
+static const char *find_source(const struct join_engine *engine, struct source *ret)
+{
+    const struct engine_page *page = &engine->engine->page;
+    uint64_t pool = engine->kv_pool_bytes_per_gpu;
+
+    if (pool == UNKNOWN)
+        pool = page->kv_memory_bytes;
+    if (engine->kv_bytes_per_block != UNKNOWN && are_counted(page)) {
+        *ret = (struct source){UNKNOWN, engine->kv_bytes_per_block, DERIVED, NULL};
+        return NULL;
+    }
+    if (pool != UNKNOWN) {
+        *ret = (struct source){
+            pool, UNKNOWN, ESTIMATED,
+            "less than one block of error: the pool is given, not the block"};
+        return NULL;
+    }
+    if (engine->kv_bytes_per_block != UNKNOWN)
+        return page->kv_why;
+    return "the size of its KV blocks is not known: set `kv_bytes_per_block` in the "
+           "config file";
+}
+
+/* GPUs of one data-parallel engine; 0 with a reason when that cannot be known. */
 static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_seen,
                                 const char **ret_why)
 {
@@ -53,7 +64,7 @@ static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_
     return gpus / engines;
 }
 
-/* a * b * c / d, saturating at UNKNOWN; rounded to nearest. */
+/* a * b * c / d, rounded to nearest; UNKNOWN when that is no int64. */
 static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     unsigned __int128 product = (unsigned __int128)a * b, result;
@@ -61,30 +72,27 @@ static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     if (__builtin_mul_overflow(product, (unsigned __int128)c, &product))
         return UNKNOWN;
     result = (product + d / 2) / d;
-    return result > UNKNOWN ? UNKNOWN : (uint64_t)result;
+    return result > INT64_MAX ? UNKNOWN : (uint64_t)result;
 }
 
 /* By blocks when they are counted, else by the fraction of the pool. */
 static void measure(const struct engine_page *page, const struct source *source,
                     uint64_t gpus, struct kv_bytes *ret)
 {
-    bool counted = page->kv_blocks != UNKNOWN && page->kv_used_blocks != UNKNOWN;
+    uint64_t *used = &ret->used.value, *pool = &ret->pool.value;
 
     if (source->per_block != UNKNOWN) {
-        if (!counted) {
-            ret->used = ret->pool = unknown(page->kv_why);
-            return;
-        }
-        ret->pool.value = scale(page->kv_blocks, source->per_block, gpus, 1);
-        ret->used.value = scale(page->kv_used_blocks, source->per_block, gpus, 1);
+        *pool = scale(page->kv_blocks, source->per_block, gpus, 1);
+        *used = scale(page->kv_used_blocks, source->per_block, gpus, 1);
         return;
     }
-    ret->pool.value = scale(source->pool_per_gpu, gpus, page->engines, 1);
-    if (counted)
-        ret->used.value =
-            scale(page->kv_used_blocks, ret->pool.value, 1, page->kv_blocks);
+    *pool = scale(source->pool_per_gpu, gpus, page->engines, 1);
+    if (*pool == UNKNOWN)
+        return;
+    if (are_counted(page))
+        *used = scale(page->kv_used_blocks, *pool, 1, page->kv_blocks);
     else
-        ret->used.value = (uint64_t)(page->kv_usage_ratio * (double)ret->pool.value);
+        *used = (uint64_t)round(page->kv_usage_ratio * (double)*pool);
 }
 
 struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen,
@@ -92,27 +100,25 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen
 {
     const struct engine_page *page = &engine->engine->page;
     struct kv_bytes kv = {.used = unknown("the engine has not told its KV-cache usage")};
-    struct source source;
-    const char *why = NULL;
+    struct source source = {UNKNOWN, UNKNOWN, FROM_NOWHERE, NULL};
+    const char *why;
     uint64_t gpus;
 
     kv.pool = kv.used;
     if (!engine_has_figures(engine->engine, now_ns) || page->engines == 0)
         return kv;
-    if (isnan(page->kv_usage_ratio)) {
-        kv.used = kv.pool = unknown(page->kv_why);
-        return kv;
-    }
     if (page->asleep) {
         kv.used = (struct figure){0, BY_ENGINE, "asleep: its KV pool is unmapped"};
         kv.pool = kv.used;
         return kv;
     }
+    if (isnan(page->kv_usage_ratio)) {
+        kv.used = kv.pool = unknown(page->kv_why);
+        return kv;
+    }
 
+    why = find_source(engine, &source);
     gpus = gpus_per_engine(engine, gpus_seen, &why);
-    if (!find_source(engine, &source))
-        why = "the size of its KV blocks is not known: set `kv_bytes_per_block` in the "
-              "config file";
     if (why) {
         kv.used = kv.pool = unknown(why);
     } else {
@@ -121,8 +127,10 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen
             kv.used = (struct figure){0, ESTIMATED, page->kv_caveat};
         measure(page, &source, gpus, &kv);
     }
-    if (kv.pool.value != UNKNOWN && kv.pool.value > limit_bytes)
-        kv.used = kv.pool = unknown("more than the memory of all GPUs: not believed");
+    if (kv.pool.how != FROM_NOWHERE &&
+        (kv.pool.value == UNKNOWN || kv.pool.value > limit_bytes))
+        kv.used = kv.pool =
+            unknown("its KV pool would be larger than all GPUs: not believed");
     if (kv.used.how == FROM_NOWHERE && page->kv_usage_ratio <= 0)
         kv.used = (struct figure){0, DERIVED, "no block is held by a request"};
     return kv;

@@ -17,6 +17,7 @@ struct parse {
     unsigned hosts;
     int refusal; // an HTTP status, 0 while all is well
     bool field_done;
+    bool close; // "Connection: close" was there, which nothing takes back
 };
 
 static bool same_word(struct span a, const char *b)
@@ -31,6 +32,21 @@ static struct span trim(struct span s)
     while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
         s.len--;
     return s;
+}
+
+static bool is_token_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static size_t token_length(struct span text)
+{
+    size_t n = 0;
+
+    while (n < text.len && is_token_char(text.at[n]))
+        n++;
+    return n;
 }
 
 /* Is `word` one of the comma-separated words of `list`? */
@@ -58,10 +74,8 @@ static int take_host(struct parse *p)
 
 static int take_connection(struct parse *p)
 {
-    if (list_has(p->value, "close"))
-        p->request->keep_alive = false;
-    else if (list_has(p->value, "keep-alive"))
-        p->request->keep_alive = true;
+    p->close |= list_has(p->value, "close");
+    p->request->keep_alive |= list_has(p->value, "keep-alive");
     return 0;
 }
 
@@ -148,6 +162,8 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
     p->field_done = false;
     if (++p->fields > HTTP_FIELDS_MAX)
         p->refusal = 431;
+    else if (len == 0 || token_length(p->field) != len)
+        p->refusal = 400; // llhttp takes "Host : x", too
     return p->refusal ? -1 : 0;
 }
 
@@ -188,28 +204,31 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = on_headers_complete,
 };
 
-/* A line that starts with a blank continues the one before: obs-fold, refused. */
-static bool is_folded(struct span head)
+/*
+ * CRLF ends every line, the last is empty, and none starts with a blank, which would
+ * continue the one before (obs-fold). llhttp takes CR and any byte for the last.
+ */
+static bool has_exact_lines(struct span head)
 {
-    for (size_t i = 0; i + 2 < head.len; i++)
-        if (head.at[i] == '\n' && (head.at[i + 1] == ' ' || head.at[i + 1] == '\t'))
-            return true;
-    return false;
-}
+    static const char end[] = "\r\n\r\n";
+    size_t len = sizeof(end) - 1;
 
-static bool is_token_char(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
+    if (head.len < len || memcmp(head.at + head.len - len, end, len) != 0)
+        return false;
+    for (size_t i = 0; i + 1 < head.len; i++) {
+        char c = head.at[i], next = head.at[i + 1];
+
+        if ((c == '\r') != (next == '\n') || (c == '\n' && (next == ' ' || next == '\t')))
+            return false;
+    }
+    return true;
 }
 
 /* The method's word; its length is 0 when the line does not start with a token and a SP. */
 static struct span method_of(struct span head)
 {
-    size_t n = 0;
+    size_t n = token_length(head);
 
-    while (n < head.len && is_token_char(head.at[n]))
-        n++;
     if (n == head.len || head.at[n] != ' ')
         n = 0;
     return (struct span){head.at, n};
@@ -226,6 +245,26 @@ static enum http_method method_named(struct span word)
     return METHOD_OTHER;
 }
 
+/*
+ * Exactly METHOD SP target SP HTTP/1.x, the target of visible ASCII and without a
+ * fragment. llhttp takes more blanks, tabs and high bytes in the target, no version at all
+ * (HTTP/0.9), and the names of two other protocols.
+ */
+static bool is_exact_line(struct span head, struct span method, struct span target)
+{
+    static const char version[] = " HTTP/1.";
+    const char *after;
+
+    if (target.len == 0 || target.at != head.at + method.len + 1)
+        return false;
+    for (size_t i = 0; i < target.len; i++)
+        if (target.at[i] <= ' ' || target.at[i] > '~' || target.at[i] == '#')
+            return false;
+    after = target.at + target.len;
+    return (size_t)(head.at + head.len - after) >= sizeof(version) - 1 &&
+           memcmp(after, version, sizeof(version) - 1) == 0;
+}
+
 /* origin-form, absolute-form (whose authority wins over Host), or "*". */
 static int split_target(struct span target, struct http_request *request)
 {
@@ -238,8 +277,12 @@ static int split_target(struct span target, struct http_request *request)
         const char *slash = memchr(rest.at, '/', rest.len);
         size_t n = slash ? (size_t)(slash - rest.at) : rest.len;
 
+        if (n == 0)
+            return -400;
         request->host = (struct span){rest.at, n};
-        target = slash ? (struct span){slash, rest.len - n} : span_of("/");
+        // Without a path it is "/": the scheme's last one.
+        target =
+            slash ? (struct span){slash, rest.len - n} : (struct span){rest.at - 1, 1};
     }
     if (!span_is(target, "*") && target.at[0] != '/')
         return -400;
@@ -279,15 +322,18 @@ int http_request_parse(struct span head, struct http_request *ret)
     struct span method = method_of(head);
     int r;
 
-    if (is_folded(head))
+    if (!has_exact_lines(head))
         return -400;
     r = run_parser(&p, head, method);
     if (r < 0)
         return r;
-    if (p.url.len == 0 || p.hosts > 1 || (request.minor == 1 && p.hosts == 0))
+    if (!is_exact_line(head, method, p.url))
+        return -400;
+    if (p.hosts > 1 || (request.minor == 1 && p.hosts == 0))
         return -400;
 
     request.method = method_named(method);
+    request.keep_alive &= !p.close;
     r = split_target(p.url, &request);
     if (r < 0)
         return r;
@@ -300,23 +346,23 @@ int http_head_length(struct span bytes, size_t *scanned)
     bool line_seen = *scanned > 0 && memchr(bytes.at, '\n', *scanned);
 
     for (size_t i = *scanned; i < bytes.len; i++) {
+        if (!line_seen && i >= HTTP_LINE_MAX)
+            return -414;
+        if (i >= HTTP_HEAD_MAX)
+            return -431;
         if (bytes.at[i] == '\0')
             return -400;
         if (bytes.at[i] != '\n')
             continue;
         if (i == 0 || bytes.at[i - 1] != '\r')
             return -400;
-        if (!line_seen && i >= HTTP_LINE_MAX)
-            return -414;
         line_seen = true;
         if (i >= 3 && bytes.at[i - 2] == '\n') {
             *scanned = 0;
-            return i + 1 > HTTP_HEAD_MAX ? -431 : (int)(i + 1);
+            return (int)(i + 1);
         }
     }
     *scanned = bytes.len;
-    if (!line_seen && bytes.len > HTTP_LINE_MAX)
-        return -414;
     return bytes.len >= HTTP_HEAD_MAX ? -431 : 0;
 }
 

@@ -77,7 +77,7 @@ int prom_next_label(struct span *labels, struct prom_label *ret)
     if (rest.len == 0)
         return 0;
     equals = memchr(rest.at, '=', rest.len);
-    if (!equals || equals == rest.at || end - equals < 2)
+    if (!equals || equals == rest.at || *rest.at == ',' || end - equals < 2)
         return -EBADMSG;
     name = (struct span){rest.at, (size_t)(equals - rest.at)};
     while (is_blank(name.at[name.len - 1]))
@@ -101,6 +101,14 @@ int prom_next_label(struct span *labels, struct prom_label *ret)
     return 1;
 }
 
+/* What a backslash before `c` means; '\0': nothing, both stay as they are. */
+static char escaped(char c)
+{
+    if (c == 'n')
+        return '\n';
+    return c == '\\' || c == '"' ? c : '\0';
+}
+
 int prom_unescape(struct span value, char *dst, size_t room)
 {
     size_t n = 0;
@@ -108,11 +116,8 @@ int prom_unescape(struct span value, char *dst, size_t room)
     for (size_t i = 0; i < value.len; i++) {
         char c = value.at[i];
 
-        if (c == '\\' && i + 1 < value.len) {
-            c = value.at[++i];
-            if (c == 'n')
-                c = '\n';
-        }
+        if (c == '\\' && i + 1 < value.len && escaped(value.at[i + 1]))
+            c = escaped(value.at[++i]);
         if (n + 1 >= room)
             return -E2BIG;
         dst[n++] = c;
@@ -159,15 +164,16 @@ static int take_value(struct span text, double *ret)
     return 0;
 }
 
+/* Up to the first blank or brace; a brace after a blank may be an exemplar's. */
 static size_t name_length(struct span line)
 {
-    const char *end = memchr(line.at, '{', line.len);
+    for (const char *stop = "{ \t"; *stop; stop++) {
+        const char *end = memchr(line.at, *stop, line.len);
 
-    if (!end)
-        end = memchr(line.at, ' ', line.len);
-    if (!end)
-        end = memchr(line.at, '\t', line.len);
-    return end ? (size_t)(end - line.at) : line.len;
+        if (end)
+            line.len = (size_t)(end - line.at);
+    }
+    return line.len;
 }
 
 static int read_wanted(struct prom_reader *reader, unsigned family, struct span rest)
@@ -190,20 +196,19 @@ static int read_wanted(struct prom_reader *reader, unsigned family, struct span 
 
 static int read_line(struct prom_reader *reader, struct span line)
 {
-    struct span name = line;
+    size_t n;
     int family;
 
     reader->line++;
+    line = skip_blanks(line);
     if (line.len == 0 || *line.at == '#')
         return 0;
-    name.len = name_length(line);
-    while (name.len && is_blank(name.at[name.len - 1]))
-        name.len--;
-    family = find_wanted(reader, name);
+    n = name_length(line);
+    family = find_wanted(reader, (struct span){line.at, n});
     if (family < 0)
         return 0;
     return read_wanted(reader, (unsigned)family,
-                       (struct span){line.at + name.len, line.len - name.len});
+                       (struct span){line.at + n, line.len - n});
 }
 
 /* Complete the torn line with the beginning of `bytes`, which moves past it. */

@@ -63,8 +63,8 @@ struct prom_label {
 int prom_next_label(struct span *labels, struct prom_label *ret) MUST_CHECK;
 
 /*
- * Resolve \\, \" and \n of a label value into `dst`. Returns the length, or -E2BIG when
- * it does not fit.
+ * Resolve \\, \" and \n of a label value into `dst`; another backslash stays as it is.
+ * Returns the length, or -E2BIG when it does not fit.
  */
 int prom_unescape(struct span value, char *dst, size_t room) MUST_CHECK;
 
