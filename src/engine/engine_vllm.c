@@ -176,8 +176,10 @@ static struct series *series_of(struct vllm_page *page, struct span engine)
 static int note_model(struct vllm_page *page, struct span escaped)
 {
     char name[4 * ENGINE_NAME_MAX], clean[ENGINE_NAME_MAX + 1];
-    int n = prom_unescape(escaped, name, sizeof(name));
+    int n;
 
+    escaped.len = MIN(escaped.len, sizeof(name) - 1); // more than is kept of it anyway
+    n = prom_unescape(escaped, name, sizeof(name));
     if (n < 0)
         return n;
     (void)text_clean(clean, sizeof(clean), (struct span){name, (size_t)n});
@@ -247,7 +249,7 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
     struct cache_config *config;
 
     if (page->n_configs == ENGINE_SERIES_MAX || labels->engine.len >= ENGINE_LABEL_MAX) {
-        *ret_why = "more engines than can be";
+        *ret_why = "more engines, or longer labels of theirs, than can be";
         return -E2BIG;
     }
     config = &page->configs[page->n_configs++];
@@ -276,7 +278,7 @@ static int vllm_sample(void *state, unsigned name, struct span text, double valu
         return -EBADMSG;
     series = series_of(page, labels.engine);
     if (!series) {
-        *ret_why = "more engines than can be";
+        *ret_why = "more engines, or longer labels of theirs, than can be";
         return -E2BIG;
     }
     *ret_why = TWICE;

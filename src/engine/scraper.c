@@ -45,6 +45,7 @@ struct scraper {
     unsigned filtered_pages;
     bool asked_filtered;
     bool waiting;
+    bool stale; // what is in flight was asked of the process before
     char url[ENGINE_URL_MAX + 16];
     struct buf filter_url;
 };
@@ -167,6 +168,10 @@ static void on_done(void *ctx, const struct fetch_result *result)
     struct engine_page page;
 
     scraper->waiting = false;
+    if (scraper->stale) {
+        scraper->stale = false;
+        return;
+    }
     if (filter_failed(scraper, result)) {
         // Ask for the whole page, at once.
         scraper->filter =
@@ -277,6 +282,7 @@ void scraper_restarted(struct scraper *scraper)
 {
     engine_restarted(scraper->options.engine);
     scraper->filter = FILTER_UNTRIED;
+    scraper->stale = scraper->waiting;
 }
 
 bool scraper_waiting(const struct scraper *scraper)

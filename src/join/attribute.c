@@ -51,10 +51,11 @@ static const char *doubt(const struct join_facts *facts, bool hidden)
         return "the driver has not listed its processes yet";
     if (facts->gpu->processes_incomplete)
         return "the driver's list of processes is not complete";
+    if (facts->tree->incomplete)
+        return "more processes than can be followed";
     if (hidden)
-        return "the driver names processes that are hidden from here: run on the host, "
-               "or "
-               "in a container with its pid namespace (--pid=host)";
+        return "the driver names processes that are hidden from here: run on the host "
+               "or in a container with its pid namespace (--pid=host)";
     return NULL;
 }
 
@@ -72,7 +73,7 @@ static struct figure initial(const struct join_facts *facts,
 
 void attribute(const struct join_facts *facts, struct attributions *ret)
 {
-    bool hidden = false;
+    bool hidden = false, some_missing;
 
     *ret = (struct attributions){0};
     for (size_t i = 0; i < facts->n_engines; i++)
@@ -86,13 +87,14 @@ void attribute(const struct join_facts *facts, struct attributions *ret)
         add(ret, process, engine_of(facts, process->pid));
         hidden = hidden || !host_tree_find(facts->tree, process->pid);
     }
+    some_missing = facts->gpu->processes_incomplete || facts->tree->incomplete;
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct attribution *engine = &ret->engines[i];
         const char *why = doubt(facts, hidden);
 
         if (engine->devices == 0 && engine->bytes.how == MEASURED && why)
             engine->bytes = (struct figure){UNKNOWN, FROM_NOWHERE, why};
-        else if (engine->bytes.how == MEASURED && facts->gpu->processes_incomplete)
+        else if (engine->bytes.how == MEASURED && some_missing)
             engine->bytes = (struct figure){engine->bytes.value, ESTIMATED, why};
     }
 }

@@ -65,16 +65,27 @@ static const char *served_name_of(const struct join_engine *engine)
     return given && given[0] ? given : engine->engine->page.served_name;
 }
 
+/* One server under two URLs, as localhost and as 127.0.0.1: the first one counts. */
+static bool is_named_twice(const struct join_facts *facts,
+                           const struct join_engine *engine)
+{
+    for (const struct join_engine *e = facts->engines; e < engine; e++)
+        if (e->listener_pid && e->listener_pid == engine->listener_pid &&
+            e->engine->port == engine->engine->port)
+            return true;
+    return false;
+}
+
 /*
  * A model keeps its row while its process lives, whatever state it is in. Where the
  * process is not visible, a refused connection is the sign that it is gone.
  */
-static bool has_row(const struct join_engine *engine, uint64_t now_ns)
+static bool has_row(const struct join_facts *facts, const struct join_engine *engine)
 {
-    if (!served_name_of(engine)[0])
+    if (!served_name_of(engine)[0] || is_named_twice(facts, engine))
         return false;
     return engine->listener_pid || !engine->engine->nobody_listens ||
-           engine_has_figures(engine->engine, now_ns);
+           engine_has_figures(engine->engine, facts->now_ns);
 }
 
 static void join_model(const struct join_facts *facts, const struct join_engine *from,
@@ -136,7 +147,7 @@ static void join_models(const struct join_facts *facts, const struct attribution
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct snapshot_model model;
 
-        if (!has_row(&facts->engines[i], facts->now_ns))
+        if (!has_row(facts, &facts->engines[i]))
             continue;
         join_model(facts, &facts->engines[i], &shares->engines[i], limit, &model);
         insert(ret, &model);

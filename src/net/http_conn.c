@@ -203,6 +203,7 @@ static void handle_head(struct http_conn *conn, struct span head)
     int r = http_request_parse(head, &request);
 
     conn->answered = false;
+    deadline_clear(&conn->deadline);
     if (r < 0) {
         http_conn_refuse(conn, -r);
         return;
@@ -264,6 +265,20 @@ static void consume(struct http_conn *conn, struct span bytes, size_t scanned)
         http_conn_abort(conn);
 }
 
+/*
+ * A head's deadline runs from its first chance to be sent: neither its own bytes nor empty
+ * lines before it begin it anew.
+ */
+static void wait_for_head(struct http_conn *conn)
+{
+    const struct deadline_list *waits = conn->server->waits, *list = conn->deadline.list;
+    bool idle = conn->requests && conn->in_len == 0;
+
+    if (list == &waits[WAIT_HEAD] || (list == &waits[WAIT_IDLE] && idle))
+        return;
+    http_server_wait(conn->server, conn, idle ? WAIT_IDLE : WAIT_HEAD);
+}
+
 /* After reading or sending: what is this connection waiting for now? */
 void http_conn_next(struct http_conn *conn)
 {
@@ -273,11 +288,7 @@ void http_conn_next(struct http_conn *conn)
             conn_linger(conn);
             break;
         }
-        // A head's deadline runs from its first chance to be sent, not from its last byte.
-        if (conn->in_len == 0)
-            http_server_wait(conn->server, conn, conn->requests ? WAIT_IDLE : WAIT_HEAD);
-        else if (conn->deadline.list != &conn->server->waits[WAIT_HEAD])
-            http_server_wait(conn->server, conn, WAIT_HEAD);
+        wait_for_head(conn);
         conn_poll(conn, UV_READABLE);
         break;
     case CONN_ANSWERING:
@@ -317,7 +328,9 @@ static void drop_input(struct http_conn *conn)
 {
     ssize_t n = recv(conn->fd, conn->server->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
 
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    if (n == 0 && conn->state == CONN_LINGERING)
+        conn_close(conn); // it may still be reading
+    else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         http_conn_abort(conn);
 }
 

@@ -5,7 +5,9 @@
 #include "net/listener.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 enum {
     ACCEPT_BATCH = 64, // connections taken before others get their turn
@@ -45,10 +47,22 @@ static void arm_timer(struct http_server *server)
         (void)uv_timer_start(&server->timer, on_timer, first > now ? first - now : 0, 0);
 }
 
+/* Has the peer still to take some of what it was sent? */
+static bool is_behind(const struct http_conn *conn)
+{
+    int left = 0;
+
+    return ioctl(conn->fd, SIOCOUTQ, &left) == 0 && left > 0;
+}
+
 static void on_deadline(struct http_conn *conn, enum conn_wait wait)
 {
     struct http_server *server = conn->server;
 
+    if (wait == WAIT_LINGER && is_behind(conn)) {
+        http_server_wait(server, conn, WAIT_STALLED);
+        return;
+    }
     if (wait == WAIT_STALLED)
         server->stats.closed_stalled++;
     else if (wait != WAIT_LINGER)
@@ -56,6 +70,9 @@ static void on_deadline(struct http_conn *conn, enum conn_wait wait)
 
     if (wait == WAIT_HEAD && conn->in_len) {
         http_conn_refuse(conn, 408);
+        http_conn_next(conn);
+    } else if (wait == WAIT_IDLE) {
+        conn->keep_alive = false; // the peer may still be reading: no reset
         http_conn_next(conn);
     } else {
         http_conn_abort(conn);

@@ -25,7 +25,7 @@ void frame_pool_free(struct frame_pool *pool); // every frame must be given back
  */
 struct frame *frame_new(struct frame_pool *pool);
 struct buf *frame_text(struct frame *frame);
-int frame_seal(struct frame *frame) MUST_CHECK; // the buffer's error, if it had one
+int frame_seal(struct frame *frame) MUST_CHECK; // the buffer's error; -EINVAL: empty
 
 struct frame *frame_ref(struct frame *frame);
 void frame_unref(struct frame *frame); // takes NULL

@@ -116,9 +116,9 @@ def test_hit_rate_is_of_the_last_minute_and_survives_a_restart():
         state.update(queries=10, hits=10)  # another server
         time.sleep(0.5)
         assert daemon.vram()["prefix_cache_hit_rate"] == 75.0
-        state.update(queries=110, hits=10)
-        eventually("both servers' minute",
-                   lambda: daemon.vram()["prefix_cache_hit_rate"] == 60.0)
+        state.update(queries=110, hits=35)
+        eventually("the new server's alone",
+                   lambda: daemon.vram()["prefix_cache_hit_rate"] == 25.0)
 
 
 def test_states():
