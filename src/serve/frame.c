@@ -79,11 +79,11 @@ int frame_seal(struct frame *frame)
     size_t len = frame->bytes.len - SIZE_ROOM;
     char *data;
 
-    if (len == 0)
-        return -EINVAL; // a chunk of length 0 is the end of the body
     buf_add(&frame->bytes, "\r\n", 2);
     if (frame->bytes.error)
         return frame->bytes.error;
+    if (len == 0)
+        return -EINVAL; // a chunk of length 0 is the end of the body
 
     data = frame->bytes.data;
     frame->start = SIZE_ROOM;

@@ -54,7 +54,7 @@ static void check(const struct frame *frame, size_t len)
             fail_msg("[%zu] byte %zu", len, i);
 }
 
-static const size_t sizes[] = {0, 1, 15, 16, 255, 256, 4095, 4096, 65535, 65536, 16, 0};
+static const size_t sizes[] = {1, 15, 16, 255, 256, 4095, 4096, 65535, 65536, 16, 1};
 
 static void test_sizes(void **state)
 {
@@ -68,6 +68,17 @@ static void test_sizes(void **state)
         check(frame, sizes[i]);
         frame_unref(frame);
     }
+}
+
+/* As a chunk it would be the end of the body. */
+static void test_empty(void **state)
+{
+    struct frame *frame = frame_new(pool);
+
+    (void)state;
+    assert_non_null(frame);
+    assert_int_equal(frame_seal(frame), -EINVAL);
+    frame_unref(frame);
 }
 
 /* Too large in many pieces, in one, and by more than the frame has room for at all. */
@@ -150,11 +161,11 @@ static void test_many(void **state)
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
             frames[i] = frame_new(pool);
-            fill(frames[i], i);
+            fill(frames[i], i + 1);
             assert_int_equal(frame_seal(frames[i]), 0);
         }
         for (size_t i = 0; i < ARRAY_LEN(frames); i++)
-            check(frames[i], i);
+            check(frames[i], i + 1);
         for (size_t i = 0; i < ARRAY_LEN(frames); i++)
             frame_unref(frames[i]);
     }
@@ -174,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_memory_is_used_again),
         cmocka_unit_test(test_references),
