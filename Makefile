@@ -10,7 +10,7 @@ ARGS     ?=
 
 all:
 	@tools/install run
-	@test -d $(BUILD) || meson setup $(BUILD) -Dbuildtype=release -Dwerror=true >/dev/null
+	@tools/setup $(BUILD) gcc -Dbuildtype=release
 	@ninja -C $(BUILD) src/vramscoped src/vramscope-sim
 
 # On this host's GPUs when a driver answers, else the demo. make run ARGS='--engine URL'
@@ -23,7 +23,7 @@ test:
 
 bench:
 	@tools/install run test bench
-	@test -d $(BUILD) || meson setup $(BUILD) -Dbuildtype=release -Dwerror=true >/dev/null
+	@tools/setup $(BUILD) gcc -Dbuildtype=release
 	@ninja -C $(BUILD)
 	@for page in $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt); do \
 	    $(BUILD)/bench/bench_prom $$page; done

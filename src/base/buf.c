@@ -89,7 +89,7 @@ void buf_add_u64(struct buf *buf, uint64_t value)
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
-    char text[512];
+    char text[BUF_PRINTF_MAX + 1];
     va_list args;
     int n;
 
@@ -97,6 +97,8 @@ void buf_printf(struct buf *buf, const char *format, ...)
     n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
 
+    if (buf->error)
+        return;
     if (n < 0 || (size_t)n >= sizeof(text))
         buf->error = -E2BIG;
     else

@@ -11,6 +11,8 @@
 
 #include "base/base.h"
 
+enum { BUF_PRINTF_MAX = 511 }; // bytes of one buf_printf(); more is -E2BIG
+
 struct buf {
     char *data; // not NUL-terminated
     size_t len;

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { LINE_MAX_BYTES = 1024 };
 
@@ -20,11 +21,25 @@ static const char *program_name = "vramscope";
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool under_systemd;
 
+/* Is stderr the journal's socket? Its children inherit the variable with any stderr. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char ours[64];
+    struct stat st;
+
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return false;
+    (void)snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
+                   (uintmax_t)st.st_ino);
+    return strcmp(stream, ours) == 0;
+}
+
 void log_init(const char *program, enum log_level level)
 {
     program_name = program;
     max_level = level;
-    under_systemd = getenv("JOURNAL_STREAM") != NULL;
+    under_systemd = is_journal();
 }
 
 void log_set_level(enum log_level level)
@@ -32,15 +47,24 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
+/* C0 and DEL, and the two bytes of a C1 character, which terminals obey as well. */
+static bool is_control(const unsigned char *c, unsigned char before)
+{
+    return *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) ||
+           (before == 0xc2 && *c >= 0x80 && *c < 0xa0);
+}
+
 /* Copy with control bytes as \xNN; UTF-8 passes. The result always ends in a newline. */
 static size_t escape(char *to, size_t room, const char *text)
 {
+    const unsigned char *s = (const unsigned char *)text;
+    unsigned char before = 0;
     size_t n = 0;
 
-    for (; *text && n + 5 < room; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (; *s && n + 5 < room; before = *s++) {
+        unsigned char c = *s;
 
-        if (c >= 0x20 && c != 0x7f)
+        if (!is_control(s, before))
             to[n++] = (char)c;
         else
             n += (size_t)snprintf(to + n, room - n, "\\x%02x", c);

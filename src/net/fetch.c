@@ -34,6 +34,7 @@ struct fetch {
     size_t head_bytes;
     unsigned head_fields;
     unsigned status_lines;
+    bool head_ended; // with its empty line; libcurl does not mind when it is missing
     uint64_t body_bytes;
     const char *refusal; // why our side ended it
     char curl_error[CURL_ERROR_SIZE];
@@ -61,8 +62,8 @@ static void on_watch(uv_poll_t *poll, int status, int events)
     uv_os_fd_t fd = -1;
     int flags = 0, running;
 
-    if (status < 0)
-        flags = CURL_CSELECT_ERR;
+    if (status < 0) // told of the error alone, libcurl would not ask which one it is
+        flags = CURL_CSELECT_ERR | CURL_CSELECT_IN;
     if (events & UV_READABLE)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -194,6 +195,8 @@ void fetcher_free(struct fetcher *fetcher)
     uv_close((uv_handle_t *)&fetcher->timer, on_timer_closed);
 }
 
+static const char too_large_head[] = "response head larger than 16 KiB";
+
 /* End the transfer from our side, saying why. */
 static size_t refuse(struct fetch *fetch, const char *why)
 {
@@ -208,16 +211,36 @@ static bool is_field(struct span line, const char *name)
     return line.len > len && line.at[len] == ':' && strncasecmp(line.at, name, len) == 0;
 }
 
-static bool is_identity(struct span line)
+static struct span field_value(struct span line)
 {
-    static const char word[] = "identity";
+    static const char blanks[] = " \t\r\n";
     const char *colon = memchr(line.at, ':', line.len);
     struct span value = {colon + 1, (size_t)(line.at + line.len - colon - 1)};
 
-    while (value.len && (*value.at == ' ' || *value.at == '\t'))
+    while (value.len && strchr(blanks, *value.at))
         value = (struct span){value.at + 1, value.len - 1};
-    return value.len >= sizeof(word) - 1 &&
-           strncasecmp(value.at, word, sizeof(word) - 1) == 0;
+    while (value.len && strchr(blanks, value.at[value.len - 1]))
+        value.len--;
+    return value;
+}
+
+/* Does the line name a coding that was not asked for? */
+static bool is_encoded(struct span line)
+{
+    static const struct {
+        const char *name, *only;
+    } fields[] = {{"Content-Encoding", "identity"}, {"Transfer-Encoding", "chunked"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        struct span value;
+
+        if (!is_field(line, fields[i].name))
+            continue;
+        value = field_value(line);
+        return value.len != strlen(fields[i].only) ||
+               strncasecmp(value.at, fields[i].only, value.len) != 0;
+    }
+    return false;
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
@@ -227,13 +250,17 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 
     fetch->head_bytes += line.len;
     if (fetch->head_bytes > FETCH_HEAD_MAX)
-        return refuse(fetch, "response head larger than 16 KiB");
-    if (++fetch->head_fields > FETCH_FIELDS_MAX)
+        return refuse(fetch, too_large_head);
+    if (line.len > 5 && memcmp(line.at, "HTTP/", 5) == 0) {
+        fetch->head_ended = false;
+        if (++fetch->status_lines > FETCH_INTERIM_MAX + 1)
+            return refuse(fetch, "too many interim responses");
+    } else if (*line.at == '\r' || *line.at == '\n') {
+        fetch->head_ended = true;
+    } else if (++fetch->head_fields > FETCH_FIELDS_MAX) {
         return refuse(fetch, "more than 100 response fields");
-    if (line.len > 5 && memcmp(line.at, "HTTP/", 5) == 0 &&
-        ++fetch->status_lines > FETCH_INTERIM_MAX + 1)
-        return refuse(fetch, "too many interim responses");
-    if (is_field(line, "Content-Encoding") && !is_identity(line))
+    }
+    if (is_encoded(line))
         return refuse(fetch, "encoded response, which was not asked for");
     return line.len;
 }
@@ -350,6 +377,7 @@ int fetch_start(struct fetch *fetch, const char *url)
     fetch->head_bytes = 0;
     fetch->head_fields = 0;
     fetch->status_lines = 0;
+    fetch->head_ended = false;
     fetch->body_bytes = 0;
     fetch->refusal = NULL;
     fetch->curl_error[0] = '\0';
@@ -366,21 +394,40 @@ static const struct {
 } outcomes[] = {
     {CURLE_COULDNT_CONNECT, FETCH_REFUSED},  {CURLE_WRITE_ERROR, FETCH_BAD},
     {CURLE_PARTIAL_FILE, FETCH_BAD},         {CURLE_GOT_NOTHING, FETCH_BAD},
-    {CURLE_RECV_ERROR, FETCH_BAD},           {CURLE_WEIRD_SERVER_REPLY, FETCH_BAD},
-    {CURLE_UNSUPPORTED_PROTOCOL, FETCH_BAD}, {CURLE_BAD_CONTENT_ENCODING, FETCH_BAD},
+    {CURLE_RECV_ERROR, FETCH_BAD},           {CURLE_SEND_ERROR, FETCH_BAD},
+    {CURLE_WEIRD_SERVER_REPLY, FETCH_BAD},   {CURLE_UNSUPPORTED_PROTOCOL, FETCH_BAD},
+    {CURLE_BAD_CONTENT_ENCODING, FETCH_BAD},
 };
+
+static bool has_come_to(const struct fetch *fetch, CURLINFO stage)
+{
+    curl_off_t after_us = 0;
+
+    return curl_easy_getinfo(fetch->easy, stage, &after_us) == CURLE_OK && after_us > 0;
+}
+
+/* What libcurl does not see, or names misleadingly. */
+static const char *find_fault(const struct fetch *fetch, CURLcode code)
+{
+    if (code == CURLE_OK && !fetch->head_ended)
+        return "torn response head";
+    if (code == CURLE_OUT_OF_MEMORY && has_come_to(fetch, CURLINFO_STARTTRANSFER_TIME_T))
+        return too_large_head; // a line longer than the 100 KB that libcurl would hold
+    return NULL;
+}
 
 static enum fetch_outcome outcome_of(const struct fetch *fetch, CURLcode code)
 {
-    curl_off_t connected_us = 0;
-
     if (fetch->refusal)
         return FETCH_BAD;
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        (void)curl_easy_getinfo(fetch->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
-        if (connected_us == 0)
-            return FETCH_REFUSED;
-        return fetch->head_bytes + fetch->body_bytes ? FETCH_SLOW : FETCH_SILENT;
+        if (has_come_to(fetch, CURLINFO_STARTTRANSFER_TIME_T))
+            return FETCH_SLOW;
+        // There is no time of connecting on a connection that was kept.
+        return has_come_to(fetch, CURLINFO_CONNECT_TIME_T) ||
+                       has_come_to(fetch, CURLINFO_PRETRANSFER_TIME_T)
+                   ? FETCH_SILENT
+                   : FETCH_REFUSED;
     }
     for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
         if (outcomes[i].code == code)
@@ -413,6 +460,8 @@ static void finish(struct fetch *fetch, CURLcode code)
     (void)curl_easy_getinfo(fetch->easy, CURLINFO_TOTAL_TIME_T, &took_us);
     (void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &result.status);
     result.took_ns = (uint64_t)took_us * 1000;
+    if (!fetch->refusal)
+        fetch->refusal = find_fault(fetch, code);
     (void)curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
     fetch->in_flight = false;
 

@@ -53,7 +53,7 @@ struct fetch;
 
 int fetcher_new(uv_loop_t *loop, struct fetcher **ret) MUST_CHECK;
 
-/* Every fetch must be freed before. `closed` is called when the loop lets go of it all. */
+/* Every fetch must be freed before. The loop must turn until its handles are closed. */
 void fetcher_free(struct fetcher *fetcher);
 
 struct fetch_options {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/listener.h"
 
+#include "base/number.h"
+
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -122,12 +124,16 @@ static int open_tcp(const char *address, bool allow_public, char *ret_url,
     struct addrinfo *info = NULL;
     char host[HOST_MAX];
     const char *port;
+    uint64_t number;
     int r;
 
     r = split(address, host, sizeof(host), &port);
     if (r < 0)
         return complain(complaint, r, "cannot listen on '%s': expected HOST:PORT",
                         address);
+    if (number_read_u64(span_of(port), UINT16_MAX, &number) < 0)
+        return complain(complaint, -EINVAL,
+                        "cannot listen on '%s': no port from 0 to 65535", address);
     r = getaddrinfo(host, port, &hints, &info);
     if (r != 0)
         return complain(complaint, -EINVAL, "cannot listen on %s: %s", address,
@@ -160,11 +166,11 @@ static int remove_dead_socket(const struct sockaddr_un *name)
         return errno == ENOENT ? 0 : neg_errno();
     if (!S_ISSOCK(st.st_mode))
         return -EEXIST;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return neg_errno();
-    if (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0)
-        return -EADDRINUSE;
+    if (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 || errno == EAGAIN)
+        return -EADDRINUSE; // EAGAIN: it lives, with a full backlog
     if (errno != ECONNREFUSED)
         return neg_errno();
     return unlink(name->sun_path) < 0 ? neg_errno() : 0;
