@@ -85,8 +85,7 @@ int main(int argc, char **argv)
     FILE *file = argc > 1 ? fopen(argv[1], "rb") : NULL;
     struct prom_reader reader;
     struct span page = {bytes, 0};
-    volatile size_t lines = 0;
-    size_t repeats;
+    size_t lines = 0, repeats;
 
     if (!file) {
         (void)fprintf(stderr, "usage: bench_prom PAGE [MEGABYTES]\n");
@@ -118,7 +117,7 @@ int main(int argc, char **argv)
     }
     (void)printf("page %zu bytes, %zu lines; reader %.2f GB/s, memchr %.2f GB/s, "
                  "reader/memchr %.2f (medians of %d rounds)\n",
-                 page.len, count_lines(page), median(reader_rates, ROUNDS),
+                 page.len, lines / repeats / ROUNDS, median(reader_rates, ROUNDS),
                  median(memchr_rates, ROUNDS), median(ratios, ROUNDS), ROUNDS);
     prom_done(&reader);
     free(page_state);

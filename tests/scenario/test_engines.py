@@ -214,6 +214,13 @@ def test_bearer_token_is_sent():
             assert "secret" not in daemon.log()
 
 
+def test_one_server_under_two_urls_is_one_row():
+    with Engine(page_answer(HEALTHY)) as engine, \
+            Daemon(*OPTIONS, "--engine", engine.url, "--engine",
+                   engine.url.replace("127.0.0.1", "localhost")) as daemon:
+        assert len(daemon.vram()["models"]) == 1, daemon.vram()
+
+
 def test_model_id_served():
     with Engine(page_answer(vllm_page(model='we"ird/Näme'))) as engine, \
             Daemon(*OPTIONS, "--engine", engine.url, "--model-id", "served") as daemon:
@@ -229,4 +236,5 @@ def test_model_id_served():
 run(test_hostile_engines_harm_only_themselves, test_recovery_is_quick,
     test_hit_rate_is_of_the_last_minute_and_survives_a_restart, test_states,
     test_filtered_scrape_is_used_where_it_works_only, test_pace_follows_what_a_scrape_costs,
-    test_one_request_in_flight, test_bearer_token_is_sent, test_model_id_served)
+    test_one_request_in_flight, test_bearer_token_is_sent,
+    test_one_server_under_two_urls_is_one_row, test_model_id_served)

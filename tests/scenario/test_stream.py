@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /vram/stream byte by byte, and the other routes."""
+import contextlib
 import json
 import signal
 import socket
@@ -125,8 +126,9 @@ def test_bad_requests_are_refused():
 
 def test_a_reader_that_takes_nothing_harms_nobody():
     page = vllm_page(model="m" * 250)
-    with Engine(page_answer(page)) as engine:
-        urls = [arg for i in range(40) for arg in ("--engine", f"{engine.url}/{i}")]
+    with contextlib.ExitStack() as stack:
+        engines = [stack.enter_context(Engine(page_answer(page))) for _ in range(40)]
+        urls = [arg for engine in engines for arg in ("--engine", engine.url)]
         with Daemon(*OPTIONS, *urls, "--interval", "100") as daemon:
             idle = []
             for _ in range(20):
@@ -136,7 +138,7 @@ def test_a_reader_that_takes_nothing_harms_nobody():
                 peer.sendall(b"GET /vram/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 idle.append(peer)
             with Stream(daemon) as healthy:
-                assert len(healthy.event()["models"]) == 40
+                eventually("all rows", lambda: len(healthy.event()["models"]) == 40)
                 before = daemon.rss_bytes()
                 for _ in range(60):  # of 15 KB: more than the kernel holds for the idle
                     healthy.event()
