@@ -18,7 +18,7 @@
 #define ENGINE_PACE_MAX_NS 5000000000ULL
 
 enum {
-    ENGINE_URL_MAX = 1100, // the longest that config/ lets through, and a little
+    ENGINE_URL_MAX = 1100,   // the longest that config/ lets through, and a little
     ENGINE_RECENT = 8,       // answers whose quickest sets the pace
     ENGINE_STALE_PACES = 3,  // figures older than this many paces are marked
     ENGINE_FORGET_PACES = 10 // and older than this are not known any more
