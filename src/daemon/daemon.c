@@ -15,9 +15,10 @@
 #define NS_PER_MS 1000000ULL
 
 enum {
-    COLLECT_MS = 40,      // from asking the sources to publishing
-    FIRST_LOOK_MS = 5,    // how often the first answers are looked for
-    FIRST_WAIT_MS = 1000, // and for how long
+    COLLECT_MS = 40,         // from asking the sources to publishing
+    FIRST_LOOK_MS = 5,       // how often the first answers are looked for
+    FIRST_ENGINES_MS = 1000, // and for how long
+    FIRST_GPU_MS = 5000,     // a driver without persistence mode starts slowly
     DESCRIPTORS_BESIDE_CLIENTS = 128,
     SIGNALS = 3,
     URL_MAX = 160,
@@ -212,10 +213,11 @@ static void on_first(uv_timer_t *timer)
 {
     struct daemon *daemon = CONTAINER_OF(timer, struct daemon, first);
     uint64_t now_ns = ticker_now_ns();
-    bool waiting = engines_waiting(daemon->engines) ||
-                   (daemon->gpu && !gpu_link_sample(daemon->gpu));
+    uint64_t waited_ms = (now_ns - daemon->started_ns) / NS_PER_MS;
+    bool engines = engines_waiting(daemon->engines);
+    bool gpu = daemon->gpu && !gpu_link_sample(daemon->gpu);
 
-    if (waiting && now_ns - daemon->started_ns < FIRST_WAIT_MS * NS_PER_MS)
+    if ((engines && waited_ms < FIRST_ENGINES_MS) || (gpu && waited_ms < FIRST_GPU_MS))
         return;
     (void)uv_timer_stop(timer);
     on_publish(daemon, now_ns);
@@ -225,6 +227,7 @@ static void on_first(uv_timer_t *timer)
         uv_stop(&daemon->loop);
         return;
     }
+    service_start(daemon->service);
     for (size_t i = 0; i < daemon->config->n_listen; i++)
         log_info("listening on %s", daemon->urls[i]);
 }

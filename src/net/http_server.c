@@ -188,6 +188,11 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void start_accepting(struct acceptor *acceptor)
+{
+    (void)uv_poll_start(&acceptor->poll, UV_READABLE, on_acceptable);
+}
+
 int http_server_new(const struct http_server_options *options, struct http_server **ret)
 {
     static const uint64_t spans[CONN_WAITS] = {[WAIT_HEAD] = HEAD_MS,
@@ -235,8 +240,16 @@ int http_server_listen(struct http_server *server, const char *address, char *re
     acceptor->fd = fd;
     acceptor->next = server->acceptors;
     server->acceptors = acceptor;
-    (void)uv_poll_start(&acceptor->poll, UV_READABLE, on_acceptable);
+    if (!server->options.held)
+        start_accepting(acceptor);
     return 0;
+}
+
+void http_server_release(struct http_server *server)
+{
+    server->options.held = false;
+    for (struct acceptor *a = server->acceptors; a; a = a->next)
+        start_accepting(a);
 }
 
 static void on_acceptor_closed(uv_handle_t *handle)

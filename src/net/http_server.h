@@ -33,6 +33,7 @@ struct http_server_options {
     size_t max_clients;
     size_t max_clients_per_ip;
     bool allow_public; // listen on addresses that are not loopback
+    bool held;         // let connections wait until http_server_release()
 };
 
 struct http_server_stats {
@@ -54,6 +55,9 @@ int http_server_new(const struct http_server_options *options,
  */
 int http_server_listen(struct http_server *server, const char *address, char *ret_url,
                        size_t url_room, struct complaint *complaint) MUST_CHECK;
+
+/* With `held`: whoever has connected meanwhile is served now. */
+void http_server_release(struct http_server *server);
 
 /* Stop listening and close every connection. The loop must turn once more before free. */
 void http_server_close(struct http_server *server);

@@ -220,6 +220,7 @@ int service_new(const struct service_options *options, struct service **ret)
         .max_clients = options->max_clients,
         .max_clients_per_ip = options->max_clients_per_ip,
         .allow_public = options->allow_public,
+        .held = true,
     };
     int r;
 
@@ -245,6 +246,11 @@ int service_listen(struct service *service, const char *address, char *ret_url,
                    size_t url_room, struct complaint *complaint)
 {
     return http_server_listen(service->server, address, ret_url, url_room, complaint);
+}
+
+void service_start(struct service *service)
+{
+    http_server_release(service->server);
 }
 
 void service_close(struct service *service)

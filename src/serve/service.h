@@ -39,6 +39,9 @@ void service_free(struct service *service);
 int service_listen(struct service *service, const char *address, char *ret_url,
                    size_t url_room, struct complaint *complaint) MUST_CHECK;
 
+/* Serve from now on; who has connected before has waited. */
+void service_start(struct service *service);
+
 /* Make `snapshot` the newest and send it to every subscriber. Takes a reference. */
 int service_publish(struct service *service, const struct snapshot *snapshot) MUST_CHECK;
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import (Daemon, Engine, Stream, config, eventually, fixture, page_answer, run,
+from harness import (DAEMON, Daemon, Engine, Stream, config, eventually, fixture, page_answer, run,
                      vllm_page)
 
 OPTIONS = ("--gpu", "none", "--no-discover")
@@ -56,6 +56,29 @@ def test_first_event_at_once_then_every_half_second():
             for _ in range(4):
                 stream.event()
             assert 1.5 < time.monotonic() - start < 3
+
+
+def test_who_connects_early_waits_for_the_first_snapshot():
+    def slow(peer):
+        time.sleep(0.7)
+        page_answer(vllm_page())(peer)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with Engine(slow) as engine:
+        process = subprocess.Popen([DAEMON, *OPTIONS, "--engine", engine.url, "--listen",
+                                    f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
+
+        def connect():
+            try:
+                return socket.create_connection(("127.0.0.1", port), 5)
+            except OSError:
+                return None
+        peer = eventually("its port", connect, every=0.005)
+        peer.sendall(b"GET /vram HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: peer.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ") and b"org-model" in answer, answer
+        process.terminate()
+        process.wait()
 
 
 def test_curl_reads_the_stream():
@@ -179,6 +202,7 @@ def test_unix_socket():
 
 
 run(test_loaded_page_gives_exact_bytes, test_head_of_the_stream,
+    test_who_connects_early_waits_for_the_first_snapshot,
     test_first_event_at_once_then_every_half_second, test_curl_reads_the_stream, test_routes,
     test_one_connection_many_requests, test_bad_requests_are_refused,
     test_a_reader_that_takes_nothing_harms_nobody, test_sigterm_ends_the_stream_properly,
