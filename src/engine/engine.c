@@ -21,7 +21,11 @@ void engine_page_clear(struct engine_page *page)
         .kv_usage_ratio = (double)NAN,
         .kv_used_blocks = UNKNOWN,
         .kv_blocks = UNKNOWN,
+        .kv_block_tokens = UNKNOWN,
+        .kv_size_tokens = UNKNOWN,
         .kv_memory_bytes = UNKNOWN,
+        .kv_capacity_bytes = UNKNOWN,
+        .kv_active_bytes = UNKNOWN,
         .requests_running = UNKNOWN,
         .requests_waiting = UNKNOWN,
         .preemptions = UNKNOWN,
@@ -36,6 +40,8 @@ void engine_init(struct engine *engine, const char *url, uint16_t port,
         (struct engine){.port = port, .interval_ns = interval_ns, .pace_ns = interval_ns};
     (void)snprintf(engine->url, sizeof(engine->url), "%s", url);
     engine_page_clear(&engine->page);
+    hit_window_init(&engine->minute, 1);
+    hit_window_init(&engine->five_minutes, 5);
 }
 
 /* The quickest recent answer is the cost; slower ones waited for the server's own work. */
@@ -50,6 +56,12 @@ static void set_pace(struct engine *engine, uint64_t took_ns)
     engine->pace_ns = MAX(engine->interval_ns, quickest * ENGINE_PACE_FACTOR);
 }
 
+static void read_windows(struct engine *engine, struct hit_counts counts, uint64_t now_ns)
+{
+    hit_window_read(&engine->minute, counts, now_ns);
+    hit_window_read(&engine->five_minutes, counts, now_ns);
+}
+
 void engine_take_page(struct engine *engine, const struct engine_page *page,
                       uint64_t took_ns, uint64_t now_ns)
 {
@@ -61,7 +73,7 @@ void engine_take_page(struct engine *engine, const struct engine_page *page,
     (void)snprintf(engine->why, sizeof(engine->why), "%s",
                    page->asleep ? "put to sleep: weights offloaded or dropped" : "");
     if (!isnan(page->prefix.queries) && !page->prefix_from_ratio)
-        hit_window_read(&engine->window, page->prefix, now_ns);
+        read_windows(engine, page->prefix, now_ns);
     set_pace(engine, took_ns);
     engine->due_ns = now_ns - MIN(took_ns, now_ns) + engine->pace_ns;
 }
@@ -93,7 +105,8 @@ void engine_restarted(struct engine *engine)
     engine->due_ns = 0;
     engine->page_ns = 0;
     engine_page_clear(&engine->page);
-    hit_window_reset(&engine->window);
+    hit_window_reset(&engine->minute);
+    hit_window_reset(&engine->five_minutes);
 }
 
 bool engine_is_due(const struct engine *engine, uint64_t now_ns)

@@ -58,7 +58,8 @@ struct engine {
     uint64_t interval_ns;     // the least that pace may be
     uint64_t recent_ns[ENGINE_RECENT];
     uint32_t n_recent;
-    struct hit_window window;
+    struct hit_window minute;
+    struct hit_window five_minutes;
 };
 
 void engine_init(struct engine *engine, const char *url, uint16_t port,

@@ -14,6 +14,7 @@
 
 enum {
     ENGINE_NAME_MAX = 256,  // bytes of a served model name that are kept
+    ENGINE_DTYPE_MAX = 23,  // likewise of a cache dtype
     ENGINE_SERIES_MAX = 64, // data-parallel engines behind one front end
     ENGINE_WHY_MAX = 160,
 };
@@ -28,10 +29,16 @@ struct engine_page {
     bool asleep;                           // every engine sleeps: its KV pool is unmapped
     double kv_usage_ratio;                 // of all usable blocks, 0..1
     uint64_t kv_used_blocks;               // held by live requests, null blocks left out
-    uint64_t kv_blocks;       // of all engines, each one's null block included
-    uint64_t kv_memory_bytes; // KV pool per GPU as the operator ordered it
-    const char *kv_why;       // why one of the above is unknown; a literal, or NULL
-    const char *kv_caveat;    // why they may be off; a literal, or NULL
+    uint64_t kv_blocks;                  // of all engines, each one's null block included
+    uint64_t kv_block_tokens;            // tokens in a block
+    uint64_t kv_size_tokens;             // of one data-parallel engine's pool
+    char kv_dtype[ENGINE_DTYPE_MAX + 1]; // "auto", "fp8", ...; "" when not given
+    uint64_t kv_memory_bytes;            // KV pool per GPU as the operator ordered it
+    const char *kv_why;         // why one of the above is unknown; a literal, or NULL
+    const char *kv_caveat;      // why they may be off; a literal, or NULL
+    uint64_t kv_capacity_bytes; // of all engines' pools, by the engine's own count
+    uint64_t kv_active_bytes;   // of it, held by live requests
+    bool kv_bytes_per_rank;     // those two are of one GPU of each engine
     uint64_t requests_running;
     uint64_t requests_waiting;
     uint64_t preemptions;

@@ -30,7 +30,9 @@ enum figure {
     RUNNING,
     WAITING,
     PREEMPTIONS,
-    FIGURES, // from here on: not a plain figure of a series
+    KV_CAPACITY, // bytes; in forks and proposals
+    KV_ACTIVE,   // bytes, with KV_CAPACITY then of one rank
+    FIGURES,     // from here on: not a plain figure of a series
     CACHE_CONFIG = FIGURES,
     SLEEP_STATE,
 };
@@ -49,6 +51,8 @@ enum figure {
     FAMILY("num_requests_running", RUNNING)                      \
     FAMILY("num_requests_waiting", WAITING)                      \
     FAMILY("num_preemptions_total", PREEMPTIONS)                 \
+    FAMILY("kv_cache_capacity_bytes", KV_CAPACITY)               \
+    FAMILY("kv_cache_active_bytes", KV_ACTIVE)                   \
     FAMILY("cache_config_info", CACHE_CONFIG)                    \
     FAMILY("engine_sleep_state", SLEEP_STATE)
 
@@ -73,6 +77,7 @@ enum {
     COUNT_MAX = 1000000000,  // requests, preemptions
 };
 
+#define BYTES_MAX ((uint64_t)1 << 50)
 #define TOKENS_MAX 9007199254740992.0 // 2^53: up to there doubles hold every integer
 
 /* One data-parallel engine. */
@@ -89,6 +94,9 @@ struct cache_config {
     char engine[ENGINE_LABEL_MAX];
     uint64_t blocks;       // UNKNOWN: "None", as before v0.8.5
     uint64_t memory_bytes; // UNKNOWN: not ordered in bytes
+    uint64_t block_tokens;
+    uint64_t size_tokens;
+    char dtype[ENGINE_DTYPE_MAX + 1];
 };
 
 struct vllm_page {
@@ -108,6 +116,9 @@ struct labels {
     struct span sleep_state;
     struct span num_gpu_blocks;
     struct span kv_cache_memory_bytes;
+    struct span block_size;
+    struct span kv_cache_size_tokens;
+    struct span cache_dtype;
 };
 
 /* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
@@ -121,6 +132,9 @@ static const struct {
     {"sleep_state", offsetof(struct labels, sleep_state)},
     {"num_gpu_blocks", offsetof(struct labels, num_gpu_blocks)},
     {"kv_cache_memory_bytes", offsetof(struct labels, kv_cache_memory_bytes)},
+    {"block_size", offsetof(struct labels, block_size)},
+    {"kv_cache_size_tokens", offsetof(struct labels, kv_cache_size_tokens)},
+    {"cache_dtype", offsetof(struct labels, cache_dtype)},
 };
 
 /* Keep it if it matters. -EBADMSG: it was there already. */
@@ -256,7 +270,11 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
     if (labels->engine.len)
         memcpy(config->engine, labels->engine.at, labels->engine.len);
     config->blocks = count_in(labels->num_gpu_blocks, BLOCKS_MAX);
-    config->memory_bytes = count_in(labels->kv_cache_memory_bytes, (uint64_t)1 << 50);
+    config->memory_bytes = count_in(labels->kv_cache_memory_bytes, BYTES_MAX);
+    config->block_tokens = count_in(labels->block_size, BLOCKS_MAX);
+    config->size_tokens = count_in(labels->kv_cache_size_tokens, BYTES_MAX);
+    if (labels->cache_dtype.at)
+        (void)text_clean(config->dtype, sizeof(config->dtype), labels->cache_dtype);
     return 0;
 }
 
@@ -333,14 +351,32 @@ static uint64_t blocks_per_engine(const struct vllm_page *page, const char **ret
     return UNKNOWN;
 }
 
-static uint64_t ordered_bytes(const struct vllm_page *page)
+/* What a label says, if it says the same of all engines. */
+static uint64_t agreed(const struct vllm_page *page, size_t at)
 {
-    uint64_t bytes = page->n_configs ? page->configs[0].memory_bytes : UNKNOWN;
+    uint64_t first = UNKNOWN;
 
-    for (uint32_t i = 1; i < page->n_configs; i++)
-        if (page->configs[i].memory_bytes != bytes)
+    for (uint32_t i = 0; i < page->n_configs; i++) {
+        uint64_t value =
+            *(const uint64_t *)(const void *)((const char *)&page->configs[i] + at);
+
+        if (i > 0 && value != first)
             return UNKNOWN;
-    return bytes;
+        first = value;
+    }
+    return first;
+}
+
+static void finish_config(const struct vllm_page *page, struct engine_page *ret)
+{
+    ret->kv_memory_bytes = agreed(page, offsetof(struct cache_config, memory_bytes));
+    ret->kv_block_tokens = agreed(page, offsetof(struct cache_config, block_tokens));
+    ret->kv_size_tokens = agreed(page, offsetof(struct cache_config, size_tokens));
+    if (page->n_configs)
+        memcpy(ret->kv_dtype, page->configs[0].dtype, sizeof(ret->kv_dtype));
+    for (uint32_t i = 1; i < page->n_configs; i++)
+        if (strcmp(page->configs[i].dtype, ret->kv_dtype) != 0)
+            ret->kv_dtype[0] = '\0';
 }
 
 /* V0 had no null block; V1 never counts it as used or usable. */
@@ -358,7 +394,7 @@ static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
     uint64_t per_engine = blocks_per_engine(page, &ret->kv_why), used = 0;
     double sum = 0;
 
-    ret->kv_memory_bytes = ordered_bytes(page);
+    finish_config(page, ret);
     for (uint32_t i = 0; i < page->n_series; i++) {
         double usage = usage_of(&page->series[i]);
 
@@ -392,11 +428,11 @@ static double sum_of(const struct vllm_page *page, enum figure figure)
     return sum;
 }
 
-static uint64_t count_of(const struct vllm_page *page, enum figure figure)
+static uint64_t count_of(const struct vllm_page *page, enum figure figure, uint64_t max)
 {
     double sum = sum_of(page, figure);
 
-    return sum >= 0 && sum <= COUNT_MAX ? (uint64_t)sum : UNKNOWN;
+    return sum >= 0 && sum <= (double)max ? (uint64_t)sum : UNKNOWN;
 }
 
 /* Hits and queries under one release's names: those of two have different units. */
@@ -437,9 +473,12 @@ static void vllm_finish(void *state, struct engine_page *ret)
     ret->asleep = true;
     for (uint32_t i = 0; i < page->n_series; i++)
         ret->asleep = ret->asleep && is_asleep(&page->series[i]);
-    ret->requests_running = count_of(page, RUNNING);
-    ret->requests_waiting = count_of(page, WAITING);
-    ret->preemptions = count_of(page, PREEMPTIONS);
+    ret->requests_running = count_of(page, RUNNING, COUNT_MAX);
+    ret->requests_waiting = count_of(page, WAITING, COUNT_MAX);
+    ret->preemptions = count_of(page, PREEMPTIONS, COUNT_MAX);
+    ret->kv_capacity_bytes = count_of(page, KV_CAPACITY, BYTES_MAX);
+    ret->kv_active_bytes = count_of(page, KV_ACTIVE, BYTES_MAX);
+    ret->kv_bytes_per_rank = ret->kv_active_bytes != UNKNOWN;
     finish_prefix(page, ret);
     if (page->several_models)
         ret->kv_why = "several models behind one port: the pool is not told apart";

@@ -3,33 +3,38 @@
 
 enum { NS_PER_S = 1000000000 };
 
-/* Clear the seconds between the newest reading and now. */
-static void advance(struct hit_window *window, uint64_t now_s)
+static uint64_t step_at(const struct hit_window *window, uint64_t now_ns)
 {
-    uint64_t from = window->newest_s + 1;
+    return now_ns / NS_PER_S / window->step_s;
+}
 
-    if (now_s <= window->newest_s)
+/* Clear the steps between the newest reading and now. */
+static void advance(struct hit_window *window, uint64_t now)
+{
+    uint64_t from = window->newest + 1;
+
+    if (now <= window->newest)
         return;
-    if (now_s - window->newest_s >= HIT_WINDOW_SECONDS)
-        from = now_s - HIT_WINDOW_SECONDS + 1;
-    for (uint64_t s = from; s <= now_s; s++)
-        window->step[s % HIT_WINDOW_SECONDS] = (struct hit_counts){0};
-    window->newest_s = now_s;
+    if (now - window->newest >= HIT_WINDOW_STEPS)
+        from = now - HIT_WINDOW_STEPS + 1;
+    for (uint64_t s = from; s <= now; s++)
+        window->step[s % HIT_WINDOW_STEPS] = (struct hit_counts){0};
+    window->newest = now;
 }
 
 void hit_window_read(struct hit_window *window, struct hit_counts counters,
                      uint64_t now_ns)
 {
-    uint64_t now_s = now_ns / NS_PER_S;
+    uint64_t now = step_at(window, now_ns);
     struct hit_counts last = window->last, *step;
     bool back = counters.hits < last.hits || counters.queries < last.queries;
-    bool lately = window->has_last && now_s < window->newest_s + HIT_WINDOW_SECONDS;
+    bool lately = window->has_last && now < window->newest + HIT_WINDOW_STEPS;
 
     if (back)
         hit_window_reset(window);
-    advance(window, now_s);
+    advance(window, now);
     if (lately && !back) {
-        step = &window->step[window->newest_s % HIT_WINDOW_SECONDS];
+        step = &window->step[window->newest % HIT_WINDOW_STEPS];
         step->hits += counters.hits - last.hits;
         step->queries += counters.queries - last.queries;
     }
@@ -39,18 +44,23 @@ void hit_window_read(struct hit_window *window, struct hit_counts counters,
 
 struct hit_counts hit_window_sum(const struct hit_window *window, uint64_t now_ns)
 {
-    uint64_t now_s = now_ns / NS_PER_S;
-    uint64_t oldest_s = now_s < HIT_WINDOW_SECONDS ? 0 : now_s - HIT_WINDOW_SECONDS + 1;
+    uint64_t now = step_at(window, now_ns);
+    uint64_t oldest = now < HIT_WINDOW_STEPS ? 0 : now - HIT_WINDOW_STEPS + 1;
     struct hit_counts sum = {0};
 
-    for (uint64_t s = oldest_s; s <= MIN(now_s, window->newest_s); s++) {
-        sum.hits += window->step[s % HIT_WINDOW_SECONDS].hits;
-        sum.queries += window->step[s % HIT_WINDOW_SECONDS].queries;
+    for (uint64_t s = oldest; s <= MIN(now, window->newest); s++) {
+        sum.hits += window->step[s % HIT_WINDOW_STEPS].hits;
+        sum.queries += window->step[s % HIT_WINDOW_STEPS].queries;
     }
     return sum;
 }
 
+void hit_window_init(struct hit_window *window, uint32_t step_s)
+{
+    *window = (struct hit_window){.step_s = step_s};
+}
+
 void hit_window_reset(struct hit_window *window)
 {
-    *window = (struct hit_window){0};
+    hit_window_init(window, window->step_s);
 }

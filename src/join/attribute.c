@@ -36,8 +36,7 @@ static void add(struct attributions *ret, const struct gpu_process *process, int
     ret->engines[engine].devices |= 1ULL << process->device;
     sum = &ret->engines[engine].bytes;
     if (!known) {
-        *sum = (struct figure){UNKNOWN, FROM_NOWHERE,
-                               "the driver does not tell the memory of its processes"};
+        *sum = figure_unknown("the driver does not tell the memory of its processes");
         return;
     }
     if (sum->how != FROM_NOWHERE)
@@ -64,11 +63,10 @@ static struct figure initial(const struct join_facts *facts,
                              const struct join_engine *engine)
 {
     if (!facts->gpu)
-        return (struct figure){0, MEASURED, "no GPU on this host"};
+        return figure_of(0, MEASURED, "no GPU on this host");
     if (engine->listener_pid == 0)
-        return (struct figure){UNKNOWN, FROM_NOWHERE,
-                               "the process that listens on its port is not visible"};
-    return (struct figure){0, MEASURED, NULL};
+        return figure_unknown("the process that listens on its port is not visible");
+    return figure_of(0, MEASURED, NULL);
 }
 
 void attribute(const struct join_facts *facts, struct attributions *ret)
@@ -93,8 +91,8 @@ void attribute(const struct join_facts *facts, struct attributions *ret)
         const char *why = doubt(facts, hidden);
 
         if (engine->devices == 0 && engine->bytes.how == MEASURED && why)
-            engine->bytes = (struct figure){UNKNOWN, FROM_NOWHERE, why};
+            engine->bytes = figure_unknown(why);
         else if (engine->bytes.how == MEASURED && some_missing)
-            engine->bytes = (struct figure){engine->bytes.value, ESTIMATED, why};
+            engine->bytes = figure_of(engine->bytes.value, ESTIMATED, why);
     }
 }

@@ -11,6 +11,7 @@
 static void join_device(const struct gpu_device *device, uint64_t processes_bytes,
                         struct snapshot_device *ret)
 {
+    ret->source = device->source;
     ret->index = device->index;
     memcpy(ret->uuid, device->uuid, sizeof(ret->uuid));
     memcpy(ret->name, device->name, sizeof(ret->name));
@@ -29,11 +30,13 @@ static int join_devices(const struct join_facts *facts, const struct attribution
     uint32_t known = 0;
 
     if (!facts->gpu) {
-        ret->total_bytes = (struct figure){0, MEASURED, "no GPU on this host"};
+        ret->total_bytes = figure_of(0, MEASURED, "no GPU on this host");
         ret->allocated_bytes = ret->total_bytes;
         return 0;
     }
     ret->gpu_taken_ns = facts->gpu->taken_ns;
+    ret->n_sources = facts->gpu->n_sources;
+    memcpy(ret->sources, facts->gpu->sources, sizeof(ret->sources));
     ret->n_devices = facts->gpu->n_devices;
     for (uint32_t i = 0; i < ret->n_devices; i++) {
         const struct gpu_device *device = &facts->gpu->devices[i];
@@ -95,7 +98,6 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
     const struct engine *engine = from->engine;
     struct kv_bytes kv = kv_bytes_of(from, (uint32_t)__builtin_popcountll(share->devices),
                                      limit_bytes, facts->now_ns);
-    bool known = engine_has_figures(engine, facts->now_ns);
 
     *ret = (struct snapshot_model){
         .port = engine->port,
@@ -104,17 +106,18 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
         .state = engine->state,
         .stale = engine_is_stale(engine, facts->now_ns),
         .page_ns = engine->page_ns,
+        .pace_ns = engine->pace_ns,
+        .devices = share->devices,
         .allocated_bytes = share->bytes,
         .kv_used_bytes = kv.used,
         .kv_pool_bytes = kv.pool,
-        .kv_usage_ratio = known ? engine->page.kv_usage_ratio : (double)NAN,
-        .requests_running = known ? engine->page.requests_running : UNKNOWN,
-        .requests_waiting = known ? engine->page.requests_waiting : UNKNOWN,
-        .preemptions = known ? engine->page.preemptions : UNKNOWN,
-        .prefix_window = hit_window_sum(&engine->window, facts->now_ns),
-        .prefix_lifetime =
-            known ? engine->page.prefix : (struct hit_counts){(double)NAN, (double)NAN},
+        .prefix_minute = hit_window_sum(&engine->minute, facts->now_ns),
+        .prefix_five_minutes = hit_window_sum(&engine->five_minutes, facts->now_ns),
     };
+    if (engine_has_figures(engine, facts->now_ns))
+        ret->page = engine->page;
+    else
+        engine_page_clear(&ret->page);
     memcpy(ret->why, engine->why, sizeof(ret->why));
     (void)text_clean(ret->served_name, sizeof(ret->served_name),
                      span_of(served_name_of(from)));
@@ -181,8 +184,8 @@ static void join_hit_rate(const struct join_facts *facts, struct snapshot *ret)
     struct hit_counts window = {0}, lifetime = {0};
 
     for (uint32_t i = 0; i < ret->n_models; i++) {
-        add_counts(&window, ret->models[i].prefix_window);
-        add_counts(&lifetime, ret->models[i].prefix_lifetime);
+        add_counts(&window, ret->models[i].prefix_minute);
+        add_counts(&lifetime, ret->models[i].page.prefix);
     }
     if (window.queries > 0) {
         ret->hit_percent = percent(window);
@@ -219,6 +222,8 @@ int join(const struct join_facts *facts, struct snapshot *ret)
     assert(facts->n_engines <= SNAPSHOT_MODELS_MAX);
     ret->seq = facts->seq;
     ret->taken_ns = facts->now_ns;
+    ret->unix_ms = facts->unix_ms;
+    ret->self = facts->self;
     attribute(facts, &shares);
     r = join_devices(facts, &shares, ret);
     if (r < 0)

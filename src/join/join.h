@@ -24,7 +24,9 @@ struct join_engine {
 
 struct join_facts {
     uint64_t now_ns; // CLOCK_MONOTONIC
+    uint64_t unix_ms;
     uint64_t seq;
+    struct snapshot_self self;
     const struct gpu_sample *gpu; // NULL: this host has no GPU on purpose
     const struct host_tree *tree; // processes of `gpu`, and their ancestors
     const struct join_engine *engines;

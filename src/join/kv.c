@@ -5,7 +5,7 @@
 
 static struct figure unknown(const char *why)
 {
-    return (struct figure){UNKNOWN, FROM_NOWHERE, why};
+    return figure_unknown(why);
 }
 
 /* Where the size of the pool comes from. */
@@ -108,7 +108,7 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen
     if (!engine_has_figures(engine->engine, now_ns) || page->engines == 0)
         return kv;
     if (page->asleep) {
-        kv.used = (struct figure){0, BY_ENGINE, "asleep: its KV pool is unmapped"};
+        kv.used = figure_of(0, BY_ENGINE, "asleep: its KV pool is unmapped");
         kv.pool = kv.used;
         return kv;
     }
@@ -122,9 +122,9 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen
     if (why) {
         kv.used = kv.pool = unknown(why);
     } else {
-        kv.used = kv.pool = (struct figure){0, source.how, source.caveat};
+        kv.used = kv.pool = figure_of(0, source.how, source.caveat);
         if (page->kv_caveat)
-            kv.used = (struct figure){0, ESTIMATED, page->kv_caveat};
+            kv.used = figure_of(0, ESTIMATED, page->kv_caveat);
         measure(page, &source, gpus, &kv);
     }
     if (kv.pool.how != FROM_NOWHERE &&
@@ -132,6 +132,6 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen
         kv.used = kv.pool =
             unknown("its KV pool would be larger than all GPUs: not believed");
     if (kv.used.how == FROM_NOWHERE && page->kv_usage_ratio <= 0)
-        kv.used = (struct figure){0, DERIVED, "no block is held by a request"};
+        kv.used = figure_of(0, DERIVED, "no block is held by a request");
     return kv;
 }

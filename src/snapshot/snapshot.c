@@ -15,6 +15,16 @@ struct snapshot_pool {
     size_t lent;
 };
 
+const char *provenance_name(enum provenance how)
+{
+    static const char *const names[] = {
+        [FROM_NOWHERE] = "unknown", [MEASURED] = "measured",   [BY_ENGINE] = "engine",
+        [DERIVED] = "derived",      [ESTIMATED] = "estimated",
+    };
+
+    return names[how];
+}
+
 static struct shared *shared_of(const struct snapshot *snapshot)
 {
     return CONTAINER_OF((uintptr_t)snapshot, struct shared, snapshot);
@@ -54,7 +64,7 @@ struct snapshot *snapshot_new(struct snapshot_pool *pool)
     shared->pool = pool;
     shared->refs = 1;
     // The rows are written as they are counted; only what stands before them is cleared.
-    memset(&shared->snapshot, 0, offsetof(struct snapshot, devices));
+    memset(&shared->snapshot, 0, offsetof(struct snapshot, sources));
     return &shared->snapshot;
 }
 

@@ -28,10 +28,25 @@ struct figure {
     uint64_t value; // UNKNOWN when FROM_NOWHERE
     enum provenance how;
     const char *why; // a literal; NULL when there is nothing to say
+    uint64_t error; // the value is off by this at most; 0: exact, UNKNOWN: no bound known
 };
 
+static inline struct figure figure_of(uint64_t value, enum provenance how,
+                                      const char *why)
+{
+    return (struct figure){value, how, why, 0};
+}
+
+static inline struct figure figure_unknown(const char *why)
+{
+    return (struct figure){UNKNOWN, FROM_NOWHERE, why, UNKNOWN};
+}
+
+const char *provenance_name(enum provenance how); // "unknown", "measured", "engine", ...
+
 struct snapshot_device {
-    uint32_t index;
+    uint32_t source; // index of `sources`
+    uint32_t index;  // the driver's own number
     char uuid[GPU_UUID_MAX];
     char name[GPU_NAME_MAX];
     char reason[GPU_REASON_MAX]; // why figures are UNKNOWN
@@ -55,17 +70,28 @@ struct snapshot_model {
     struct figure allocated_bytes;
     struct figure kv_used_bytes;
     struct figure kv_pool_bytes; // over all its GPUs
-    double kv_usage_ratio;
-    uint64_t requests_running;
-    uint64_t requests_waiting;
-    uint64_t preemptions;
-    struct hit_counts prefix_window;
-    struct hit_counts prefix_lifetime;
+    struct engine_page page; // what it said last; everything unknown when that is too old
+    uint64_t pace_ns;        // between two scrapes
+    uint64_t devices;        // bit per index of `devices` that it holds memory on
+    struct hit_counts prefix_minute;
+    struct hit_counts prefix_five_minutes;
+};
+
+/* What watching costs the host. Sums since the start of the program. */
+struct snapshot_self {
+    uint64_t rss_bytes;
+    double cpu_seconds; // of this process, and of GPU workers that have ended
+    uint64_t subscribers;
+    uint64_t frames_sent;
+    uint64_t frames_skipped;
+    uint64_t worker_restarts;
+    double late_seconds; // of this tick
 };
 
 struct snapshot {
     uint64_t seq;
     uint64_t taken_ns;     // CLOCK_MONOTONIC
+    uint64_t unix_ms;      // the same instant by the wall clock, for people
     uint64_t gpu_taken_ns; // of the driver's figures; 0: no GPU on purpose
 
     /* Over all devices whose memory is known. `why` tells of devices left out. */
@@ -83,8 +109,11 @@ struct snapshot {
     double hit_percent;         // 0..100
     bool hit_percent_in_window; // it was, at some time, that of the last minute
 
+    struct snapshot_self self;
+    uint32_t n_sources;
     uint32_t n_devices;
     uint32_t n_models;
+    struct gpu_source_state sources[GPU_SOURCES_MAX];
     struct snapshot_device devices[GPU_DEVICES_MAX];
     struct snapshot_model models[SNAPSHOT_MODELS_MAX]; // by port, then id
 };

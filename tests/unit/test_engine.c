@@ -228,7 +228,7 @@ static void test_restart_forgets(void **state)
     assert_false(engine.nobody_listens);
     assert_true(isnan(engine.page.prefix.queries));
     assert_int_equal(engine.pace_ns, INTERVAL);
-    assert_int_equal(hit_window_sum(&engine.window, 12 * S).queries, 0);
+    assert_int_equal(hit_window_sum(&engine.minute, 12 * S).queries, 0);
     assert_true(engine_is_due(&engine, 12 * S));
     assert_string_equal(engine.url, "http://127.0.0.1:8000"); // that it keeps
     assert_int_equal(engine.port, 8000);
@@ -236,7 +236,7 @@ static void test_restart_forgets(void **state)
     // Its counters begin anew, however large: no difference to those of the old one.
     page.prefix = (struct hit_counts){1000, 2000};
     engine_take_page(&engine, &page, MS, 13 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 13 * S).queries, 0);
+    assert_int_equal(hit_window_sum(&engine.minute, 13 * S).queries, 0);
     assert_int_equal(engine.pace_ns, INTERVAL);
 }
 
@@ -251,25 +251,25 @@ static void test_window(void **state)
     engine_take_page(&engine, &page, MS, 10 * S);
     page = page_of(false, 12, 24);
     engine_take_page(&engine, &page, MS, 11 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 11 * S).queries, 4);
+    assert_int_equal(hit_window_sum(&engine.minute, 11 * S).queries, 4);
 
     page = page_of(false, (double)NAN, (double)NAN);
     engine_take_page(&engine, &page, MS, 12 * S);
     page = page_of(false, 100, 200);
     page.prefix_from_ratio = true;
     engine_take_page(&engine, &page, MS, 13 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 13 * S).queries, 4);
+    assert_int_equal(hit_window_sum(&engine.minute, 13 * S).queries, 4);
 
     page = page_of(false, 13, 26);
     engine_take_page(&engine, &page, MS, 14 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 14 * S).queries, 6);
+    assert_int_equal(hit_window_sum(&engine.minute, 14 * S).queries, 6);
 
     page = page_of(false, 1, 2); // went back
     engine_take_page(&engine, &page, MS, 15 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 15 * S).queries, 0);
+    assert_int_equal(hit_window_sum(&engine.minute, 15 * S).queries, 0);
     page = page_of(false, 2, 5);
     engine_take_page(&engine, &page, MS, 16 * S);
-    assert_int_equal(hit_window_sum(&engine.window, 16 * S).queries, 3);
+    assert_int_equal(hit_window_sum(&engine.minute, 16 * S).queries, 3);
 }
 
 static void test_long_words(void **state)

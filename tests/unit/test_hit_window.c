@@ -56,7 +56,7 @@ static uint64_t ns(double seconds)
 
 static void test_story(void **state)
 {
-    struct hit_window window = {0};
+    struct hit_window window = {.step_s = 1};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(story); i++) {
@@ -76,7 +76,7 @@ static void test_story(void **state)
 /* Without a reading in between the window moves on as well. */
 static void test_sum_moves_on(void **state)
 {
-    struct hit_window window = {0};
+    struct hit_window window = {.step_s = 1};
 
     (void)state;
     hit_window_read(&window, (struct hit_counts){0, 0}, 100 * S);
@@ -89,7 +89,7 @@ static void test_sum_moves_on(void **state)
 
 static void test_empty(void **state)
 {
-    struct hit_window window = {0};
+    struct hit_window window = {.step_s = 1};
 
     (void)state;
     assert_int_equal(hit_window_sum(&window, 0).queries, 0);
@@ -110,7 +110,7 @@ static struct hit_counts count_plainly(const struct step *steps, size_t n, uint6
     struct hit_counts sum = {0, 0};
 
     for (size_t i = 0; i < n; i++) {
-        if (steps[i].second + HIT_WINDOW_SECONDS <= now / S)
+        if (steps[i].second + HIT_WINDOW_STEPS <= now / S)
             continue;
         sum.hits += steps[i].more.hits;
         sum.queries += steps[i].more.queries;
@@ -127,7 +127,7 @@ static uint64_t draw(uint64_t *seed, uint64_t below)
 static void test_random(void **state)
 {
     static struct step steps[READINGS];
-    struct hit_window window = {0};
+    struct hit_window window = {.step_s = 1};
     struct hit_counts counters = {0, 0};
     uint64_t now = 50 * S, seed = 42;
     size_t n = 0;

@@ -282,24 +282,24 @@ static void test_forgotten_figures(void **state)
     f.engines[0].page.preemptions = 5;
     f.engines[0].page.prefix = (struct hit_counts){1, 2};
     snapshot = joined();
-    assert_int_equal(snapshot->models[0].requests_running, 3);
+    assert_int_equal(snapshot->models[0].page.requests_running, 3);
     assert_int_equal((int)snapshot->hit_percent, 50);
     assert_false(snapshot->models[0].stale);
     snapshot_unref(snapshot);
 
     f.join.now_ns += 2 * FACTS_NS_PER_S;
     snapshot = joined();
-    assert_int_equal(snapshot->models[0].requests_running, 3);
+    assert_int_equal(snapshot->models[0].page.requests_running, 3);
     assert_true(snapshot->models[0].stale);
     snapshot_unref(snapshot);
 
     f.join.now_ns += 3 * FACTS_NS_PER_S;
     snapshot = joined();
-    assert_true(snapshot->models[0].requests_running == U);
-    assert_true(snapshot->models[0].requests_waiting == U);
-    assert_true(snapshot->models[0].preemptions == U);
-    assert_true(isnan(snapshot->models[0].kv_usage_ratio));
-    assert_true(isnan(snapshot->models[0].prefix_lifetime.queries));
+    assert_true(snapshot->models[0].page.requests_running == U);
+    assert_true(snapshot->models[0].page.requests_waiting == U);
+    assert_true(snapshot->models[0].page.preemptions == U);
+    assert_true(isnan(snapshot->models[0].page.kv_usage_ratio));
+    assert_true(isnan(snapshot->models[0].page.prefix.queries));
     assert_int_equal(snapshot->models[0].kv_used_bytes.how, FROM_NOWHERE);
     assert_int_equal(snapshot->kv_unknown, 1);
     assert_int_equal((int)snapshot->hit_percent, 0);
@@ -379,9 +379,9 @@ static const struct {
 
 static void feed_window(struct engine *engine, const double counts[2])
 {
-    hit_window_read(&engine->window, (struct hit_counts){0, 0},
+    hit_window_read(&engine->minute, (struct hit_counts){0, 0},
                     FACTS_NOW - 2 * FACTS_NS_PER_S);
-    hit_window_read(&engine->window, (struct hit_counts){counts[0], counts[1]},
+    hit_window_read(&engine->minute, (struct hit_counts){counts[0], counts[1]},
                     FACTS_NOW - FACTS_NS_PER_S);
 }
 

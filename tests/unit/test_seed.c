@@ -223,10 +223,10 @@ static void test_u64(void **state)
 
 static struct figure known(uint64_t value)
 {
-    return (struct figure){value, MEASURED, NULL};
+    return figure_of(value, MEASURED, NULL);
 }
 
-static const struct figure nowhere = {UNKNOWN, FROM_NOWHERE, "a reason"};
+static const struct figure nowhere = {UNKNOWN, FROM_NOWHERE, "a reason", UNKNOWN};
 
 static struct snapshot snapshot; // too large for a stack
 

@@ -13,7 +13,7 @@ static void assert_empty(const struct snapshot *snapshot)
 {
     const char *bytes = (const char *)snapshot;
 
-    for (size_t i = 0; i < offsetof(struct snapshot, devices); i++)
+    for (size_t i = 0; i < offsetof(struct snapshot, sources); i++)
         assert_int_equal(bytes[i], 0);
     assert_int_equal(snapshot->total_bytes.how, FROM_NOWHERE);
     assert_int_equal(snapshot->n_devices, 0);
