@@ -2,15 +2,18 @@
 #include "daemon/daemon.h"
 
 #include "base/log.h"
+#include "base/number.h"
 #include "daemon/demo.h"
 #include "daemon/engines.h"
 #include "gpu/gpu_link.h"
 #include "net/ticker.h"
 #include "serve/service.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define NS_PER_MS 1000000ULL
 
@@ -43,6 +46,8 @@ struct daemon {
     struct ticker publish;
     uv_timer_t first;
     uint64_t started_ns;
+    uint64_t first_beat_ns;
+    int statm_fd; // what this process takes of memory
     uv_poll_t gpu_poll;
     bool gpu_polled;
     uv_signal_t signals[SIGNALS];
@@ -155,11 +160,67 @@ static void publish_snapshot(struct daemon *daemon, const struct snapshot *snaps
     daemon->newest = snapshot_ref(snapshot);
 }
 
+static uint64_t rss_bytes(const struct daemon *daemon)
+{
+    char text[64];
+    ssize_t n = pread(daemon->statm_fd, text, sizeof(text), 0);
+    const char *space = n > 0 ? memchr(text, ' ', (size_t)n) : NULL;
+    uint64_t pages;
+    size_t len;
+
+    if (!space)
+        return UNKNOWN;
+    len = strcspn(space + 1, " ");
+    if (number_read_u64((struct span){space + 1, len}, UINT32_MAX, &pages) < 0)
+        return UNKNOWN;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static double seconds_of(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
+static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_ns)
+{
+    struct hub_stats hub = service_hub_stats(daemon->service);
+    uint64_t period = daemon->config->interval_ms * NS_PER_MS;
+    struct rusage own, children;
+    struct snapshot_self self = {
+        .rss_bytes = rss_bytes(daemon),
+        .subscribers = hub.subscribers,
+        .frames_sent = hub.frames_sent,
+        .frames_skipped = hub.frames_skipped,
+        .worker_restarts = daemon->gpu ? gpu_link_restarts(daemon->gpu) : 0,
+    };
+
+    (void)getrusage(RUSAGE_SELF, &own); // cannot fail with these arguments
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    self.cpu_seconds = seconds_of(&own) + seconds_of(&children);
+    if (daemon->first_beat_ns && now_ns > daemon->first_beat_ns)
+        self.late_seconds = (double)((now_ns - daemon->first_beat_ns) % period) / 1e9;
+    return self;
+}
+
+static uint64_t wall_clock_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
 static void on_publish(void *ctx, uint64_t now_ns)
 {
     struct daemon *daemon = ctx;
     struct join_facts facts = {
-        .now_ns = now_ns, .seq = ++daemon->seq, .previous = daemon->newest};
+        .now_ns = now_ns,
+        .unix_ms = wall_clock_ms(),
+        .seq = ++daemon->seq,
+        .self = self_cost(daemon, now_ns),
+        .previous = daemon->newest,
+    };
     struct snapshot *snapshot;
 
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
@@ -201,6 +262,7 @@ static int start_beats(struct daemon *daemon, uint64_t now_ns)
     uint64_t first = now_ns + period;
     int r;
 
+    daemon->first_beat_ns = first;
     r = ticker_start(&daemon->publish, &daemon->loop, first, period, on_publish, daemon);
     if (r < 0)
         return r;
@@ -380,6 +442,7 @@ int daemon_new(struct config *config, const struct daemon_arguments *arguments,
         config_free(config);
         return complain(complaint, -ENOMEM, "out of memory");
     }
+    daemon->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     daemon->config = config;
     daemon->arguments = *arguments;
     (void)uv_timer_init(&daemon->loop, &daemon->first);
@@ -421,6 +484,7 @@ void daemon_free(struct daemon *daemon)
     snapshot_pool_free(daemon->snapshots);
     host_free(daemon->host);
     (void)uv_loop_close(&daemon->loop);
+    close_fd(&daemon->statm_fd);
     config_free(daemon->config);
     free(daemon);
 }

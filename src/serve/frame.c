@@ -15,15 +15,20 @@ struct frame {
 };
 
 struct frame_pool {
+    size_t event_max;
     struct frame *spare;
     size_t n_spare;
     size_t lent;
 };
 
-int frame_pool_new(struct frame_pool **ret)
+int frame_pool_new(size_t event_max, struct frame_pool **ret)
 {
+    assert(event_max <= FRAME_EVENT_MAX);
     *ret = calloc(1, sizeof(**ret));
-    return *ret ? 0 : -ENOMEM;
+    if (!*ret)
+        return -ENOMEM;
+    (*ret)->event_max = event_max;
+    return 0;
 }
 
 static void destroy(struct frame *frame)
@@ -58,7 +63,7 @@ struct frame *frame_new(struct frame_pool *pool)
         frame = calloc(1, sizeof(*frame));
         if (!frame)
             return NULL;
-        buf_init(&frame->bytes, SIZE_ROOM + FRAME_EVENT_MAX + 2);
+        buf_init(&frame->bytes, SIZE_ROOM + pool->event_max + 2);
     }
     pool->lent++;
     frame->pool = pool;

@@ -11,17 +11,18 @@
 
 #include "base/buf.h"
 
-enum { FRAME_EVENT_MAX = 64 * 1024 };
+enum { FRAME_EVENT_MAX = 1000 * 1000 }; // that any pool may be made for
 
 struct frame;
 struct frame_pool;
 
-int frame_pool_new(struct frame_pool **ret) MUST_CHECK;
+/* Frames of events of at most `event_max` bytes. */
+int frame_pool_new(size_t event_max, struct frame_pool **ret) MUST_CHECK;
 void frame_pool_free(struct frame_pool *pool); // every frame must be given back
 
 /*
- * Begin a frame: its event is appended to the buffer that frame_text() gives, up to
- * FRAME_EVENT_MAX, then frame_seal() completes it. NULL: no memory.
+ * Begin a frame: its event is appended to the buffer that frame_text() gives, up to the
+ * pool's event_max, then frame_seal() completes it. NULL: no memory.
  */
 struct frame *frame_new(struct frame_pool *pool);
 struct buf *frame_text(struct frame *frame);

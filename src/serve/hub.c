@@ -12,11 +12,22 @@ struct subscriber {
     struct frame *newest;  // to send next; NULL when nothing newer came
     uint32_t sent;         // bytes of `sending` already taken
     uint32_t place;        // in the hub's array
+    uint64_t replay;       // count of the next kept frame to send; 0: it is up to date
+    uint64_t skipped;      // and not yet told
+};
+
+/* A frame that is kept, and its number. */
+struct past {
+    struct frame *frame;
+    uint64_t seq;
 };
 
 struct hub {
     struct subscriber **subscribers; // in a steady order: a place in it is a jitter
     size_t room;
+    struct hub_options options;
+    struct past *past; // a ring: the n-th frame is at n modulo options.past
+    uint64_t count;    // frames ever sent
     struct hub_stats stats;
 };
 
@@ -62,6 +73,67 @@ static int push(struct subscriber *s)
     return s->sent == bytes.len;
 }
 
+/* A frame for this subscriber alone; NULL: no memory, so it is not told. */
+static struct frame *lag_frame(struct subscriber *s)
+{
+    struct frame *frame = frame_new(s->hub->options.lag_frames);
+
+    if (!frame)
+        return NULL;
+    buf_printf(frame_text(frame), "event: lag\ndata: {\"skipped\":%llu}\n\n",
+               (unsigned long long)s->skipped);
+    if (frame_seal(frame) < 0) {
+        frame_unref(frame);
+        return NULL;
+    }
+    return frame;
+}
+
+/* Count of the oldest frame that is kept. */
+static uint64_t oldest_kept(const struct hub *hub)
+{
+    return hub->count <= hub->options.past ? 1 : hub->count - hub->options.past + 1;
+}
+
+/* The next kept frame of a subscriber that is catching up, or NULL when it has. */
+static struct frame *take_past(struct subscriber *s)
+{
+    struct hub *hub = s->hub;
+    uint64_t oldest = oldest_kept(hub);
+
+    if (s->replay < oldest) {
+        s->skipped += oldest - s->replay;
+        hub->stats.frames_skipped += oldest - s->replay;
+        s->replay = oldest;
+    }
+    if (s->replay > hub->count) {
+        s->replay = 0;
+        return NULL;
+    }
+    return frame_ref(hub->past[s->replay++ % hub->options.past].frame);
+}
+
+/* What to send after all of `sending` was taken; NULL: nothing. */
+static struct frame *next_frame(struct subscriber *s)
+{
+    struct frame *frame = s->replay ? take_past(s) : TAKE(s->newest);
+    struct frame *lag;
+
+    if (!frame || !s->skipped || !s->hub->options.lag_frames)
+        return frame;
+    lag = lag_frame(s);
+    if (!lag)
+        return frame;
+    s->skipped = 0;
+    if (s->replay) {
+        s->replay--; // it comes after the word about those left out
+        frame_unref(frame);
+    } else {
+        s->newest = frame;
+    }
+    return lag;
+}
+
 /* Send what is held until nothing is left or no room is; frees a broken subscriber. */
 static void flush(struct subscriber *s)
 {
@@ -78,7 +150,7 @@ static void flush(struct subscriber *s)
         }
         s->hub->stats.frames_sent++;
         frame_unref(s->sending);
-        s->sending = TAKE(s->newest);
+        s->sending = next_frame(s);
         s->sent = 0;
     }
 }
@@ -90,6 +162,8 @@ static void on_writable(void *stream)
 
 static void offer(struct subscriber *s, struct frame *frame)
 {
+    if (s->replay)
+        return; // it comes to this frame in its turn
     if (!s->sending) {
         s->sending = frame_ref(frame);
         flush(s);
@@ -97,15 +171,43 @@ static void offer(struct subscriber *s, struct frame *frame)
     }
     if (s->newest) {
         s->hub->stats.frames_skipped++;
+        s->skipped++;
         frame_unref(s->newest);
     }
     s->newest = frame_ref(frame);
 }
 
-int hub_new(struct hub **ret)
+/* Begin with what came after the frame numbered `after`, as far as it is kept. */
+static void catch_up(struct subscriber *s, uint64_t after)
 {
-    *ret = calloc(1, sizeof(**ret));
-    return *ret ? 0 : -ENOMEM;
+    struct hub *hub = s->hub;
+    uint64_t count = oldest_kept(hub);
+
+    while (count <= hub->count && hub->past[count % hub->options.past].seq <= after)
+        count++;
+    if (count > hub->count)
+        return;
+    s->replay = count;
+    s->sending = next_frame(s);
+    flush(s);
+}
+
+int hub_new(const struct hub_options *options, struct hub **ret)
+{
+    struct hub *hub = calloc(1, sizeof(*hub));
+
+    if (!hub)
+        return -ENOMEM;
+    hub->options = *options;
+    if (options->past) {
+        hub->past = calloc(options->past, sizeof(*hub->past));
+        if (!hub->past) {
+            free(hub);
+            return -ENOMEM;
+        }
+    }
+    *ret = hub;
+    return 0;
 }
 
 void hub_close(struct hub *hub)
@@ -125,6 +227,9 @@ void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
+    for (size_t i = 0; i < hub->options.past; i++)
+        frame_unref(hub->past[i].frame);
+    free(hub->past);
     free(hub->subscribers);
     free(hub);
 }
@@ -152,7 +257,8 @@ static int grow(struct hub *hub)
     return 0;
 }
 
-void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first)
+void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
+             const uint64_t *after)
 {
     static const struct http_stream_ops ops = {.writable = on_writable,
                                                .closed = on_closed};
@@ -173,14 +279,33 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first)
     s->conn = conn;
     s->place = (uint32_t)hub->stats.subscribers;
     hub->subscribers[hub->stats.subscribers++] = s;
-    offer(s, first);
+    if (after && hub->past)
+        catch_up(s, *after);
+    else
+        offer(s, first);
 }
 
-void hub_send(struct hub *hub, struct frame *frame)
+static void keep(struct hub *hub, struct frame *frame, uint64_t seq)
+{
+    struct past *past = &hub->past[hub->count % hub->options.past];
+
+    frame_unref(past->frame);
+    *past = (struct past){frame_ref(frame), seq};
+}
+
+void hub_tell(struct hub *hub, struct frame *frame)
 {
     // From the end: a subscriber that breaks is replaced by one that has had its turn.
     for (size_t i = hub->stats.subscribers; i > 0; i--)
         offer(hub->subscribers[i - 1], frame);
+}
+
+void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
+{
+    hub->count++;
+    if (hub->past)
+        keep(hub, frame, seq);
+    hub_tell(hub, frame);
 }
 
 struct hub_stats hub_stats(const struct hub *hub)

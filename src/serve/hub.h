@@ -4,7 +4,10 @@
  *
  * A slow reader is never queued for: it holds the rest of one frame and at most one newer
  * frame, which later frames replace. A live monitor owes its readers the present, not the
- * past. Every frame is a whole snapshot, so that skipping one loses nothing but time.
+ * past. Every frame is a whole snapshot, so that skipping one loses nothing but time; a
+ * hub that is told to says how many were skipped, in an event of its own.
+ *
+ * A hub may keep its last frames, for readers who come back and say what they saw last.
  *
  * All calls are made from the loop's thread.
  */
@@ -22,18 +25,34 @@ struct hub_stats {
     uint64_t frames_skipped; // replaced by a newer one before they could be sent
 };
 
-int hub_new(struct hub **ret) MUST_CHECK;
+struct hub_options {
+    struct frame_pool *lag_frames; // for `event: lag`; NULL: skipping is not told
+    size_t past;                   // frames kept for those who come back
+};
+
+int hub_new(const struct hub_options *options, struct hub **ret) MUST_CHECK;
 void hub_close(struct hub *hub); // ends every stream
 void hub_free(struct hub *hub);  // after hub_close()
 
 /* Answer a HEAD request for the stream. */
 void hub_answer_head(struct http_conn *conn);
 
-/* Turn `conn` into a subscriber, `first` being its first event. Answers it in any case. */
-void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first);
+/*
+ * Turn `conn` into a subscriber, `first` being its first event. With `after`, it is sent
+ * instead what is kept of the frames that came after the one of that number, and waits if
+ * that is the newest. Answers the request in any case.
+ */
+void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
+             const uint64_t *after);
 
-/* Send `frame` to every subscriber. Takes references of its own; the caller keeps theirs. */
-void hub_send(struct hub *hub, struct frame *frame);
+/*
+ * Send `frame`, of the rising number `seq`, to every subscriber. Takes references of its
+ * own; the caller keeps theirs.
+ */
+void hub_send(struct hub *hub, struct frame *frame, uint64_t seq);
+
+/* The same for what is said in passing: it is not kept for those who come back. */
+void hub_tell(struct hub *hub, struct frame *frame);
 
 struct hub_stats hub_stats(const struct hub *hub);
 

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/service.h"
 
+#include "encode/detail.h"
 #include "encode/json.h"
+#include "serve/channel.h"
 #include "version.h"
 
 #include <stdio.h>
+#include <sys/random.h>
 
 enum {
     BODY_MAX = 8 * 1024,
     FRESH_INTERVALS = 3,
     NS_PER_MS = 1000000,
+    DETAIL_PAST = 60, // documents kept for those who come back: half a minute of them
+    DETAIL_EVENT_MAX = DETAIL_MAX + 128,
 };
 
 static const char JSON_TYPE[] = "application/json";
@@ -18,12 +23,13 @@ static const char NO_STORE[] = "Cache-Control: no-store\r\n";
 struct service {
     struct service_options options;
     struct http_server *server;
-    struct hub *hub;
-    struct frame_pool *frames;
-    struct frame *newest;            // the event; NULL before the first, and in an outage
-    const struct snapshot *snapshot; // what it was made from
-    struct buf body;                 // of the answer being made
-    char code[32];                   // of the outage
+    struct channel *seed;
+    struct channel *detail;
+    const struct snapshot
+        *snapshot;   // the newest; NULL before the first, and in an outage
+    char boot[17];   // of this run: 16 hexadecimal digits
+    struct buf body; // of the answer being made
+    char code[32];   // of the outage
     char reason[256];
     char remedy[256];
 };
@@ -66,33 +72,42 @@ static void answer_outage(struct service *service, struct http_conn *conn)
                  "Retry-After: 1\r\nCache-Control: no-store\r\n");
 }
 
+/* Only a document that outgrows its ceiling, or want of memory, comes here. */
+static void answer_failure(struct service *service, struct http_conn *conn)
+{
+    static const struct outage error = {"failed", "the document could not be made", ""};
+
+    answer_error(service, conn, 503, &error, "Retry-After: 1\r\n");
+}
+
 static void get_stream(struct service *service, struct http_conn *conn,
                        const struct http_request *request)
 {
-    if (!service->newest)
-        answer_outage(service, conn);
-    else if (request->method == METHOD_HEAD)
-        hub_answer_head(conn);
-    else
-        hub_add(service->hub, conn, service->newest);
+    if (channel_answer_stream(service->seed, conn, request) < 0)
+        answer_failure(service, conn);
 }
 
-/* The event's JSON: without "data: " and with one of its two line ends. */
 static void get_vram(struct service *service, struct http_conn *conn,
                      const struct http_request *request)
 {
-    struct http_response response = {.status = 200, .type = JSON_TYPE, .extra = NO_STORE};
-    struct span event;
-
     (void)request;
-    if (!service->newest) {
-        answer_outage(service, conn);
-        return;
-    }
-    event = frame_event(service->newest);
-    response.body =
-        (struct span){event.at + strlen("data: "), event.len - strlen("data: ") - 1};
-    http_respond(conn, &response);
+    if (channel_answer_once(service->seed, conn) < 0)
+        answer_failure(service, conn);
+}
+
+static void get_detail_stream(struct service *service, struct http_conn *conn,
+                              const struct http_request *request)
+{
+    if (channel_answer_stream(service->detail, conn, request) < 0)
+        answer_failure(service, conn);
+}
+
+static void get_detail(struct service *service, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    (void)request;
+    if (channel_answer_once(service->detail, conn) < 0)
+        answer_failure(service, conn);
 }
 
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
@@ -111,10 +126,6 @@ static void get_healthz(struct service *service, struct http_conn *conn,
     bool fresh;
 
     (void)request;
-    if (!snapshot || !service->newest) {
-        answer_outage(service, conn);
-        return;
-    }
     age = age_ms(snapshot->taken_ns, now_ns);
     if (snapshot->gpu_taken_ns)
         gpu_age = age_ms(snapshot->gpu_taken_ns, now_ns);
@@ -136,10 +147,6 @@ static void get_readyz(struct service *service, struct http_conn *conn,
                        const struct http_request *request)
 {
     (void)request;
-    if (!service->newest) {
-        answer_outage(service, conn);
-        return;
-    }
     buf_clear(&service->body);
     buf_add_str(&service->body, "{\"status\":\"ready\"}\n");
     answer_json(service, conn, 200, NO_STORE);
@@ -159,9 +166,12 @@ static const struct {
     const char *path;
     void (*get)(struct service *service, struct http_conn *conn,
                 const struct http_request *request);
+    bool always; // else 503 with the reason while there is no snapshot
 } routes[] = {
-    {"/vram/stream", get_stream}, {"/vram", get_vram},       {"/healthz", get_healthz},
-    {"/readyz", get_readyz},      {"/version", get_version},
+    {"/vram/stream", get_stream, false}, {"/vram", get_vram, false},
+    {"/v1/detail", get_detail, false},   {"/v1/detail/stream", get_detail_stream, false},
+    {"/healthz", get_healthz, false},    {"/readyz", get_readyz, false},
+    {"/version", get_version, true},
 };
 
 static void answer_method(struct service *service, struct http_conn *conn,
@@ -189,10 +199,12 @@ static void on_request(void *ctx, struct http_conn *conn,
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!span_is(request->path, routes[i].path))
             continue;
-        if (request->method == METHOD_GET || request->method == METHOD_HEAD)
-            routes[i].get(service, conn, request);
-        else
+        if (request->method != METHOD_GET && request->method != METHOD_HEAD)
             answer_method(service, conn, request->method);
+        else if (!routes[i].always && !service->snapshot)
+            answer_outage(service, conn);
+        else
+            routes[i].get(service, conn, request);
         return;
     }
     if (request->method == METHOD_OPTIONS && span_is(request->path, "*"))
@@ -206,6 +218,50 @@ static void remember_outage(struct service *service, const struct outage *outage
     (void)snprintf(service->code, sizeof(service->code), "%s", outage->code);
     (void)snprintf(service->reason, sizeof(service->reason), "%s", outage->reason);
     (void)snprintf(service->remedy, sizeof(service->remedy), "%s", outage->remedy);
+}
+
+static void write_seed(void *ctx, struct buf *out, const struct snapshot *snapshot)
+{
+    const struct service *service = ctx;
+
+    seed_write(out, snapshot, service->options.model_id);
+}
+
+static void write_detail(void *ctx, struct buf *out, const struct snapshot *snapshot)
+{
+    const struct service *service = ctx;
+    struct detail_origin origin = {.boot = service->boot,
+                                   .version = VRAMSCOPE_VERSION,
+                                   .interval_ms = service->options.interval_ms};
+
+    detail_write(out, snapshot, &origin);
+}
+
+static void make_boot(struct service *service)
+{
+    uint64_t number = service->options.now_ns();
+
+    (void)!getrandom(&number, sizeof(number), GRND_NONBLOCK); // the time will do as well
+    (void)snprintf(service->boot, sizeof(service->boot), "%016llx",
+                   (unsigned long long)number);
+}
+
+static int open_channels(struct service *service)
+{
+    struct channel_options seed = {.write = write_seed,
+                                   .ctx = service,
+                                   .event_max = SEED_EVENT_MAX,
+                                   .now_ns = service->options.now_ns};
+    struct channel_options detail = {.write = write_detail,
+                                     .ctx = service,
+                                     .event_max = DETAIL_EVENT_MAX,
+                                     .past = DETAIL_PAST,
+                                     .lazy = true,
+                                     .boot = service->boot,
+                                     .now_ns = service->options.now_ns};
+    int r = channel_new(&seed, &service->seed);
+
+    return r < 0 ? r : channel_new(&detail, &service->detail);
 }
 
 int service_new(const struct service_options *options, struct service **ret)
@@ -229,9 +285,8 @@ int service_new(const struct service_options *options, struct service **ret)
     service->options = *options;
     buf_init(&service->body, BODY_MAX);
     remember_outage(service, &starting);
-    r = frame_pool_new(&service->frames);
-    if (r == 0)
-        r = hub_new(&service->hub);
+    make_boot(service);
+    r = open_channels(service);
     if (r == 0)
         r = http_server_new(&server, &service->server);
     if (r < 0) {
@@ -255,7 +310,8 @@ void service_start(struct service *service)
 
 void service_close(struct service *service)
 {
-    hub_close(service->hub);
+    channel_close(service->seed);
+    channel_close(service->detail);
     http_server_close(service->server);
 }
 
@@ -263,74 +319,42 @@ void service_free(struct service *service)
 {
     if (!service)
         return;
-    hub_free(service->hub);
-    frame_unref(service->newest);
+    channel_free(service->seed);
+    channel_free(service->detail);
     snapshot_unref(service->snapshot);
-    frame_pool_free(service->frames);
     http_server_free(service->server);
     buf_done(&service->body);
     free(service);
 }
 
-/* Seal and send; on failure the frame is given back. */
-static int send_frame(struct service *service, struct frame *frame)
-{
-    int r = frame_seal(frame);
-
-    if (r < 0)
-        frame_unref(frame);
-    else
-        hub_send(service->hub, frame);
-    return r;
-}
-
 int service_publish(struct service *service, const struct snapshot *snapshot)
 {
-    struct frame *frame = frame_new(service->frames);
-    struct buf *text;
-    int r;
+    int seed, detail;
 
-    if (!frame)
-        return -ENOMEM;
-    text = frame_text(frame);
-    buf_add_str(text, "data: ");
-    seed_write(text, snapshot, service->options.model_id);
-    buf_add_str(text, "\n\n");
-    r = send_frame(service, frame);
-    if (r < 0)
-        return r;
-
-    frame_unref(service->newest);
-    service->newest = frame;
     snapshot_unref(service->snapshot);
     service->snapshot = snapshot_ref(snapshot);
-    return 0;
+    seed = channel_publish(service->seed, snapshot);
+    detail = channel_publish(service->detail, snapshot);
+    return seed < 0 ? seed : detail;
 }
 
 int service_publish_outage(struct service *service, const struct outage *outage)
 {
-    struct frame *frame = frame_new(service->frames);
-    struct buf *text;
-    int r;
+    int seed, detail;
 
-    if (!frame)
-        return -ENOMEM;
     remember_outage(service, outage);
-    text = frame_text(frame);
-    buf_add_str(text, ": no data (");
-    buf_add_str(text, service->reason);
-    buf_add_str(text, ")\n\n");
-    r = send_frame(service, frame);
-    if (r < 0)
-        return r;
-
-    frame_unref(frame);
-    frame_unref(service->newest);
-    service->newest = NULL;
-    return 0;
+    snapshot_unref(service->snapshot);
+    service->snapshot = NULL;
+    seed = channel_publish_outage(service->seed, service->reason);
+    detail = channel_publish_outage(service->detail, service->reason);
+    return seed < 0 ? seed : detail;
 }
 
 struct hub_stats service_hub_stats(const struct service *service)
 {
-    return hub_stats(service->hub);
+    struct hub_stats a = channel_stats(service->seed), b = channel_stats(service->detail);
+
+    return (struct hub_stats){a.subscribers + b.subscribers,
+                              a.frames_sent + b.frames_sent,
+                              a.frames_skipped + b.frames_skipped};
 }

@@ -10,12 +10,14 @@
 
 #include <stdio.h>
 
+enum { EVENT_MAX = 64 * 1024 };
+
 static struct frame_pool *pool;
 
 static int make_pool(void **state)
 {
     (void)state;
-    return frame_pool_new(&pool);
+    return frame_pool_new(EVENT_MAX, &pool);
 }
 
 static int free_pool(void **state)
@@ -84,9 +86,9 @@ static void test_empty(void **state)
 /* Too large in many pieces, in one, and by more than the frame has room for at all. */
 static void test_too_large(void **state)
 {
-    static const char text[2 * FRAME_EVENT_MAX];
-    static const size_t tries[] = {FRAME_EVENT_MAX + 1, FRAME_EVENT_MAX + 2,
-                                   FRAME_EVENT_MAX + 3, 2 * FRAME_EVENT_MAX};
+    static const char text[2 * EVENT_MAX];
+    static const size_t tries[] = {EVENT_MAX + 1, EVENT_MAX + 2, EVENT_MAX + 3,
+                                   2 * EVENT_MAX};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
@@ -177,7 +179,7 @@ static void test_pool_of_nothing(void **state)
 
     (void)state;
     frame_pool_free(NULL);
-    assert_int_equal(frame_pool_new(&empty), 0);
+    assert_int_equal(frame_pool_new(EVENT_MAX, &empty), 0);
     frame_pool_free(empty);
 }
 

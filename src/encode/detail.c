@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "encode/detail.h"
+
+#include "encode/json.h"
+
+#include <math.h>
+
+enum { NS_PER_MS = 1000000 };
+
+/* `,"key":`, or without the comma after an opening brace. */
+static void key(struct buf *out, const char *name)
+{
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_add_char(out, ',');
+    buf_add_char(out, '"');
+    buf_add_str(out, name);
+    buf_add_str(out, "\":");
+}
+
+static void number(struct buf *out, const char *name, uint64_t value)
+{
+    key(out, name);
+    json_u64(out, value);
+}
+
+static void decimal(struct buf *out, const char *name, double value, unsigned decimals)
+{
+    key(out, name);
+    json_fixed(out, value, decimals);
+}
+
+static void text(struct buf *out, const char *name, const char *value)
+{
+    key(out, name);
+    json_string(out, value);
+}
+
+/* A sentence, or null where there is nothing to say. */
+static void reason(struct buf *out, const char *name, const char *value)
+{
+    key(out, name);
+    if (value && value[0])
+        json_string(out, value);
+    else
+        buf_add_str(out, "null");
+}
+
+static void boolean(struct buf *out, const char *name, bool value)
+{
+    key(out, name);
+    buf_add_str(out, value ? "true" : "false");
+}
+
+static void begin(struct buf *out, const char *name)
+{
+    key(out, name);
+    buf_add_char(out, '{');
+}
+
+static void end(struct buf *out)
+{
+    buf_add_char(out, '}');
+}
+
+/* {"value":N|null,"from":"measured","error":N|null,"reason":null|"..."} */
+static void figure(struct buf *out, const char *name, struct figure figure)
+{
+    begin(out, name);
+    number(out, "value", figure.value);
+    text(out, "from", provenance_name(figure.how));
+    number(out, "error", figure.error);
+    reason(out, "reason", figure.why);
+    end(out);
+}
+
+static void age(struct buf *out, const char *name, uint64_t then_ns, uint64_t now_ns)
+{
+    number(out, name, then_ns ? (now_ns - MIN(then_ns, now_ns)) / NS_PER_MS : UNKNOWN);
+}
+
+static void write_totals(struct buf *out, const struct snapshot *snapshot)
+{
+    begin(out, "vram");
+    figure(out, "total_bytes", snapshot->total_bytes);
+    figure(out, "allocated_bytes", snapshot->allocated_bytes);
+    number(out, "models_bytes", snapshot->models_bytes);
+    number(out, "other_bytes", snapshot->other_bytes);
+    key(out, "unattributed_bytes");
+    if (snapshot->unattributed_bytes < 0)
+        buf_add_char(out, '-');
+    buf_add_u64(out, (uint64_t)llabs(snapshot->unattributed_bytes));
+    end(out);
+
+    begin(out, "kv_cache");
+    number(out, "used_bytes", snapshot->kv_used_bytes);
+    number(out, "unknown_models", snapshot->kv_unknown);
+    end(out);
+
+    begin(out, "prefix_cache");
+    decimal(out, "hit_percent", snapshot->hit_percent, 2);
+    boolean(out, "in_window", snapshot->hit_percent_in_window);
+    end(out);
+}
+
+static void write_source(struct buf *out, const struct gpu_source_state *source)
+{
+    buf_add_char(out, '{');
+    text(out, "backend", source->backend);
+    text(out, "verdict", gpu_verdict_name((enum gpu_verdict)source->verdict));
+    reason(out, "driver_version", source->driver_version);
+    reason(out, "reason", source->reason);
+    end(out);
+}
+
+static void write_device(struct buf *out, const struct snapshot *snapshot,
+                         const struct snapshot_device *device)
+{
+    buf_add_char(out, '{');
+    text(out, "backend", snapshot->sources[device->source].backend);
+    number(out, "index", device->index);
+    text(out, "uuid", device->uuid);
+    text(out, "name", device->name);
+    number(out, "total_bytes", device->mem_total_bytes);
+    number(out, "used_bytes", device->mem_used_bytes);
+    number(out, "reserved_bytes", device->mem_reserved_bytes);
+    number(out, "processes_bytes", device->processes_bytes);
+    text(out, "from",
+         provenance_name(device->mem_used_bytes == UNKNOWN ? FROM_NOWHERE : MEASURED));
+    reason(out, "reason", device->reason);
+    end(out);
+}
+
+static void write_gpus(struct buf *out, const struct snapshot *snapshot)
+{
+    begin(out, "gpu");
+    age(out, "age_ms", snapshot->gpu_taken_ns, snapshot->taken_ns);
+    key(out, "sources");
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < snapshot->n_sources; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_source(out, &snapshot->sources[i]);
+    }
+    buf_add_char(out, ']');
+    end(out);
+
+    key(out, "devices");
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < snapshot->n_devices; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_device(out, snapshot, &snapshot->devices[i]);
+    }
+    buf_add_char(out, ']');
+}
+
+/* Indices into `devices`. */
+static void write_device_list(struct buf *out, uint64_t devices)
+{
+    key(out, "devices");
+    buf_add_char(out, '[');
+    for (unsigned i = 0; devices; i++, devices >>= 1) {
+        if (!(devices & 1))
+            continue;
+        buf_add_u64(out, i);
+        if (devices >> 1)
+            buf_add_char(out, ',');
+    }
+    buf_add_char(out, ']');
+}
+
+static struct figure difference(struct figure whole, struct figure part)
+{
+    if (whole.how == FROM_NOWHERE)
+        return figure_unknown(whole.why);
+    if (part.how == FROM_NOWHERE)
+        return figure_unknown(part.why);
+    if (part.value > whole.value)
+        return figure_unknown("the KV pool is larger than what its processes hold");
+    return (struct figure){whole.value - part.value,
+                           part.how == ESTIMATED ? ESTIMATED : DERIVED, part.why,
+                           part.error};
+}
+
+static uint64_t times(uint64_t a, uint64_t b)
+{
+    uint64_t product;
+
+    if (a == UNKNOWN || b == UNKNOWN || __builtin_mul_overflow(a, b, &product))
+        return UNKNOWN;
+    return product;
+}
+
+static void write_kv(struct buf *out, const struct snapshot_model *model)
+{
+    const struct engine_page *page = &model->page;
+
+    begin(out, "kv_cache");
+    figure(out, "used_bytes", model->kv_used_bytes);
+    figure(out, "capacity_bytes", model->kv_pool_bytes);
+    figure(out, "retained_bytes",
+           figure_unknown(
+               "vLLM does not tell cached blocks without a request from free ones"));
+    text(out, "from", provenance_name(page->engines ? BY_ENGINE : FROM_NOWHERE));
+    decimal(out, "usage_ratio", page->kv_usage_ratio, 6);
+    number(out, "used_blocks", page->kv_used_blocks);
+    number(out, "blocks", page->kv_blocks);
+    number(out, "block_tokens", page->kv_block_tokens);
+    number(out, "capacity_tokens", times(page->kv_size_tokens, page->engines));
+    number(out, "data_parallel_engines", page->engines ? page->engines : UNKNOWN);
+    reason(out, "dtype", page->kv_dtype);
+    reason(out, "reason", page->kv_why ? page->kv_why : page->kv_caveat);
+    end(out);
+}
+
+static void write_window(struct buf *out, const char *name, struct hit_counts counts)
+{
+    bool known = !isnan(counts.queries);
+
+    begin(out, name);
+    number(out, "hits", known ? (uint64_t)counts.hits : UNKNOWN);
+    number(out, "queries", known ? (uint64_t)counts.queries : UNKNOWN);
+    decimal(out, "hit_percent",
+            known && counts.queries > 0 ? 100 * counts.hits / counts.queries
+                                        : (double)NAN,
+            2);
+    end(out);
+}
+
+static void write_requests(struct buf *out, const struct snapshot_model *model)
+{
+    const struct engine_page *page = &model->page;
+
+    begin(out, "requests");
+    text(out, "from", provenance_name(page->engines ? BY_ENGINE : FROM_NOWHERE));
+    number(out, "running", page->requests_running);
+    number(out, "waiting", page->requests_waiting);
+    number(out, "preemptions", page->preemptions);
+    end(out);
+
+    begin(out, "prefix_cache");
+    text(out, "from",
+         provenance_name(isnan(page->prefix.queries) ? FROM_NOWHERE
+                         : page->prefix_from_ratio   ? ESTIMATED
+                                                     : BY_ENGINE));
+    write_window(out, "minute", model->prefix_minute);
+    write_window(out, "five_minutes", model->prefix_five_minutes);
+    write_window(out, "lifetime", page->prefix);
+    end(out);
+}
+
+static void write_model(struct buf *out, const struct snapshot *snapshot,
+                        const struct snapshot_model *model)
+{
+    buf_add_char(out, '{');
+    text(out, "model", model->served_name);
+    text(out, "model_id", model->id);
+    number(out, "port", model->port);
+    number(out, "pid", model->pid ? model->pid : UNKNOWN);
+    text(out, "state", engine_state_name(model->state));
+    reason(out, "reason", model->why);
+    boolean(out, "stale", model->stale);
+    age(out, "age_ms", model->page_ns, snapshot->taken_ns);
+    number(out, "scrape_interval_ms", model->pace_ns / NS_PER_MS);
+    write_device_list(out, model->devices);
+    begin(out, "vram");
+    figure(out, "allocated_bytes", model->allocated_bytes);
+    figure(out, "kv_pool_bytes", model->kv_pool_bytes);
+    figure(out, "rest_bytes", difference(model->allocated_bytes, model->kv_pool_bytes));
+    end(out);
+    write_kv(out, model);
+    write_requests(out, model);
+    end(out);
+}
+
+static void write_self(struct buf *out, const struct snapshot_self *self)
+{
+    begin(out, "self");
+    number(out, "rss_bytes", self->rss_bytes);
+    decimal(out, "cpu_seconds", self->cpu_seconds, 3);
+    decimal(out, "late_ms", 1000 * self->late_seconds, 3);
+    number(out, "subscribers", self->subscribers);
+    number(out, "frames_sent", self->frames_sent);
+    number(out, "frames_skipped", self->frames_skipped);
+    number(out, "worker_restarts", self->worker_restarts);
+    end(out);
+}
+
+void detail_write(struct buf *out, const struct snapshot *snapshot,
+                  const struct detail_origin *origin)
+{
+    buf_add_char(out, '{');
+    number(out, "schema", DETAIL_SCHEMA);
+    text(out, "version", origin->version);
+    text(out, "boot", origin->boot);
+    number(out, "seq", snapshot->seq);
+    number(out, "unix_ms", snapshot->unix_ms);
+    number(out, "interval_ms", origin->interval_ms);
+    write_totals(out, snapshot);
+    write_gpus(out, snapshot);
+    key(out, "models");
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < snapshot->n_models; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_model(out, snapshot, &snapshot->models[i]);
+    }
+    buf_add_char(out, ']');
+    write_self(out, &snapshot->self);
+    end(out);
+}
