@@ -96,8 +96,13 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
                        struct snapshot_model *ret)
 {
     const struct engine *engine = from->engine;
-    struct kv_bytes kv = kv_bytes_of(from, (uint32_t)__builtin_popcountll(share->devices),
-                                     limit_bytes, facts->now_ns);
+    struct kv_holder holder = {
+        .gpus = (uint32_t)__builtin_popcountll(share->devices),
+        .held_bytes =
+            share->bytes.how == MEASURED && share->devices ? share->bytes.value : UNKNOWN,
+        .limit_bytes = limit_bytes,
+    };
+    struct kv_bytes kv = kv_bytes_of(from, &holder, facts->now_ns);
 
     *ret = (struct snapshot_model){
         .port = engine->port,
@@ -111,6 +116,7 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
         .allocated_bytes = share->bytes,
         .kv_used_bytes = kv.used,
         .kv_pool_bytes = kv.pool,
+        .kv_source = kv.source,
         .prefix_minute = hit_window_sum(&engine->minute, facts->now_ns),
         .prefix_five_minutes = hit_window_sum(&engine->five_minutes, facts->now_ns),
     };

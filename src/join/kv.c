@@ -3,134 +3,238 @@
 
 #include <math.h>
 
-static struct figure unknown(const char *why)
-{
-    return figure_unknown(why);
-}
+/* What is known when a source is asked. */
+struct question {
+    const struct join_engine *engine;
+    const struct engine_page *page;
+    const struct kv_holder *holder;
+    uint64_t gpus;        // of one data-parallel engine; 0: not known
+    const char *gpus_why; // why not
+};
 
-/* Where the size of the pool comes from. */
-struct source {
-    uint64_t pool_per_gpu; // bytes; UNKNOWN: per_block is given instead
-    uint64_t per_block;    // bytes on one GPU
+/*
+ * What a source answers, of one data-parallel engine over all its GPUs: the bytes of a
+ * block, or those of the pool where that is all it knows.
+ */
+struct answer {
+    uint64_t block_bytes; // UNKNOWN: pool_bytes counts
+    uint64_t pool_bytes;
+    uint64_t
+        used_bytes; // UNKNOWN: by blocks; else the engine's own count, of all engines
+    uint64_t error; // pool_bytes is off by this at most; UNKNOWN: no bound is known
     enum provenance how;
     const char *caveat;
 };
 
-static bool are_counted(const struct engine_page *page)
-{
-    return page->kv_blocks != UNKNOWN && page->kv_used_blocks != UNKNOWN;
-}
+/* True: *ret is filled. False: it cannot answer, and *ret_why (a literal, or NULL for "was
+ * not asked to") says why not. */
+typedef bool source_fn(const struct question *q, struct answer *ret,
+                       const char **ret_why);
 
-/* NULL, or what is missing. */
-static const char *find_source(const struct join_engine *engine, struct source *ret)
-{
-    const struct engine_page *page = &engine->engine->page;
-    uint64_t pool = engine->kv_pool_bytes_per_gpu;
-
-    if (pool == UNKNOWN)
-        pool = page->kv_memory_bytes;
-    if (engine->kv_bytes_per_block != UNKNOWN && are_counted(page)) {
-        *ret = (struct source){UNKNOWN, engine->kv_bytes_per_block, DERIVED, NULL};
-        return NULL;
-    }
-    if (pool != UNKNOWN) {
-        *ret = (struct source){
-            pool, UNKNOWN, ESTIMATED,
-            "less than one block of error: the pool is given, not the block"};
-        return NULL;
-    }
-    if (engine->kv_bytes_per_block != UNKNOWN)
-        return page->kv_why;
-    return "the size of its KV blocks is not known: set `kv_bytes_per_block` in the "
-           "config file";
-}
-
-/* GPUs of one data-parallel engine; 0 with a reason when that cannot be known. */
-static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_seen,
-                                const char **ret_why)
-{
-    uint64_t gpus = engine->gpus != UNKNOWN ? engine->gpus : gpus_seen;
-    uint32_t engines = engine->engine->page.engines;
-
-    if (gpus == 0) {
-        *ret_why =
-            "on how many GPUs it runs is not visible: set `gpus` in the config file";
-        return 0;
-    }
-    if (gpus % engines != 0) {
-        *ret_why = "its GPUs do not divide evenly among its data-parallel engines";
-        return 0;
-    }
-    return gpus / engines;
-}
+static const struct answer no_answer = {UNKNOWN, UNKNOWN, UNKNOWN, 0, DERIVED, NULL};
 
 /* a * b * c / d, rounded to nearest; UNKNOWN when that is no int64. */
 static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     unsigned __int128 product = (unsigned __int128)a * b, result;
 
-    if (__builtin_mul_overflow(product, (unsigned __int128)c, &product))
+    if (a == UNKNOWN || b == UNKNOWN || c == UNKNOWN ||
+        __builtin_mul_overflow(product, (unsigned __int128)c, &product))
         return UNKNOWN;
     result = (product + d / 2) / d;
     return result > INT64_MAX ? UNKNOWN : (uint64_t)result;
 }
 
-/* By blocks when they are counted, else by the fraction of the pool. */
-static void measure(const struct engine_page *page, const struct source *source,
-                    uint64_t gpus, struct kv_bytes *ret)
+static bool are_counted(const struct engine_page *page)
 {
-    uint64_t *used = &ret->used.value, *pool = &ret->pool.value;
-
-    if (source->per_block != UNKNOWN) {
-        *pool = scale(page->kv_blocks, source->per_block, gpus, 1);
-        *used = scale(page->kv_used_blocks, source->per_block, gpus, 1);
-        return;
-    }
-    *pool = scale(source->pool_per_gpu, gpus, page->engines, 1);
-    if (*pool == UNKNOWN)
-        return;
-    if (are_counted(page))
-        *used = scale(page->kv_used_blocks, *pool, 1, page->kv_blocks);
-    else
-        *used = (uint64_t)round(page->kv_usage_ratio * (double)*pool);
+    return page->kv_blocks != UNKNOWN && page->kv_used_blocks != UNKNOWN;
 }
 
-struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen,
-                            uint64_t limit_bytes, uint64_t now_ns)
+/*
+ * The engine's own byte metrics. Two builds export kv_cache_capacity_bytes: one for the
+ * whole engine; the other, told by kv_cache_active_bytes beside it, for one rank.
+ */
+static bool ask_engine(const struct question *q, struct answer *ret, const char **ret_why)
+{
+    uint64_t ranks = q->page->kv_bytes_per_rank ? q->gpus : 1;
+
+    if (q->page->kv_capacity_bytes == UNKNOWN)
+        return false;
+    if (ranks == 0) {
+        *ret_why = q->gpus_why;
+        return false;
+    }
+    ret->how = BY_ENGINE;
+    ret->pool_bytes = scale(q->page->kv_capacity_bytes, ranks, 1, q->page->engines);
+    if (q->page->kv_bytes_per_rank)
+        ret->used_bytes = scale(q->page->kv_active_bytes, ranks, 1, 1);
+    return true;
+}
+
+static bool ask_operator_block(const struct question *q, struct answer *ret,
+                               const char **ret_why)
+{
+    if (q->engine->kv_bytes_per_block == UNKNOWN)
+        return false;
+    *ret_why = q->gpus ? q->page->kv_why : q->gpus_why;
+    if (q->gpus == 0 || !are_counted(q->page))
+        return false;
+    ret->block_bytes = scale(q->engine->kv_bytes_per_block, q->gpus, 1, 1);
+    return true;
+}
+
+/* A pool of so many bytes on each GPU, of which whole blocks were made. */
+static bool pool_per_gpu(const struct question *q, uint64_t bytes, struct answer *ret,
+                         const char **ret_why)
+{
+    if (bytes == UNKNOWN)
+        return false;
+    if (q->gpus == 0) {
+        *ret_why = q->gpus_why;
+        return false;
+    }
+    ret->pool_bytes = scale(bytes, q->gpus, 1, 1);
+    ret->how = ESTIMATED;
+    ret->caveat = "less than one block of error: the pool is given, not the block";
+    ret->error = q->page->kv_blocks == UNKNOWN
+                     ? UNKNOWN
+                     : scale(ret->pool_bytes, q->page->engines, 1, q->page->kv_blocks);
+    return true;
+}
+
+static bool ask_operator_pool(const struct question *q, struct answer *ret,
+                              const char **ret_why)
+{
+    return pool_per_gpu(q, q->engine->kv_pool_bytes_per_gpu, ret, ret_why);
+}
+
+static bool ask_label(const struct question *q, struct answer *ret, const char **ret_why)
+{
+    return pool_per_gpu(q, q->page->kv_memory_bytes, ret, ret_why);
+}
+
+/* In the order of trust. */
+static const struct {
+    const char *name;
+    source_fn *ask;
+} kv_sources[] = {
+    {"engine", ask_engine},
+    {"kv_bytes_per_block", ask_operator_block},
+    {"kv_pool_bytes_per_gpu", ask_operator_pool},
+    {"kv_cache_memory_bytes", ask_label},
+};
+
+static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_seen,
+                                const char **ret_why)
+{
+    uint64_t gpus = engine->gpus != UNKNOWN ? engine->gpus : gpus_seen;
+    uint32_t engines = engine->engine->page.engines;
+
+    if (gpus == 0)
+        *ret_why =
+            "on how many GPUs it runs is not visible: set `gpus` in the config file";
+    else if (gpus % engines != 0)
+        *ret_why = "its GPUs do not divide evenly among its data-parallel engines";
+    else
+        return gpus / engines;
+    return 0;
+}
+
+static void all_unknown(struct kv_bytes *kv, const char *why)
+{
+    kv->used = kv->pool = figure_unknown(why);
+}
+
+/* The answer as figures over all engines. */
+static void apply(const struct question *q, const struct answer *answer,
+                  struct kv_bytes *ret)
+{
+    const struct engine_page *page = q->page;
+    struct figure *used = &ret->used, *pool = &ret->pool;
+
+    *used = *pool = figure_of(UNKNOWN, answer->how, answer->caveat);
+    pool->error = scale(answer->error, page->engines, 1, 1);
+    if (answer->block_bytes != UNKNOWN)
+        pool->value = scale(page->kv_blocks, answer->block_bytes, 1, 1);
+    else
+        pool->value = scale(answer->pool_bytes, page->engines, 1, 1);
+    if (pool->value == UNKNOWN)
+        return;
+
+    used->error = pool->error == UNKNOWN
+                      ? UNKNOWN
+                      : (uint64_t)ceil(page->kv_usage_ratio * (double)pool->error);
+    if (answer->used_bytes != UNKNOWN)
+        used->value = answer->used_bytes;
+    else if (answer->block_bytes != UNKNOWN)
+        used->value = scale(page->kv_used_blocks, answer->block_bytes, 1, 1);
+    else if (are_counted(page))
+        used->value = scale(page->kv_used_blocks, pool->value, 1, page->kv_blocks);
+    else
+        used->value = (uint64_t)round(page->kv_usage_ratio * (double)pool->value);
+}
+
+/* NULL, or why such a pool cannot be. */
+static const char *contradiction(const struct question *q, const struct kv_bytes *kv)
+{
+    if (kv->pool.value == UNKNOWN || kv->used.value == UNKNOWN ||
+        kv->pool.value > q->holder->limit_bytes)
+        return "its KV pool would be larger than all GPUs: not believed";
+    if (kv->pool.value > q->holder->held_bytes)
+        return "its KV pool would be larger than what its processes hold: not believed";
+    return NULL;
+}
+
+/* Ask one after the other. Of the reasons of those that cannot answer the first counts. */
+static void ask_all(const struct question *q, struct kv_bytes *ret)
+{
+    const char *first_why = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(kv_sources); i++) {
+        struct answer answer = no_answer;
+        const char *why = NULL;
+
+        if (kv_sources[i].ask(q, &answer, &why)) {
+            apply(q, &answer, ret);
+            why = contradiction(q, ret);
+            if (!why) {
+                ret->source = kv_sources[i].name;
+                return;
+            }
+        }
+        first_why = first_why ? first_why : why;
+    }
+    all_unknown(ret, first_why ? first_why
+                               : "the size of its KV blocks is not known: set "
+                                 "`kv_bytes_per_block` in the config file");
+}
+
+struct kv_bytes kv_bytes_of(const struct join_engine *engine,
+                            const struct kv_holder *holder, uint64_t now_ns)
 {
     const struct engine_page *page = &engine->engine->page;
-    struct kv_bytes kv = {.used = unknown("the engine has not told its KV-cache usage")};
-    struct source source = {UNKNOWN, UNKNOWN, FROM_NOWHERE, NULL};
-    const char *why;
-    uint64_t gpus;
+    struct question q = {.engine = engine, .page = page, .holder = holder};
+    struct kv_bytes kv = {.source = NULL};
 
-    kv.pool = kv.used;
+    all_unknown(&kv, "the engine has not told its KV-cache usage");
     if (!engine_has_figures(engine->engine, now_ns) || page->engines == 0)
         return kv;
     if (page->asleep) {
-        kv.used = figure_of(0, BY_ENGINE, "asleep: its KV pool is unmapped");
-        kv.pool = kv.used;
+        kv.used = kv.pool = figure_of(0, BY_ENGINE, "asleep: its KV pool is unmapped");
         return kv;
     }
     if (isnan(page->kv_usage_ratio)) {
-        kv.used = kv.pool = unknown(page->kv_why);
+        all_unknown(&kv, page->kv_why);
         return kv;
     }
 
-    why = find_source(engine, &source);
-    gpus = gpus_per_engine(engine, gpus_seen, &why);
-    if (why) {
-        kv.used = kv.pool = unknown(why);
-    } else {
-        kv.used = kv.pool = figure_of(0, source.how, source.caveat);
-        if (page->kv_caveat)
-            kv.used = figure_of(0, ESTIMATED, page->kv_caveat);
-        measure(page, &source, gpus, &kv);
+    q.gpus = gpus_per_engine(engine, holder->gpus, &q.gpus_why);
+    ask_all(&q, &kv);
+    if (page->kv_caveat && kv.used.how != FROM_NOWHERE) {
+        kv.used.how = ESTIMATED;
+        kv.used.why = page->kv_caveat;
+        kv.used.error = UNKNOWN;
     }
-    if (kv.pool.how != FROM_NOWHERE &&
-        (kv.pool.value == UNKNOWN || kv.pool.value > limit_bytes))
-        kv.used = kv.pool =
-            unknown("its KV pool would be larger than all GPUs: not believed");
     if (kv.used.how == FROM_NOWHERE && page->kv_usage_ratio <= 0)
         kv.used = figure_of(0, DERIVED, "no block is held by a request");
     return kv;

@@ -2,9 +2,10 @@
 /*
  * kv.h - KV-cache bytes from what an engine says and what is known about its blocks
  *
- * An engine says which blocks live requests hold; nobody but the operator, or a pool size
- * ordered in bytes, says how large a block is. Sources are tried in the order of trust;
- * where none answers, the bytes are not known.
+ * An engine says which blocks live requests hold; how large a block is, somebody else has
+ * to say. Those who can are asked in the order of trust (kv_sources in kv.c); the first
+ * whose word does not contradict the engine or the driver counts. Where nobody can, the
+ * bytes are not known.
  */
 #ifndef JOIN_KV_H
 #define JOIN_KV_H
@@ -14,13 +15,17 @@
 struct kv_bytes {
     struct figure used; // by live requests, on all GPUs of the engine
     struct figure pool; // null blocks included
+    const char *source; // who says how large a block is: "config", ...; NULL: nobody
 };
 
-/*
- * `gpus_seen`: GPUs that its processes hold memory on; 0: not known.
- * `limit_bytes`: no pool can be larger; UNKNOWN: no limit is known.
- */
-struct kv_bytes kv_bytes_of(const struct join_engine *engine, uint32_t gpus_seen,
-                            uint64_t limit_bytes, uint64_t now_ns);
+/* What the driver says about the engine's processes. */
+struct kv_holder {
+    uint32_t gpus;        // that they hold memory on; 0: not known
+    uint64_t held_bytes;  // on all of them; UNKNOWN: not known
+    uint64_t limit_bytes; // no pool can be larger; UNKNOWN: no limit is known
+};
+
+struct kv_bytes kv_bytes_of(const struct join_engine *engine,
+                            const struct kv_holder *holder, uint64_t now_ns);
 
 #endif

@@ -70,6 +70,7 @@ struct snapshot_model {
     struct figure allocated_bytes;
     struct figure kv_used_bytes;
     struct figure kv_pool_bytes; // over all its GPUs
+    const char *kv_source;       // who says how large a block is; a literal, or NULL
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
     uint64_t devices;        // bit per index of `devices` that it holds memory on

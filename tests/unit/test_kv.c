@@ -125,7 +125,7 @@ static struct kv_bytes ask(const struct row *row, struct facts *f, uint64_t now_
     engine->kv_bytes_per_block = row->per_block;
     engine->kv_pool_bytes_per_gpu = row->pool_per_gpu;
     engine->gpus = row->gpus;
-    return kv_bytes_of(engine, row->seen, row->limit, now_ns);
+    return kv_bytes_of(engine, &(struct kv_holder){row->seen, U, row->limit}, now_ns);
 }
 
 static bool is_reason(struct figure figure, const char *words)
@@ -170,7 +170,8 @@ static void test_asleep(void **state)
             continue;
         (void)ask(&rows[i], &f, FACTS_NOW);
         f.engines[0].page.asleep = true;
-        kv = kv_bytes_of(&f.joined[0], rows[i].seen, rows[i].limit, FACTS_NOW);
+        kv = kv_bytes_of(&f.joined[0],
+                         &(struct kv_holder){rows[i].seen, U, rows[i].limit}, FACTS_NOW);
         if (kv.used.value != 0 || kv.used.how != BY_ENGINE || kv.pool.value != 0)
             fail_msg("[%s] asleep: %llu", rows[i].row, (unsigned long long)kv.used.value);
     }
@@ -199,7 +200,7 @@ static void test_caveat(void **state)
     (void)state;
     (void)ask(&rows[0], &f, FACTS_NOW);
     f.engines[0].page.kv_caveat = "perhaps stale";
-    kv = kv_bytes_of(&f.joined[0], 2, UNKNOWN, FACTS_NOW);
+    kv = kv_bytes_of(&f.joined[0], &(struct kv_holder){2, U, U}, FACTS_NOW);
     assert_int_equal(kv.used.value, 1656815616);
     assert_int_equal(kv.used.how, ESTIMATED);
     assert_string_equal(kv.used.why, "perhaps stale");
