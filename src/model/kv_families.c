@@ -11,6 +11,9 @@ enum {
     STATE_ELEMENT_LEAST = 2, // bytes of one number of a state: never less than bf16
 };
 
+static const char chunks[] =
+    "it attends in chunks, and whether these share blocks is not known";
+
 static uint64_t or_default(uint64_t given, uint64_t fallback)
 {
     return given != UNKNOWN ? given : fallback ? fallback : UNKNOWN;
@@ -65,8 +68,8 @@ static uint64_t head_dim_of(const struct model_config *config,
 static int divide_heads(uint64_t heads, uint64_t tp, uint64_t *ret, const char **ret_why)
 {
     if (heads >= tp ? heads % tp != 0 : tp % heads != 0)
-        return refuse(ret_why,
-                      "its KV heads do not divide evenly among the tensor-parallel ranks");
+        return refuse(
+            ret_why, "its KV heads do not divide evenly among the tensor-parallel ranks");
     *ret = heads >= tp ? heads / tp : 1;
     return 0;
 }
@@ -84,7 +87,8 @@ static int attention_bytes(const struct model_config *config, uint64_t tp,
     if (config->differs_by_layer || config->global_differs)
         return refuse(ret_why, "its layers differ in a way that is not known");
     if (plan->element == 0)
-        return refuse(ret_why, "a KV-cache type of latent attention on a model without it");
+        return refuse(ret_why,
+                      "a KV-cache type of latent attention on a model without it");
     if (kv_heads == UNKNOWN || kv_heads == 0)
         return missing(ret_why, "its config.json does not say how many KV heads it has");
     if (dim == UNKNOWN || dim == 0)
@@ -114,79 +118,112 @@ static int add_listed(const struct model_config *config, uint64_t layers, uint32
         if (kind == LAYER_OTHER)
             return refuse(ret_why, "it has a kind of layer that is not known");
         if (kind == LAYER_CHUNKED)
-            return refuse(ret_why, "it attends in chunks, and whether these share blocks "
-                                   "is not known");
+            return refuse(ret_why, chunks);
         add_layer(plan, kind, keeps ? bytes : 0);
     }
     return 0;
 }
 
-static int plan_plain(const struct model_config *config,
-                      const struct kv_placement *placement, const struct kv_family *family,
-                      struct kv_plan *plan, const char **ret_why)
+/* Nothing that a rule for keys and values of each token would get wrong. */
+static int check_plain(const struct model_config *config, const char **ret_why)
 {
+    if (config->kv_lora_rank != UNKNOWN || config->has_compress_ratios ||
+        config->index_topk != UNKNOWN)
+        return refuse(ret_why,
+                      "its attention is of a kind whose block size is not known");
+    if (config->attention_chunk_size != UNKNOWN)
+        return refuse(ret_why, chunks);
+    if (config->v_head_dim != UNKNOWN && config->v_head_dim != config->head_dim)
+        return refuse(ret_why, "its keys and values differ in size");
+    return 0;
+}
+
+static bool has_window(const struct model_config *config)
+{
+    return config->sliding_window != UNKNOWN && config->sliding_window > 0 &&
+           !config->no_sliding_window;
+}
+
+/* All layers are alike: full, or with a window where the model has one. */
+static int plan_plain(const struct model_config *config,
+                      const struct kv_placement *placement,
+                      const struct kv_family *family, struct kv_plan *plan,
+                      const char **ret_why)
+{
+    enum layer_kind kind = has_window(config) ? LAYER_WINDOW : LAYER_FULL;
     uint64_t layers;
     uint32_t bytes;
-    int r = find_layers(config, family, &layers, ret_why);
+    int r = check_plain(config, ret_why);
 
+    if (r == 0)
+        r = find_layers(config, family, &layers, ret_why);
     if (r == 0)
         r = attention_bytes(config, placement->tp, family, plan, &bytes, ret_why);
     if (r < 0)
         return r;
-    if (config->kv_lora_rank != UNKNOWN || config->has_compress_ratios)
-        return refuse(ret_why, "its attention is of a kind whose block size is not known");
-    if (config->attention_chunk_size != UNKNOWN)
-        return refuse(ret_why,
-                      "it attends in chunks, and whether these share blocks is not known");
     if (config->kv_shared_layers != UNKNOWN && config->kv_shared_layers)
         return refuse(ret_why, "which of its layers share KV is not known");
     if (config->mixed_windows && config->max_window_layers != UNKNOWN &&
         config->max_window_layers < layers)
         return refuse(ret_why, "which of its layers have a window is not known");
+    for (uint64_t i = 1; i < MIN((uint64_t)config->n_kinds, layers); i++)
+        if (config->kind[i] != config->kind[0])
+            return refuse(ret_why, "its layers differ in a way that is not known");
+    if (config->n_kinds && config->kind[0] > LAYER_WINDOW)
+        return refuse(ret_why, "it has a kind of layer that is not known");
 
-    if (config->n_kinds && !config->no_sliding_window)
-        return add_listed(config, layers, bytes, plan, ret_why);
     for (uint64_t i = 0; i < layers; i++, plan->places++)
-        add_layer(plan, LAYER_FULL, bytes);
+        add_layer(plan, kind, bytes);
+    plan->draft_bytes = bytes;
     return 0;
 }
 
-/*
- * Layers that share KV with an earlier one come last and keep nothing. Without a window
- * all are full. gpt-oss is the odd one out: its first layer has the window, and so it
- * counts like any other pattern, 2.
- */
+/* Every n-th layer is full, the others have the window, unless each is listed. */
+static int add_turns(const struct model_config *config, const struct kv_family *family,
+                     uint64_t layers, uint32_t bytes, struct kv_plan *plan,
+                     const char **ret_why)
+{
+    uint64_t pattern =
+        or_default(config->sliding_window_pattern, family->defaults.pattern);
+
+    if (config->n_kinds)
+        return add_listed(config, layers, bytes, plan, ret_why);
+    if (pattern == UNKNOWN || pattern == 0)
+        return missing(ret_why,
+                       "its config.json does not say which layers have a window");
+    for (uint64_t i = 0; i < layers; i++, plan->places++)
+        add_layer(plan, (i + 1) % pattern ? LAYER_WINDOW : LAYER_FULL, bytes);
+    return 0;
+}
+
+/* Layers that share KV with an earlier one come last and keep nothing. */
 static int plan_windowed(const struct model_config *config,
                          const struct kv_placement *placement,
                          const struct kv_family *family, struct kv_plan *plan,
                          const char **ret_why)
 {
-    uint64_t layers, shared = config->kv_shared_layers, pattern;
+    uint64_t layers, shared = config->kv_shared_layers;
     uint32_t bytes;
-    int r = find_layers(config, family, &layers, ret_why);
+    int r = check_plain(config, ret_why);
 
     if (r == 0)
+        r = find_layers(config, family, &layers, ret_why);
+    if (r == 0)
         r = attention_bytes(config, placement->tp, family, plan, &bytes, ret_why);
+    if (r == 0)
+        r = add_turns(config, family, layers, bytes, plan, ret_why);
     if (r < 0)
         return r;
+
     shared = shared == UNKNOWN ? 0 : shared;
     if (shared >= layers)
         return missing(ret_why, "its config.json says that all layers share KV");
-    pattern = or_default(config->sliding_window_pattern, family->defaults.pattern);
-
-    if (config->n_kinds) {
-        r = add_listed(config, layers, bytes, plan, ret_why);
-        if (r < 0)
-            return r;
-    } else if (pattern == UNKNOWN || pattern == 0) {
-        return missing(ret_why,
-                       "its config.json does not say which layers have a window");
-    } else {
-        for (uint64_t i = 0; i < layers; i++, plan->places++)
-            add_layer(plan, (i + 1) % pattern ? LAYER_WINDOW : LAYER_FULL, bytes);
-    }
     for (uint64_t i = layers - shared; i < layers; i++)
         plan->layer[i] = (struct kv_layer){LAYER_NONE, (uint16_t)i, 0};
+    for (uint64_t i = 0; i < layers; i++)
+        if (plan->layer[i].kind == LAYER_WINDOW && !has_window(config))
+            return missing(ret_why,
+                           "its config.json does not say how large its window is");
     return 0;
 }
 
@@ -245,7 +282,8 @@ static int check_indexers(const struct model_config *config,
         n += has_indexer(config, i);
     if (config->indexers_named != UNKNOWN && config->indexers_named != n)
         return refuse(ret_why, "its config.json contradicts itself about its indexers");
-    if (span_is(placement->cache_dtype, "auto") || span_is(placement->cache_dtype, "fp8") ||
+    if (span_is(placement->cache_dtype, "auto") ||
+        span_is(placement->cache_dtype, "fp8") ||
         span_is(placement->cache_dtype, "fp8_e4m3"))
         return refuse(ret_why, "with this KV-cache type the format of sparse latent "
                                "attention depends on the kernel in use");
@@ -271,11 +309,11 @@ static int plan_latent(const struct model_config *config,
     if (config->n_kinds)
         return refuse(ret_why, "its layers differ in a way that is not known");
     for (uint64_t i = 0; i < layers; i++, plan->places++) {
-        uint32_t indexer =
-            sparse && has_indexer(config, i) ? indexer_bytes(config) : 0;
+        uint32_t indexer = sparse && has_indexer(config, i) ? indexer_bytes(config) : 0;
 
         add_layer(plan, LAYER_FULL, bytes + indexer);
     }
+    plan->draft_bytes = bytes + (sparse ? indexer_bytes(config) : 0);
     return 0;
 }
 
@@ -311,7 +349,8 @@ static int add_periodic(const struct model_config *config, uint64_t layers,
         offset = period - 1;
     }
     if (period == UNKNOWN || period == 0)
-        return missing(ret_why, "its config.json does not say which layers have attention");
+        return missing(ret_why,
+                       "its config.json does not say which layers have attention");
     for (uint64_t i = 0; i < layers; i++, plan->places++) {
         bool attends = i % period == offset;
 
@@ -334,6 +373,8 @@ static int plan_stateful(const struct model_config *config,
     if (r < 0)
         return r;
     plan->state_bytes = state_bytes_least(config, placement->tp);
+    if (config->linear_value_heads != UNKNOWN)
+        plan->draft_bytes = bytes;
     if (config->n_kinds)
         return add_listed(config, layers, bytes, plan, ret_why);
     return add_periodic(config, layers, bytes, plan, ret_why);

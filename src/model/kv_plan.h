@@ -23,14 +23,14 @@ struct kv_plan {
     uint32_t n;
     uint32_t places;      // the model's own layers, which pipeline stages divide
     uint64_t state_bytes; // the least that one LAYER_STATE needs; 0: not known
-    uint64_t element;     // bytes of one cached number; 0: the packed format of sparse MLA
-    const char *caveat;
+    uint64_t element; // bytes of one cached number; 0: the packed format of sparse MLA
+    uint32_t draft_bytes; // token_bytes of a multi-token prediction layer; 0: not known
     struct kv_layer layer[KV_PLAN_MAX];
 };
 
 /* What config.json may leave out, as the model's class has it; 0: there is no default. */
 struct kv_defaults {
-    uint16_t layers, heads, kv_heads, hidden_size, head_dim, pattern;
+    uint16_t layers, heads, kv_heads, hidden_size, head_dim, pattern, draft_layers;
 };
 
 struct kv_family;

@@ -13,11 +13,11 @@
 
 /* How layers that keep different things share blocks; it changed between releases. */
 enum kv_rule {
-    KV_RULE_UNKNOWN,   // answers only where all of them agree
-    KV_RULE_ALL_FULL,  // window layers are kept like full ones
-    KV_RULE_LEAST,     // as many layers to a group as the scarcest kind has
-    KV_RULE_QUARTER,   // as the most frequent kind has, if under 1.25 times as many
-    KV_RULE_HALF,      // likewise, if under 1.5 times
+    KV_RULE_UNKNOWN,  // answers only where all of them agree
+    KV_RULE_ALL_FULL, // window layers are kept like full ones
+    KV_RULE_LEAST,    // as many layers to a group as the scarcest kind has
+    KV_RULE_QUARTER,  // as the most frequent kind has, if under 1.25 times as many
+    KV_RULE_HALF,     // likewise, if under 1.5 times
 };
 
 enum kv_hybrid {
@@ -28,9 +28,9 @@ enum kv_hybrid {
 
 /* Whose layers guess tokens ahead. */
 enum kv_draft {
-    KV_DRAFT_NONE,     // nobody, or a method without attention (n-grams, suffixes)
-    KV_DRAFT_MTP,      // the model's own multi-token prediction layers
-    KV_DRAFT_MODEL,    // another model, whose config is `draft`
+    KV_DRAFT_NONE,  // nobody, or a method without attention (n-grams, suffixes)
+    KV_DRAFT_MTP,   // the model's own multi-token prediction layers
+    KV_DRAFT_MODEL, // another model, whose config is `draft`
     KV_DRAFT_UNKNOWN,
 };
 
@@ -50,10 +50,11 @@ struct kv_placement {
 struct kv_shape {
     uint64_t bytes_per_block;          // on the GPU that holds most of it
     uint64_t bytes_per_block_all_gpus; // of one engine
-    uint64_t bytes_per_token; // of all its layers, on the GPUs of one tensor-parallel rank
-    uint64_t gpus;            // of one engine
-    uint32_t groups;          // block ids that a token takes; 0: it keeps nothing
-    bool uniform;             // all layers keep every token: tokens are blocks * block_size
+    uint64_t
+        bytes_per_token; // of all its layers, on the GPUs of one tensor-parallel rank
+    uint64_t gpus;       // of one engine
+    uint32_t groups;     // block ids that a token takes; 0: it keeps nothing
+    bool uniform;        // all layers keep every token: tokens are blocks * block_size
     bool exact;
     const char *caveat; // why it is not exact; a literal, or NULL
 };

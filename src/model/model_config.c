@@ -13,8 +13,13 @@ struct number_key {
     const char *names[ALIASES_MAX];
 };
 
-#define NUMBER(member, max, ...) \
-    {offsetof(struct model_config, member), max, {__VA_ARGS__}}
+#define NUMBER(member, max, ...)                    \
+    {                                               \
+        offsetof(struct model_config, member), max, \
+        {                                           \
+            __VA_ARGS__                             \
+        }                                           \
+    }
 
 // clang-format off
 static const struct number_key number_keys[] = {
@@ -102,7 +107,8 @@ static const struct kind_name {
 
 /* Keys that hold the text model of a model of several parts; the first found is taken. */
 static const char *const nested_keys[] = {
-    "text_config", "llm_config", "language_config", "thinker_config", "language_model_config",
+    "text_config", "llm_config", "language_config", "thinker_config",
+    "language_model_config",
 };
 
 static const struct dtype_name {
@@ -233,7 +239,8 @@ static int read_kind_list(const json_t *object, const char *key,
     if (json_array_size(list) > MODEL_LAYERS_MAX)
         return complain(why, -EFBIG, "`%s` has more than %d layers", key,
                         MODEL_LAYERS_MAX);
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         if (json_is_string(item))
             config->kind[i] = (uint8_t)kind_of_name(model_json_text(item));
         else if (json_is_integer(item))
@@ -284,7 +291,8 @@ static int read_kind_places(const json_t *object, const char *key,
     if (!json_is_array(list))
         return complain(why, -EBADMSG, "`%s` is not a list", key);
     memset(config->kind, LAYER_STATE, config->layers);
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         uint64_t place;
         int r = read_count(item, key, MODEL_LAYERS_MAX, &place, why);
 
@@ -327,8 +335,7 @@ static int count_indexers(const json_t *object, struct model_config *config,
         return 0;
     if (!json_is_array(list))
         return complain(why, -EBADMSG, "`indexer_types` is not a list");
-    json_array_foreach (list, i, item)
-        n += span_is(model_json_text(item), "full");
+    json_array_foreach(list, i, item) n += span_is(model_json_text(item), "full");
     config->indexers_named = n;
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "base/complaint.h"
 
 enum {
-    MODEL_LAYERS_MAX = 1024,
+    MODEL_LAYERS_MAX = 384,
     MODEL_NAME_MAX = 63, // bytes of a model type that are kept
 };
 
@@ -97,7 +97,7 @@ struct model_config {
  * -EBADMSG: no JSON object, or a key of ours with a value of the wrong type or range;
  * -ENOMEM. `why` then says what is wrong.
  */
-int model_config_read(struct span json, struct model_config *ret, struct complaint *why)
-    MUST_CHECK;
+int model_config_read(struct span json, struct model_config *ret,
+                      struct complaint *why) MUST_CHECK;
 
 #endif

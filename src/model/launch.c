@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/launch.h"
+
+#include "model/launch_option.h"
+
+#include <math.h>
+
+enum {
+    PROGRAM_ARGS = 8, // among the first of these is the program's name
+    ARGS_MAX = 4096,
+};
+
+struct args {
+    struct span left;
+    struct span arg; // the one being read
+    bool unknown;    // it may be the value of an option that we do not know
+};
+
+static bool next_arg(struct args *args)
+{
+    const char *end;
+
+    if (args->left.len == 0)
+        return false;
+    end = memchr(args->left.at, '\0', args->left.len);
+    args->arg = (struct span){args->left.at,
+                              end ? (size_t)(end - args->left.at) : args->left.len};
+    args->left.at += args->arg.len + (end != NULL);
+    args->left.len -= args->arg.len + (end != NULL);
+    return true;
+}
+
+static bool is_option(struct span arg)
+{
+    return arg.len > 1 && arg.at[0] == '-' && (arg.at[1] < '0' || arg.at[1] > '9');
+}
+
+/* The value that follows an option; options are no values. */
+static bool take_value(struct args *args, struct span *ret)
+{
+    struct args ahead = *args;
+
+    if (!next_arg(&ahead) || is_option(ahead.arg))
+        return false;
+    *args = ahead;
+    *ret = ahead.arg;
+    return true;
+}
+
+/* An option's name, dashes for underscores, and what is joined to it. */
+struct spelled {
+    char name[OPTION_NAME_MAX + 1];
+    char part[OPTION_NAME_MAX + 1]; // after a dot
+    struct span value;              // after '='; at is NULL: there is none
+    bool brief;                     // one dash only
+};
+
+static bool spell(struct span text, char *ret)
+{
+    if (text.len > OPTION_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        ret[i] = text.at[i] == '_' ? '-' : text.at[i];
+    ret[text.len] = '\0';
+    return true;
+}
+
+static bool spell_option(struct span arg, struct spelled *ret)
+{
+    const char *equals = memchr(arg.at, '=', arg.len), *dot;
+    size_t dashes = arg.at[1] == '-' ? 2 : 1;
+    size_t len = equals ? (size_t)(equals - arg.at) : arg.len;
+    struct span name = {arg.at + dashes, len >= dashes ? len - dashes : 0};
+
+    *ret = (struct spelled){.brief = dashes == 1};
+    if (equals)
+        ret->value = (struct span){equals + 1, arg.len - len - 1};
+    dot = name.len ? memchr(name.at, '.', name.len) : NULL;
+    if (dot) {
+        size_t before = (size_t)(dot - name.at);
+
+        if (!spell((struct span){dot + 1, name.len - before - 1}, ret->part))
+            return false;
+        name.len = before;
+    }
+    return spell(name, ret->name);
+}
+
+static const struct option *find_option(struct option_table table, const char *name,
+                                        bool brief)
+{
+    for (size_t i = 0; i < table.n; i++) {
+        const char *own = brief ? table.at[i].brief : table.at[i].name;
+
+        if (own && strcmp(own, name) == 0)
+            return &table.at[i];
+    }
+    return NULL;
+}
+
+/* Python's argparse takes the beginning of a name for the name. */
+static bool may_be_ours(const struct spelled *spelled)
+{
+    size_t len = strlen(spelled->name);
+
+    for (size_t i = 0; i < launch_options.n && !spelled->brief && len > 2; i++)
+        if (strncmp(launch_options.at[i].name, spelled->name, len) == 0)
+            return true;
+    return false;
+}
+
+/* --speculative-config.method ngram */
+static void read_part(const struct spelled *spelled, struct args *args,
+                      const struct option *whole, struct launch *launch)
+{
+    const struct option *option = whole;
+    struct span value = spelled->value;
+
+    if (whole->kind == OPTION_SPECULATIVE) {
+        launch->speculative = true;
+        option = find_option(launch_draft_options, spelled->part, false);
+    }
+    if (!value.at && !take_value(args, &value))
+        launch->unclear = true;
+    else if (option && !option_read(option, value, launch))
+        launch->unclear = true;
+}
+
+/* --no-disable-hybrid-kv-cache-manager */
+static bool read_opposite(const struct spelled *spelled, struct launch *launch)
+{
+    const struct option *option;
+
+    if (spelled->brief || strncmp(spelled->name, "no-", 3) != 0)
+        return false;
+    option = find_option(launch_options, spelled->name + 3, false);
+    if (!option || option->kind != OPTION_FLAG)
+        return false;
+    *(bool *)option_member(launch, option) = false;
+    if (option->offset == offsetof(struct launch, hybrid_off))
+        launch->hybrid_on = true;
+    return true;
+}
+
+static void read_option(struct args *args, struct launch *launch)
+{
+    struct spelled spelled;
+    const struct option *option;
+    struct span value;
+
+    args->unknown = false;
+    if (!spell_option(args->arg, &spelled))
+        return;
+    option = find_option(launch_options, spelled.name, spelled.brief);
+    if (!option) {
+        if (read_opposite(&spelled, launch))
+            return;
+        launch->unclear = launch->unclear || may_be_ours(&spelled);
+        args->unknown = !spelled.value.at;
+        return;
+    }
+    if (spelled.part[0]) {
+        read_part(&spelled, args, option, launch);
+        return;
+    }
+    if (option->kind == OPTION_FLAG) {
+        *(bool *)option_member(launch, option) = true;
+        return;
+    }
+    value = spelled.value;
+    if ((!value.at && !take_value(args, &value)) || !option_read(option, value, launch))
+        launch->unclear = true;
+    args->unknown = option->kind == OPTION_FIRST || option->kind == OPTION_GIVEN;
+}
+
+static void clear(struct launch *launch)
+{
+    *launch = (struct launch){
+        .tp = UNKNOWN,
+        .pp = UNKNOWN,
+        .dp = UNKNOWN,
+        .dcp = UNKNOWN,
+        .pcp = UNKNOWN,
+        .block_size = UNKNOWN,
+        .kv_cache_memory_bytes = UNKNOWN,
+        .num_gpu_blocks_override = UNKNOWN,
+        .max_model_len = UNKNOWN,
+        .gpu_memory_utilization = (double)NAN,
+        .draft_tp = UNKNOWN,
+        .speculative_tokens = UNKNOWN,
+        .port = UNKNOWN,
+        .api_servers = UNKNOWN,
+    };
+}
+
+/*
+ * The model stands alone, usually first: what follows an option that we do not know may
+ * be its value.
+ */
+static void read_args(struct args *args, struct launch *launch)
+{
+    bool seen = false;
+
+    for (unsigned n = 0; next_arg(args); n++) {
+        if (n == ARGS_MAX) {
+            launch->unclear = true;
+            return;
+        }
+        if (is_option(args->arg)) {
+            read_option(args, launch);
+            continue;
+        }
+        if (launch->kind == LAUNCH_SERVE && !args->unknown && !seen) {
+            seen = option_keep_text(launch->model, LAUNCH_TEXT_MAX, args->arg);
+            launch->unclear = launch->unclear || !seen;
+        }
+    }
+}
+
+/* ---- whose command line it is ---- */
+
+static bool ends_with(struct span text, const char *end)
+{
+    size_t len = strlen(end);
+
+    return text.len >= len && memcmp(text.at + text.len - len, end, len) == 0;
+}
+
+/* The program itself, or a path to it. */
+static bool is_program(struct span arg, const char *name)
+{
+    size_t len = strlen(name);
+
+    return ends_with(arg, name) && (arg.len == len || arg.at[arg.len - len - 1] == '/');
+}
+
+static bool is_module(struct span before, struct span arg, const char *name)
+{
+    return span_is(before, "-m") && span_is(arg, name);
+}
+
+/* True when `args` stands behind the words that start a server. */
+static bool find_server(struct args *args, enum launch_kind *ret)
+{
+    struct span before = {"", 0};
+
+    for (unsigned i = 0; i < PROGRAM_ARGS && next_arg(args); i++) {
+        struct args ahead = *args;
+        bool more = next_arg(&ahead);
+
+        if ((is_program(args->arg, "vllm") ||
+             is_module(before, args->arg, "vllm.entrypoints.cli.main")) &&
+            more && span_is(ahead.arg, "serve")) {
+            *args = ahead;
+            *ret = LAUNCH_SERVE;
+            return true;
+        }
+        if (is_program(args->arg, "vllm-rs") && more && span_is(ahead.arg, "frontend")) {
+            *args = ahead;
+            *ret = LAUNCH_RUST;
+            return true;
+        }
+        if (is_module(before, args->arg, "vllm.entrypoints.openai.api_server") ||
+            is_program(args->arg, "vllm/entrypoints/openai/api_server.py")) {
+            *ret = LAUNCH_API_SERVER;
+            return true;
+        }
+        before = args->arg;
+    }
+    return false;
+}
+
+/* vllm-rs frontend ... --args-json {...} */
+static void read_rust(struct args *args, struct launch *launch)
+{
+    while (next_arg(args)) {
+        OWNED(json_decrefp) json_t *root = NULL;
+        struct complaint why;
+
+        if (!span_is(args->arg, "--args-json") || !next_arg(args))
+            continue;
+        if (model_json_read(args->arg, &root, &why) < 0) {
+            launch->unclear = true;
+            return;
+        }
+        option_apply_json(launch_options, root, launch);
+        if (launch->model[0] == '\0')
+            (void)option_keep_text(launch->model, LAUNCH_TEXT_MAX,
+                                   model_json_text(json_object_get(root, "model_tag")));
+    }
+}
+
+int launch_read(struct span cmdline, struct launch *ret)
+{
+    struct args args = {.left = cmdline};
+    enum launch_kind kind;
+
+    if (!find_server(&args, &kind))
+        return 0;
+    clear(ret);
+    ret->kind = kind;
+    if (kind == LAUNCH_RUST)
+        read_rust(&args, ret);
+    else
+        read_args(&args, ret);
+    if (ret->draft_model[0])
+        ret->speculative = true;
+    return 1;
+}
+
+int launch_apply_server_info(struct span json, struct launch *launch,
+                             struct complaint *why)
+{
+    OWNED(json_decrefp) json_t *root = NULL;
+    const json_t *config;
+    int r = model_json_read(json, &root, why);
+
+    if (r < 0)
+        return r;
+    config = json_object_get(root, "vllm_config");
+    if (!json_is_object(config))
+        config = root;
+    option_apply_json(launch_info_model, json_object_get(config, "model_config"), launch);
+    option_apply_json(launch_info_cache, json_object_get(config, "cache_config"), launch);
+    option_apply_json(launch_info_parallel, json_object_get(config, "parallel_config"),
+                      launch);
+    option_apply_json(launch_info_scheduler, json_object_get(config, "scheduler_config"),
+                      launch);
+    launch->hybrid_on = json_is_false(json_object_get(
+        json_object_get(config, "scheduler_config"), "disable_hybrid_kv_cache_manager"));
+    if (json_is_object(json_object_get(config, "speculative_config")))
+        option_apply_draft(json_object_get(config, "speculative_config"), launch);
+    if (json_is_object(json_object_get(config, "kv_transfer_config")))
+        launch->kv_transfer = true;
+    return 0;
+}
+
+/* ---- what follows for blocks ---- */
+
+enum kv_draft launch_draft(const struct launch *launch)
+{
+    static const char *const without_layers[] = {"ngram",  "[ngram]", "ngram_gpu",
+                                                 "suffix", "medusa",  "mlp_speculator"};
+    static const char *const with_model[] = {"eagle", "eagle3", "draft_model"};
+    struct span method = span_of(launch->draft_method);
+
+    if (!launch->speculative)
+        return KV_DRAFT_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(without_layers); i++)
+        if (span_is(method, without_layers[i]))
+            return KV_DRAFT_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(with_model); i++)
+        if (span_is(method, with_model[i]))
+            return KV_DRAFT_MODEL;
+    return ends_with(method, "mtp") ? KV_DRAFT_MTP : KV_DRAFT_UNKNOWN;
+}
+
+enum kv_hybrid launch_hybrid(const struct launch *launch)
+{
+    if (launch->hybrid_off)
+        return KV_HYBRID_OFF;
+    return launch->kv_transfer && !launch->hybrid_on ? KV_HYBRID_UNSURE
+                                                     : KV_HYBRID_DEFAULT;
+}

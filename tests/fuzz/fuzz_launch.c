@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A command line is read within its bounds; so is what a server says of itself. */
+#include "model/launch.h"
+
+#include <assert.h>
+#include <math.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool is_text(const char *text, size_t room)
+{
+    return memchr(text, '\0', room) != NULL;
+}
+
+static void check_launch(const struct launch *launch)
+{
+    assert(is_text(launch->model, sizeof(launch->model)));
+    assert(is_text(launch->served_name, sizeof(launch->served_name)));
+    assert(is_text(launch->cache_dtype, sizeof(launch->cache_dtype)));
+    assert(is_text(launch->draft_model, sizeof(launch->draft_model)));
+    assert(launch->tp == UNKNOWN || launch->tp <= INT64_MAX);
+    assert(launch_draft(launch) <= KV_DRAFT_UNKNOWN);
+    assert(launch_hybrid(launch) <= KV_HYBRID_UNSURE);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char start[] = "vllm\0serve\0M";
+    struct span input = {(const char *)data, size};
+    struct complaint why = {""};
+    struct launch launch;
+
+    if (launch_read(input, &launch))
+        check_launch(&launch);
+    assert(launch_read((struct span){start, sizeof(start)}, &launch) == 1);
+    assert(launch_apply_server_info(input, &launch, &why) == 0 || why.text[0]);
+    check_launch(&launch);
+    return 0;
+}
