@@ -47,8 +47,9 @@ int host_read_environ_value(struct host *host, const struct host_process *proces
 
     buf_init(&buf, HOST_ENVIRON_MAX);
     r = host_read_environ(host, process, &buf);
-    if (r == 0)
-        r = host_find_variable(buf_span(&buf), name, &value);
+    if (r < 0)
+        return r;
+    r = host_find_variable(buf_span(&buf), name, &value);
     if (r < 0)
         return r;
     if (value.len >= room)

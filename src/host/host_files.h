@@ -2,18 +2,18 @@
 /*
  * host_files.h - what another process was started with, and files as it sees them
  *
- * A process is given as host_read_process() or host_find_listener() has told it. Its start
- * time is compared before and after, so that no answer is of another process that has got
- * its pid. Needs its user's rights or root's, but for the command line.
+ * A process is given as host_read_process() or host_find_listener() has told it. Its
+ * start time is compared before and after, so that no answer is of another process that
+ * has got its pid. Needs its user's rights or root's, but for the command line.
  *
- * Nobody is trusted here: paths resolve inside the process's own root (a container's, say)
- * and never out of it, only ordinary files of a disk are opened, and each read has a
+ * Nobody is trusted here: paths resolve inside the process's own root (a container's,
+ * say) and never out of it, only ordinary files of a disk are opened, and each read has a
  * ceiling. What comes back is still of the process's choosing, and with root's rights it
  * may be any file in that root: use what is found in it, and publish none of its text.
  *
  * A network file system may keep any of these waiting: call them beside the loop, on a
- * thread that may block. They allocate in the caller's `buf` alone, up to its ceiling, and
- * empty it first; after an error it is empty.
+ * thread that may block. A `buf` is the caller's: it is emptied first, grows up to its
+ * own ceiling, and is empty after an error.
  */
 #ifndef HOST_HOST_FILES_H
 #define HOST_HOST_FILES_H
@@ -53,8 +53,9 @@ int host_read_environ_value(struct host *host, const struct host_process *proces
 /*
  * Open `path` for reading, absolute or from the root, as the process sees it. Links are
  * followed inside its root: an absolute one starts there, and ".." ends there. Returns a
- * descriptor. -EINVAL: not an ordinary file (a folder, device, pipe, or a file of /proc and
- * its like). -ELOOP: a link of /proc that leads elsewhere, or too many links. -ENOSYS: the
+ * descriptor. -ENOENT, -ENOTDIR: not there. -EINVAL: not an ordinary file (a folder,
+ * device, pipe, or a file of /proc and its like). -ELOOP: a link of /proc that leads
+ * elsewhere, or too many links. -EAGAIN: folders are being moved about. -ENOSYS: the
  * kernel has no openat2 (before 5.6), or `self` is missing below the root of /proc.
  */
 int host_open_in_root(struct host *host, const struct host_process *process,

@@ -30,7 +30,7 @@ static const unsigned long pseudo_file_systems[] = {
     BINFMTFS_MAGIC,   CONFIGFS_MAGIC,
 };
 
-/* Root's rights apart, which of the two a kernel says differs between its versions. */
+/* Which of the two a kernel says differs between its versions. */
 static int denial_of(int r)
 {
     return r == -EPERM ? -EACCES : r;
@@ -112,9 +112,9 @@ static int check_is_ordinary(int fd)
 }
 
 /*
- * Opening a device or a pipe is an act already: it starts watchdogs and lets writers go on.
- * So the file is looked at first, through a descriptor that opens nothing, and then that
- * same file is opened, whatever its path names by now.
+ * Opening a device or a pipe is an act already: it starts watchdogs and lets writers go
+ * on. So the file is looked at first, through a descriptor that opens nothing, and then
+ * that same file is opened, whatever its path names by now.
  */
 int host_reopen_file(const struct host *host, int path_fd)
 {

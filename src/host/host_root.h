@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * host_root.h - what host_files.c and model_files.c share: a process that stays the same,
- * and opening below its root
+ * host_root.h - what host_files.c and model_files.c share: opening below a process's root
  */
 #ifndef HOST_HOST_ROOT_H
 #define HOST_HOST_ROOT_H
@@ -31,12 +30,12 @@ int host_open_folder(int root_fd, const char *path) MUST_CHECK;
 int host_reopen_file(const struct host *host, int path_fd) MUST_CHECK;
 
 /*
- * Read up to `max` bytes and up to the ceiling of `buf`, after what it holds. Returns 1 if
- * there is more, 0 at the end of the file.
+ * Read up to `max` bytes and up to the ceiling of `buf`, after what it holds. Returns 1
+ * if there is more, 0 at the end of the file.
  */
 int host_read_up_to(int fd, size_t max, struct buf *buf) MUST_CHECK;
 
-/* As above, for a fixed name in a process's folder and with nothing held; more is -E2BIG. */
+/* A file in a process's folder, in place of what `buf` holds. -E2BIG: more than `max`. */
 int host_read_whole(int dir_fd, const char *name, size_t max, struct buf *buf) MUST_CHECK;
 
 #endif

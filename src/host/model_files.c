@@ -97,7 +97,7 @@ static bool is_word(char c)
            c == '_';
 }
 
-/* Letters, digits, '_', '-' and '.', with none of the last two at either end or doubled. */
+/* Letters, digits, '_', and '-' and '.', these two neither at an end nor doubled. */
 static bool is_part(struct span part, size_t max)
 {
     if (part.len == 0 || part.len > max || !is_word(part.at[0]) ||
@@ -140,7 +140,7 @@ bool model_is_revision(struct span text)
     return text.len <= REVISION_MAX && has_parts(text, PARTS_MAX, REVISION_MAX);
 }
 
-void model_config_done(struct model_config *config)
+void model_file_done(struct model_file *config)
 {
     if (config)
         buf_done(&config->text);
@@ -245,8 +245,9 @@ static int find_cwd(const struct search *search, struct path *ret)
     size_t len;
     int r = read_link(search, "root", &root);
 
-    if (r == 0)
-        r = read_link(search, "cwd", &cwd);
+    if (r < 0)
+        return r;
+    r = read_link(search, "cwd", &cwd);
     if (r < 0)
         return r;
     len = strcmp(root.text, "/") == 0 ? 0 : strlen(root.text);
@@ -468,7 +469,7 @@ static void search_done(struct search *search)
 }
 
 int host_find_model_config(struct host *host, const struct host_process *process,
-                           const struct model_name *name, struct model_config *ret,
+                           const struct model_name *name, struct model_file *ret,
                            struct complaint *complaint)
 {
     OWNED(search_done)
@@ -477,7 +478,7 @@ int host_find_model_config(struct host *host, const struct host_process *process
     int r = path_set(&search.path, span_of(name->model), "");
 
     buf_init(&search.environment, HOST_ENVIRON_MAX);
-    buf_init(&search.text, MODEL_CONFIG_MAX);
+    buf_init(&search.text, MODEL_FILE_MAX);
     if (r == 0)
         r = search_open(&search);
     if (r == 0)

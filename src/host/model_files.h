@@ -4,8 +4,8 @@
  *
  * Looks where the process itself has looked: in the folder it was given, or else in its
  * cache of the Hugging Face hub, as its environment places that. Everything is opened as
- * host_files.h says, inside the process's root, and the same cautions hold: call it beside
- * the loop, and publish none of the text.
+ * host_files.h says, inside the process's root, and the same cautions hold: call it
+ * beside the loop, and publish none of the text.
  */
 #ifndef HOST_MODEL_FILES_H
 #define HOST_MODEL_FILES_H
@@ -13,33 +13,34 @@
 #include "base/complaint.h"
 #include "host/host_files.h"
 
-enum { MODEL_CONFIG_MAX = 1 << 20 };
+enum { MODEL_FILE_MAX = 1 << 20 };
 
 struct model_name {
     const char *model;    // a path or ORG/NAME, as --model or /v1/models' `root` have it
     const char *revision; // NULL: main
 };
 
-struct model_config {
+struct model_file {
     struct buf text;
     char path[HOST_PATH_MAX]; // in the process's root, cleaned by text_clean()
 };
 
 /*
- * Find and read it. The caller releases *ret by model_config_done(). On failure the
+ * Find and read it. The caller releases *ret by model_file_done(). On failure the
  * complaint says which file was looked at and what would help.
  *
  * -ESRCH: the process is gone. -EACCES: its files are not for us to read. -ENOENT,
  * -ENOTDIR: not there. -ENODATA: its user's home is not known. -ENOTUNIQ: the cache holds
  * several snapshots and does not say which one is meant. -EINVAL: neither a path nor a
- * model's name, or not an ordinary file. -EBADMSG: the process's environment, or the cache,
- * is not what it should be. -E2BIG, -ENAMETOOLONG, -ELOOP, -ENOSYS: as in host_files.h.
+ * model's name, or not an ordinary file. -EBADMSG: the process's environment, or the
+ * cache, is not what it should be. -E2BIG, -ENAMETOOLONG, -ELOOP, -EAGAIN, -ENOSYS: as in
+ * host_files.h.
  */
 int host_find_model_config(struct host *host, const struct host_process *process,
-                           const struct model_name *name, struct model_config *ret,
+                           const struct model_name *name, struct model_file *ret,
                            struct complaint *complaint) MUST_CHECK;
 
-void model_config_done(struct model_config *config);
+void model_file_done(struct model_file *config);
 
 /* Whether `text` is ORG/NAME or NAME, as the Hugging Face hub allows them. */
 bool model_is_hub_name(struct span text);
