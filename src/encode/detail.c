@@ -23,6 +23,14 @@ static void number(struct buf *out, const char *name, uint64_t value)
     json_u64(out, value);
 }
 
+static void signed_number(struct buf *out, const char *name, int64_t value)
+{
+    key(out, name);
+    if (value < 0)
+        buf_add_char(out, '-');
+    buf_add_u64(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
 static void decimal(struct buf *out, const char *name, double value, unsigned decimals)
 {
     key(out, name);
@@ -85,10 +93,7 @@ static void write_totals(struct buf *out, const struct snapshot *snapshot)
     figure(out, "allocated_bytes", snapshot->allocated_bytes);
     number(out, "models_bytes", snapshot->models_bytes);
     number(out, "other_bytes", snapshot->other_bytes);
-    key(out, "unattributed_bytes");
-    if (snapshot->unattributed_bytes < 0)
-        buf_add_char(out, '-');
-    buf_add_u64(out, (uint64_t)llabs(snapshot->unattributed_bytes));
+    signed_number(out, "unattributed_bytes", snapshot->unattributed_bytes);
     end(out);
 
     begin(out, "kv_cache");
@@ -169,17 +174,23 @@ static void write_device_list(struct buf *out, uint64_t devices)
     buf_add_char(out, ']');
 }
 
+/* As exact as the less exact of the two. */
 static struct figure difference(struct figure whole, struct figure part)
 {
+    bool estimated = whole.how == ESTIMATED || part.how == ESTIMATED;
+
     if (whole.how == FROM_NOWHERE)
         return figure_unknown(whole.why);
     if (part.how == FROM_NOWHERE)
         return figure_unknown(part.why);
     if (part.value > whole.value)
         return figure_unknown("the KV pool is larger than what its processes hold");
-    return (struct figure){whole.value - part.value,
-                           part.how == ESTIMATED ? ESTIMATED : DERIVED, part.why,
-                           part.error};
+    return (struct figure){
+        .value = whole.value - part.value,
+        .how = estimated ? ESTIMATED : DERIVED,
+        .why = estimated && part.how != ESTIMATED ? whole.why : part.why,
+        .error = add_saturating(whole.error, part.error),
+    };
 }
 
 static uint64_t times(uint64_t a, uint64_t b)
@@ -201,6 +212,7 @@ static void write_kv(struct buf *out, const struct snapshot_model *model)
     figure(out, "retained_bytes",
            figure_unknown(
                "vLLM does not tell cached blocks without a request from free ones"));
+    reason(out, "source", model->kv_source);
     text(out, "from", provenance_name(page->engines ? BY_ENGINE : FROM_NOWHERE));
     decimal(out, "usage_ratio", page->kv_usage_ratio, 6);
     number(out, "used_blocks", page->kv_used_blocks);
@@ -213,9 +225,14 @@ static void write_kv(struct buf *out, const struct snapshot_model *model)
     end(out);
 }
 
+static bool is_count(double value)
+{
+    return value >= 0 && value < (double)INT64_MAX; // NAN is not
+}
+
 static void write_window(struct buf *out, const char *name, struct hit_counts counts)
 {
-    bool known = !isnan(counts.queries);
+    bool known = is_count(counts.hits) && is_count(counts.queries);
 
     begin(out, name);
     number(out, "hits", known ? (uint64_t)counts.hits : UNKNOWN);
@@ -224,6 +241,25 @@ static void write_window(struct buf *out, const char *name, struct hit_counts co
             known && counts.queries > 0 ? 100 * counts.hits / counts.queries
                                         : (double)NAN,
             2);
+    end(out);
+}
+
+/* Where the engine has no counters, nobody has counted: that is not a count of nothing. */
+static void write_prefix(struct buf *out, const struct snapshot_model *model)
+{
+    static const struct hit_counts not_known = {(double)NAN, (double)NAN};
+    const struct engine_page *page = &model->page;
+    enum provenance how = page->prefix_from_ratio ? ESTIMATED : BY_ENGINE;
+    bool counted;
+
+    if (isnan(page->prefix.queries))
+        how = FROM_NOWHERE;
+    counted = how == BY_ENGINE;
+    begin(out, "prefix_cache");
+    text(out, "from", provenance_name(how));
+    write_window(out, "minute", counted ? model->prefix_minute : not_known);
+    write_window(out, "five_minutes", counted ? model->prefix_five_minutes : not_known);
+    write_window(out, "lifetime", page->prefix);
     end(out);
 }
 
@@ -236,16 +272,6 @@ static void write_requests(struct buf *out, const struct snapshot_model *model)
     number(out, "running", page->requests_running);
     number(out, "waiting", page->requests_waiting);
     number(out, "preemptions", page->preemptions);
-    end(out);
-
-    begin(out, "prefix_cache");
-    text(out, "from",
-         provenance_name(isnan(page->prefix.queries) ? FROM_NOWHERE
-                         : page->prefix_from_ratio   ? ESTIMATED
-                                                     : BY_ENGINE));
-    write_window(out, "minute", model->prefix_minute);
-    write_window(out, "five_minutes", model->prefix_five_minutes);
-    write_window(out, "lifetime", page->prefix);
     end(out);
 }
 
@@ -270,6 +296,7 @@ static void write_model(struct buf *out, const struct snapshot *snapshot,
     end(out);
     write_kv(out, model);
     write_requests(out, model);
+    write_prefix(out, model);
     end(out);
 }
 

@@ -12,7 +12,7 @@
 #include "snapshot/snapshot.h"
 
 enum {
-    DETAIL_MAX = 256 * 1024, // of one document
+    DETAIL_MAX = 512 * 1024, // of one document: the largest there can be is smaller
     DETAIL_SCHEMA = 1,
 };
 

@@ -103,7 +103,10 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot)
     channel->snapshot = snapshot;
     if (hub_stats(channel->hub).subscribers)
         channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
-    return is_wanted(channel) ? render(channel) : 0;
+    if (is_wanted(channel))
+        return render(channel);
+    hub_forget(channel->hub); // of another time: not what a reader comes back for
+    return 0;
 }
 
 int channel_publish_outage(struct channel *channel, const char *reason)
@@ -158,11 +161,12 @@ int channel_answer_stream(struct channel *channel, struct http_conn *conn,
 
     if (r < 0)
         return r;
-    channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
-    if (request->method == METHOD_HEAD)
+    if (request->method == METHOD_HEAD) {
         hub_answer_head(conn);
-    else
-        hub_add(channel->hub, conn, channel->newest, comes_back ? &after : NULL);
+        return 0;
+    }
+    channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
+    hub_add(channel->hub, conn, channel->newest, comes_back ? &after : NULL);
     return 0;
 }
 

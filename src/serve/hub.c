@@ -14,6 +14,7 @@ struct subscriber {
     uint32_t place;        // in the hub's array
     uint64_t replay;       // count of the next kept frame to send; 0: it is up to date
     uint64_t skipped;      // and not yet told
+    bool newest_counts;    // it would be missed if it were left out
 };
 
 /* A frame that is kept, and its number. */
@@ -28,6 +29,7 @@ struct hub {
     struct hub_options options;
     struct past *past; // a ring: the n-th frame is at n modulo options.past
     uint64_t count;    // frames ever sent
+    uint64_t kept;     // of them, in the ring
     struct hub_stats stats;
 };
 
@@ -92,7 +94,7 @@ static struct frame *lag_frame(struct subscriber *s)
 /* Count of the oldest frame that is kept. */
 static uint64_t oldest_kept(const struct hub *hub)
 {
-    return hub->count <= hub->options.past ? 1 : hub->count - hub->options.past + 1;
+    return hub->count - hub->kept + 1;
 }
 
 /* The next kept frame of a subscriber that is catching up, or NULL when it has. */
@@ -160,21 +162,21 @@ static void on_writable(void *stream)
     flush(stream);
 }
 
-static void offer(struct subscriber *s, struct frame *frame)
+static void offer(struct subscriber *s, struct frame *frame, bool counts)
 {
     if (s->replay)
         return; // it comes to this frame in its turn
-    if (!s->sending) {
-        s->sending = frame_ref(frame);
-        flush(s);
-        return;
-    }
-    if (s->newest) {
+    if (s->newest && s->newest_counts) {
         s->hub->stats.frames_skipped++;
         s->skipped++;
-        frame_unref(s->newest);
     }
+    frame_unref(s->newest);
     s->newest = frame_ref(frame);
+    s->newest_counts = counts;
+    if (!s->sending) {
+        s->sending = next_frame(s);
+        flush(s);
+    }
 }
 
 /* Begin with what came after the frame numbered `after`, as far as it is kept. */
@@ -185,8 +187,6 @@ static void catch_up(struct subscriber *s, uint64_t after)
 
     while (count <= hub->count && hub->past[count % hub->options.past].seq <= after)
         count++;
-    if (count > hub->count)
-        return;
     s->replay = count;
     s->sending = next_frame(s);
     flush(s);
@@ -227,8 +227,7 @@ void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
-    for (size_t i = 0; i < hub->options.past; i++)
-        frame_unref(hub->past[i].frame);
+    hub_forget(hub);
     free(hub->past);
     free(hub->subscribers);
     free(hub);
@@ -282,7 +281,7 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
     if (after && hub->past)
         catch_up(s, *after);
     else
-        offer(s, first);
+        offer(s, first, true);
 }
 
 static void keep(struct hub *hub, struct frame *frame, uint64_t seq)
@@ -291,13 +290,21 @@ static void keep(struct hub *hub, struct frame *frame, uint64_t seq)
 
     frame_unref(past->frame);
     *past = (struct past){frame_ref(frame), seq};
+    hub->kept = MIN(hub->kept + 1, (uint64_t)hub->options.past);
 }
 
-void hub_tell(struct hub *hub, struct frame *frame)
+void hub_forget(struct hub *hub)
+{
+    for (size_t i = 0; i < hub->options.past; i++)
+        frame_unref(TAKE(hub->past[i].frame));
+    hub->kept = 0;
+}
+
+static void offer_all(struct hub *hub, struct frame *frame, bool counts)
 {
     // From the end: a subscriber that breaks is replaced by one that has had its turn.
     for (size_t i = hub->stats.subscribers; i > 0; i--)
-        offer(hub->subscribers[i - 1], frame);
+        offer(hub->subscribers[i - 1], frame, counts);
 }
 
 void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
@@ -305,7 +312,12 @@ void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
     hub->count++;
     if (hub->past)
         keep(hub, frame, seq);
-    hub_tell(hub, frame);
+    offer_all(hub, frame, true);
+}
+
+void hub_tell(struct hub *hub, struct frame *frame)
+{
+    offer_all(hub, frame, false);
 }
 
 struct hub_stats hub_stats(const struct hub *hub)

@@ -51,8 +51,11 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
  */
 void hub_send(struct hub *hub, struct frame *frame, uint64_t seq);
 
-/* The same for what is said in passing: it is not kept for those who come back. */
+/* The same for what is said in passing: not kept, nor counted when it is left out. */
 void hub_tell(struct hub *hub, struct frame *frame);
+
+/* Keep nothing of what was sent until now. */
+void hub_forget(struct hub *hub);
 
 struct hub_stats hub_stats(const struct hub *hub);
 
