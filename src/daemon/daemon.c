@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "daemon/demo.h"
 #include "daemon/engines.h"
+#include "daemon/gpu_log.h"
 #include "gpu/gpu_link.h"
 #include "net/ticker.h"
 #include "serve/service.h"
@@ -24,6 +25,7 @@ enum {
     FIRST_GPU_MS = 5000,     // a driver without persistence mode starts slowly
     DESCRIPTORS_BESIDE_CLIENTS = 128,
     SIGNALS = 3,
+    WIND_UP_MS = 3000,
     URL_MAX = 160,
 };
 
@@ -53,6 +55,9 @@ struct daemon {
     uv_signal_t signals[SIGNALS];
     char urls[CONFIG_LISTEN_MAX][URL_MAX];
     char logged_outage[256];
+    struct gpu_log gpu_log;
+    uint64_t interval_ms; // as at the start: a reload does not change the beat
+    size_t n_urls;
     int status; // to exit with
 };
 
@@ -135,6 +140,12 @@ static struct outage outage_of(const struct gpu_sample *gpu)
                            ""};
 }
 
+static void log_failure(int r)
+{
+    if (r < 0)
+        log_error("a tick is left out: %s", strerror(-r));
+}
+
 static void publish_outage(struct daemon *daemon, const struct outage *outage)
 {
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
@@ -144,8 +155,7 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage)
         log_warning("no GPU figures: %s%s%s", outage->reason,
                     outage->remedy[0] ? ". " : "", outage->remedy);
     }
-    if (service_publish_outage(daemon->service, outage) < 0)
-        log_error("out of memory: a tick is left out");
+    log_failure(service_publish_outage(daemon->service, outage));
 }
 
 static void publish_snapshot(struct daemon *daemon, const struct snapshot *snapshot)
@@ -154,8 +164,8 @@ static void publish_snapshot(struct daemon *daemon, const struct snapshot *snaps
         daemon->logged_outage[0] = '\0';
         log_info("GPU figures are back");
     }
-    if (service_publish(daemon->service, snapshot) < 0)
-        log_error("out of memory: a tick is left out");
+    gpu_log_snapshot(&daemon->gpu_log, snapshot);
+    log_failure(service_publish(daemon->service, snapshot));
     snapshot_unref(daemon->newest);
     daemon->newest = snapshot_ref(snapshot);
 }
@@ -185,7 +195,7 @@ static double seconds_of(const struct rusage *usage)
 static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_ns)
 {
     struct hub_stats hub = service_hub_stats(daemon->service);
-    uint64_t period = daemon->config->interval_ms * NS_PER_MS;
+    uint64_t period = daemon->interval_ms * NS_PER_MS;
     struct rusage own, children;
     struct snapshot_self self = {
         .rss_bytes = rss_bytes(daemon),
@@ -241,7 +251,7 @@ static void on_publish(void *ctx, uint64_t now_ns)
 
     snapshot = snapshot_new(daemon->snapshots);
     if (!snapshot) {
-        log_error("out of memory: a tick is left out");
+        log_failure(-ENOMEM);
         return;
     }
     if (join(&facts, snapshot) == 0) {
@@ -258,7 +268,7 @@ static void on_publish(void *ctx, uint64_t now_ns)
 
 static int start_beats(struct daemon *daemon, uint64_t now_ns)
 {
-    uint64_t period = daemon->config->interval_ms * NS_PER_MS;
+    uint64_t period = daemon->interval_ms * NS_PER_MS;
     uint64_t first = now_ns + period;
     int r;
 
@@ -290,7 +300,7 @@ static void on_first(uv_timer_t *timer)
         return;
     }
     service_start(daemon->service);
-    for (size_t i = 0; i < daemon->config->n_listen; i++)
+    for (size_t i = 0; i < daemon->n_urls; i++)
         log_info("listening on %s", daemon->urls[i]);
 }
 
@@ -299,14 +309,17 @@ static void reload(struct daemon *daemon)
     struct complaint complaint = {0};
     struct config *config = NULL;
     enum config_action action;
+    int r;
 
     if (config_load(daemon->arguments.argc, daemon->arguments.argv,
                     daemon->arguments.environment, &config, &action, &complaint) < 0) {
         log_error("%s; keeping the configuration as it was", complaint.text);
         return;
     }
-    if (daemon->demo || engines_apply(daemon->engines, config) < 0) {
-        log_error("cannot apply the new configuration; keeping the old one");
+    r = daemon->demo ? -EOPNOTSUPP : engines_apply(daemon->engines, config);
+    if (r < 0) {
+        log_error("cannot apply the new configuration%s: %s; keeping the old one",
+                  daemon->demo ? " to the demo" : "", strerror(-r));
         config_free(config);
         return;
     }
@@ -384,6 +397,7 @@ static int open_service(struct daemon *daemon, struct complaint *complaint)
     for (size_t i = 0; r == 0 && i < config->n_listen; i++)
         r = service_listen(daemon->service, config->listen[i], daemon->urls[i], URL_MAX,
                            complaint);
+    daemon->n_urls = config->n_listen;
     return r;
 }
 
@@ -421,7 +435,7 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     }
     r = snapshot_pool_new(&daemon->snapshots);
     if (r == 0)
-        r = engines_new(&daemon->loop, daemon->host, &daemon->engines);
+        r = engines_new(&daemon->loop, daemon->host, config->proc_root, &daemon->engines);
     if (r == 0)
         r = engines_apply(daemon->engines, config);
     if (r == 0)
@@ -444,12 +458,13 @@ int daemon_new(struct config *config, const struct daemon_arguments *arguments,
     }
     daemon->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     daemon->config = config;
+    daemon->interval_ms = config->interval_ms;
     daemon->arguments = *arguments;
     (void)uv_timer_init(&daemon->loop, &daemon->first);
     open_signals(daemon);
     r = open_parts(daemon, complaint);
     if (r < 0) {
-        daemon_free(daemon);
+        (void)daemon_free(daemon); // main() is about to return
         return r;
     }
     *ret = daemon;
@@ -463,10 +478,23 @@ static void close_handle(uv_handle_t *handle, void *ctx)
         uv_close(handle, NULL);
 }
 
-void daemon_free(struct daemon *daemon)
+/* Let handles close and threads end, but not for ever. */
+static bool wind_up(uv_loop_t *loop)
+{
+    const struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
+
+    for (int waited_ms = 0; waited_ms < WIND_UP_MS; waited_ms += 10) {
+        if (uv_run(loop, UV_RUN_NOWAIT) == 0)
+            return true;
+        (void)nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+bool daemon_free(struct daemon *daemon)
 {
     if (!daemon)
-        return;
+        return true;
     ticker_stop(&daemon->collect);
     ticker_stop(&daemon->publish);
     if (daemon->service)
@@ -477,7 +505,8 @@ void daemon_free(struct daemon *daemon)
         uv_close((uv_handle_t *)&daemon->gpu_poll, NULL);
     gpu_link_free(daemon->gpu);
     uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
-    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    if (!wind_up(&daemon->loop))
+        return false;
 
     service_free(daemon->service);
     snapshot_unref(daemon->newest);
@@ -487,6 +516,7 @@ void daemon_free(struct daemon *daemon)
     close_fd(&daemon->statm_fd);
     config_free(daemon->config);
     free(daemon);
+    return true;
 }
 
 int daemon_run(struct daemon *daemon)

@@ -24,7 +24,9 @@ struct daemon_arguments {
 /* Owns `config` from here on, even on failure. */
 int daemon_new(struct config *config, const struct daemon_arguments *arguments,
                struct daemon **ret, struct complaint *complaint) MUST_CHECK;
-void daemon_free(struct daemon *daemon);
+
+/* False: a file system does not answer a thread of ours; only _exit() ends that. */
+bool daemon_free(struct daemon *daemon);
 
 /* Serve until SIGTERM or SIGINT. Returns the exit status. */
 int daemon_run(struct daemon *daemon);

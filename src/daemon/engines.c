@@ -3,30 +3,36 @@
 
 #include "base/log.h"
 #include "base/number.h"
+#include "daemon/inquiry.h"
 #include "net/ticker.h"
 
 #include <stdio.h>
 
 #define NS_PER_S 1000000000ULL
-#define LOOK_MAX_NS (30 * NS_PER_S) // between two walks through /proc for one port
+#define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
+#define LOOK_MAX_NS (30 * NS_PER_S)      // between two walks through /proc for one port
 
 struct watched {
     struct engine engine;
     struct scraper *scraper;
     const struct config_engine *config; // lent
     struct host_process listener;       // pid 0: not known
+    struct model_facts *model;          // of the listener; NULL: not yet read
+    uint64_t inquire_ns;                // when to ask about it (again)
     bool local;                         // on this host, as far as its address tells
     uint64_t look_ns;                   // when to look for the listener again
     uint64_t look_pace_ns;
     enum engine_state logged_state;
     bool logged;
-    uint64_t lost_ns;          // when it became unreachable; 0: it is not
-    const char *logged_kv_why; // a literal
+    uint64_t lost_ns;            // when it became unreachable; 0: it is not
+    const char *logged_kv_why;   // a literal
+    const char *logged_vram_why; // likewise
 };
 
 struct engines {
     struct fetcher *fetcher;
     struct host *host;
+    struct inquiry *inquiry;
     struct watched *watched[CONFIG_ENGINES_MAX];
     struct join_engine facts[CONFIG_ENGINES_MAX];
     size_t n;
@@ -61,6 +67,7 @@ static void watched_free(struct watched *watched)
     if (!watched)
         return;
     scraper_free(watched->scraper);
+    free(watched->model);
     free(watched);
 }
 
@@ -94,7 +101,34 @@ static int watched_new(struct engines *engines, const struct config_engine *conf
     return 0;
 }
 
-int engines_new(uv_loop_t *loop, struct host *host, struct engines **ret)
+static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)
+{
+    return facts && (facts->has_config || !facts->has_launch) ? UINT64_MAX : again_ns;
+}
+
+/* Everybody whose listener that is gets a copy: two URLs may name one server. */
+static void on_inquired(void *ctx, const struct host_process *process,
+                        struct model_facts *facts)
+{
+    struct engines *engines = ctx;
+
+    for (size_t i = 0; i < engines->n; i++) {
+        struct watched *watched = engines->watched[i];
+
+        if (watched->listener.pid != process->pid ||
+            watched->listener.start_ticks != process->start_ticks)
+            continue;
+        free(watched->model);
+        watched->model = facts ? malloc(sizeof(*facts)) : NULL;
+        if (watched->model)
+            *watched->model = *facts;
+        watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
+    }
+    free(facts);
+}
+
+int engines_new(uv_loop_t *loop, struct host *host, const char *proc_root,
+                struct engines **ret)
 {
     struct engines *engines = calloc(1, sizeof(*engines));
     int r;
@@ -103,8 +137,10 @@ int engines_new(uv_loop_t *loop, struct host *host, struct engines **ret)
         return -ENOMEM;
     engines->host = host;
     r = fetcher_new(loop, &engines->fetcher);
+    if (r == 0)
+        r = inquiry_new(loop, proc_root, on_inquired, engines, &engines->inquiry);
     if (r < 0) {
-        free(engines);
+        engines_free(engines);
         return r;
     }
     *ret = engines;
@@ -117,6 +153,7 @@ void engines_free(struct engines *engines)
         return;
     for (size_t i = 0; i < engines->n; i++)
         watched_free(engines->watched[i]);
+    inquiry_free(engines->inquiry);
     fetcher_free(engines->fetcher);
     free(engines);
 }
@@ -133,39 +170,52 @@ static bool same_server(const struct config_engine *a, const struct config_engin
            same_text(a->ca_file, b->ca_file) && a->insecure == b->insecure;
 }
 
-/* Take the one that already watches it out of the old list. */
-static struct watched *reuse(struct engines *engines, const struct config_engine *config)
+/* Who watches it already, if somebody does. */
+static struct watched *watching(const struct engines *engines,
+                                const struct config_engine *config)
 {
-    for (size_t i = 0; i < engines->n; i++) {
-        struct watched *watched = engines->watched[i];
-
-        if (!watched || !same_server(watched->config, config))
-            continue;
-        engines->watched[i] = NULL;
-        watched->config = config;
-        return watched;
-    }
+    for (size_t i = 0; i < engines->n; i++)
+        if (same_server(engines->watched[i]->config, config))
+            return engines->watched[i];
     return NULL;
 }
 
+static bool is_among(const struct watched *watched, struct watched *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == watched)
+            return true;
+    return false;
+}
+
+/* All or nothing: until everything new is there, the old list is not touched. */
 int engines_apply(struct engines *engines, const struct config *config)
 {
     struct watched *next[CONFIG_ENGINES_MAX] = {0};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < config->n_engines; i++) {
-        next[i] = reuse(engines, &config->engines[i]);
+        next[i] = watching(engines, &config->engines[i]);
         if (!next[i])
             r = watched_new(engines, &config->engines[i],
                             config->interval_ms * (NS_PER_S / 1000), &next[i]);
     }
+    if (r < 0) {
+        for (size_t i = 0; i < config->n_engines; i++)
+            if (!is_among(next[i], engines->watched, engines->n))
+                watched_free(next[i]);
+        return r;
+    }
+
     for (size_t i = 0; i < engines->n; i++)
-        watched_free(engines->watched[i]);
-    engines->n = 0;
-    for (size_t i = 0; i < config->n_engines; i++)
-        if (next[i])
-            engines->watched[engines->n++] = next[i];
-    return r;
+        if (!is_among(engines->watched[i], next, config->n_engines))
+            watched_free(engines->watched[i]);
+    for (size_t i = 0; i < config->n_engines; i++) {
+        next[i]->config = &config->engines[i];
+        engines->watched[i] = next[i];
+    }
+    engines->n = config->n_engines;
+    return 0;
 }
 
 /* Is the listener we know still the process it was? */
@@ -182,6 +232,9 @@ static void find_listener(struct engines *engines, struct watched *watched,
 {
     int r = host_find_listener(engines->host, watched->engine.port, &watched->listener);
 
+    free(watched->model);
+    watched->model = NULL;
+    watched->inquire_ns = 0;
     if (r < 0) {
         watched->listener.pid = 0;
         watched->look_ns = now_ns + watched->look_pace_ns;
@@ -207,10 +260,22 @@ static void look(struct engines *engines, struct watched *watched, uint64_t now_
     find_listener(engines, watched, now_ns);
 }
 
+static void inquire(struct engines *engines, struct watched *watched, uint64_t now_ns)
+{
+    if (watched->listener.pid == 0 || now_ns < watched->inquire_ns ||
+        inquiry_is_busy(engines->inquiry))
+        return;
+    if (inquiry_start(engines->inquiry, &watched->listener) == 0)
+        watched->inquire_ns = UINT64_MAX; // until it is answered
+    else
+        watched->inquire_ns = now_ns + INQUIRE_AGAIN_NS;
+}
+
 void engines_run(struct engines *engines, uint64_t now_ns)
 {
     for (size_t i = 0; i < engines->n; i++) {
         look(engines, engines->watched[i], now_ns);
+        inquire(engines, engines->watched[i], now_ns);
         scraper_run(engines->watched[i]->scraper, now_ns);
     }
 }
@@ -220,7 +285,7 @@ bool engines_waiting(const struct engines *engines)
     for (size_t i = 0; i < engines->n; i++)
         if (scraper_waiting(engines->watched[i]->scraper))
             return true;
-    return false;
+    return inquiry_is_busy(engines->inquiry);
 }
 
 const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n)
@@ -235,6 +300,7 @@ const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n)
             .kv_bytes_per_block = watched->config->kv_bytes_per_block,
             .kv_pool_bytes_per_gpu = watched->config->kv_pool_bytes_per_gpu,
             .gpus = watched->config->gpus,
+            .model = watched->model,
         };
     }
     *ret_n = engines->n;
@@ -266,6 +332,20 @@ static void log_state(struct watched *watched, uint64_t now_ns)
     watched->lost_ns = lost ? now_ns : 0;
 }
 
+static void log_vram(struct watched *watched, const struct snapshot_model *model)
+{
+    const char *why =
+        model->allocated_bytes.how == MEASURED ? NULL : model->allocated_bytes.why;
+
+    if (model->state != ENGINE_READY || why == watched->logged_vram_why)
+        return;
+    watched->logged_vram_why = why;
+    if (why)
+        log_warning(
+            "engine %s: its GPU memory is %s: %s", watched->engine.url,
+            model->allocated_bytes.how == FROM_NOWHERE ? "not known" : "a minimum", why);
+}
+
 static void log_kv(struct watched *watched, const struct snapshot_model *model)
 {
     const char *why =
@@ -275,8 +355,10 @@ static void log_kv(struct watched *watched, const struct snapshot_model *model)
         return;
     watched->logged_kv_why = why;
     if (why)
-        log_warning("engine %s: KV-cache bytes are not known: %s", watched->engine.url,
-                    why);
+        log_warning(
+            "engine %s: KV-cache bytes are not known: %s (`kv_bytes_per_block` in "
+            "the config file settles it)",
+            watched->engine.url, why);
 }
 
 void engines_log(struct engines *engines, const struct snapshot *snapshot,
@@ -284,6 +366,8 @@ void engines_log(struct engines *engines, const struct snapshot *snapshot,
 {
     for (size_t i = 0; i < engines->n; i++)
         log_state(engines->watched[i], now_ns);
-    for (uint32_t i = 0; snapshot && i < snapshot->n_models; i++)
+    for (uint32_t i = 0; snapshot && i < snapshot->n_models; i++) {
+        log_vram(engines->watched[snapshot->models[i].engine], &snapshot->models[i]);
         log_kv(engines->watched[snapshot->models[i].engine], &snapshot->models[i]);
+    }
 }

@@ -11,7 +11,8 @@
 
 struct engines;
 
-int engines_new(uv_loop_t *loop, struct host *host, struct engines **ret) MUST_CHECK;
+int engines_new(uv_loop_t *loop, struct host *host, const char *proc_root,
+                struct engines **ret) MUST_CHECK;
 void engines_free(struct engines *engines); // the loop must turn once more
 
 /*
@@ -23,7 +24,7 @@ int engines_apply(struct engines *engines, const struct config *config) MUST_CHE
 /* Ask those that are due, and look who listens where that is not known. */
 void engines_run(struct engines *engines, uint64_t now_ns);
 
-bool engines_waiting(const struct engines *engines); // a request is in flight
+bool engines_waiting(const struct engines *engines); // for an answer to something asked
 
 /* The facts for join(); valid until the next call of any function here. */
 const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n);

@@ -21,7 +21,8 @@ static int serve(struct config *config, const struct daemon_arguments *arguments
         return EXIT_RUNTIME;
     }
     status = daemon_run(daemon);
-    daemon_free(daemon);
+    if (!daemon_free(daemon))
+        _exit(status);
     return status;
 }
 

@@ -91,7 +91,9 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
     else
         engine->state = starting ? ENGINE_STARTING : ENGINE_UNREACHABLE;
     (void)snprintf(engine->why, sizeof(engine->why), "%s", why);
-    engine->due_ns = now_ns + engine->pace_ns;
+    // A resolver that does not answer keeps a thread of its own waiting each time.
+    engine->due_ns = now_ns + (failure == ENGINE_FAIL_UNRESOLVED ? ENGINE_PACE_MAX_NS
+                                                                 : engine->pace_ns);
 }
 
 void engine_restarted(struct engine *engine)

@@ -37,10 +37,11 @@ const char *engine_state_name(enum engine_state state); // "starting", "ready", 
 
 /* How a scrape ended without figures. */
 enum engine_failure {
-    ENGINE_FAIL_REFUSED,  // nobody listens
-    ENGINE_FAIL_SILENT,   // connected, not one byte
-    ENGINE_FAIL_NOT_YET,  // answered that it is not ready (503)
-    ENGINE_FAIL_DISABLED, // a page without engine metrics
+    ENGINE_FAIL_UNRESOLVED, // its name has no address
+    ENGINE_FAIL_REFUSED,    // nobody listens
+    ENGINE_FAIL_SILENT,     // connected, not one byte
+    ENGINE_FAIL_NOT_YET,    // answered that it is not ready (503)
+    ENGINE_FAIL_DISABLED,   // a page without engine metrics
     ENGINE_FAIL_OTHER,
 };
 

@@ -54,13 +54,17 @@ static int on_sample(void *ctx, unsigned name, struct span labels, double value)
 {
     struct scraper *scraper = ctx;
     const struct engine_kind *kind = kinds[scraper->kind_of[name]];
+    int r;
 
     if (scraper->kind && scraper->kind != kind)
         return 0; // a page that passes on another's metrics: the first kind counts
     scraper->kind = kind;
     scraper->seen |= 1ULL << scraper->index_of[name];
-    return kind->sample(scraper->page, scraper->index_of[name], labels, value,
-                        &scraper->why);
+    r = kind->sample(scraper->page, scraper->index_of[name], labels, value,
+                     &scraper->why);
+    if (r >= 0)
+        scraper->why = NULL; // nothing is wrong with the page so far
+    return r;
 }
 
 static int on_body(void *ctx, struct span bytes)
@@ -124,6 +128,8 @@ static void consider_filter(struct scraper *scraper)
 
 static enum engine_failure failure_of(const struct fetch_result *result)
 {
+    if (result->outcome == FETCH_UNRESOLVED)
+        return ENGINE_FAIL_UNRESOLVED;
     if (result->outcome == FETCH_REFUSED)
         return ENGINE_FAIL_REFUSED;
     if (result->outcome == FETCH_SILENT)
@@ -143,7 +149,7 @@ static void take_failure(struct scraper *scraper, const struct fetch_result *res
                        (unsigned long long)scraper->reader.line,
                        scraper->why                         ? scraper->why
                        : scraper->reader.error == -EMSGSIZE ? "longer than 64 KiB"
-                                                            : "malformed");
+                                                            : "malformed, or cut off");
     else
         (void)snprintf(why, sizeof(why), "%s", result->why);
     engine_take_failure(scraper->options.engine, failure_of(result), why, now_ns);
@@ -173,13 +179,13 @@ static void on_done(void *ctx, const struct fetch_result *result)
         return;
     }
     if (filter_failed(scraper, result)) {
-        // Ask for the whole page, at once.
+        // With the next beat the whole page is asked for.
         scraper->filter =
             scraper->filter == FILTER_TRYING ? FILTER_USELESS : FILTER_UNTRIED;
         engine->due_ns = now_ns;
         return;
     }
-    if (result->outcome != FETCH_OK) {
+    if (result->outcome != FETCH_OK || prom_finish(&scraper->reader) < 0) {
         take_failure(scraper, result, now_ns);
         return;
     }

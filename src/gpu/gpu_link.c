@@ -33,8 +33,10 @@ struct gpu_link {
 
     pid_t pid; // 0: no worker runs
     int fd;
-    bool broken; // to be ended by the next check
+    bool answered; // this worker has, once
+    bool broken;   // to be ended by the next check
     uint64_t started_ns;
+    uint64_t start_patience_ns; // with a worker that has not answered yet
     uint64_t restart_ns;
     uint64_t restart_delay_ns;
     uint32_t starts;
@@ -143,6 +145,7 @@ static int start(struct gpu_link *link, uint64_t now_ns)
 
     link->fd = pair[0];
     link->starts++;
+    link->answered = false;
     link->started_ns = now_ns;
     link->processes_asked_ns = 0;
     return 1;
@@ -225,6 +228,20 @@ static void end_worker(struct gpu_link *link, uint64_t now_ns)
     restart_later(link, now_ns);
 }
 
+/* Before its first answer it loads libraries and wakes devices that may have slept. */
+static uint64_t patience_ns(const struct gpu_link *link)
+{
+    return link->answered ? GPU_KILL_NS : link->start_patience_ns;
+}
+
+/* The first after one that hung gets little time, to be back soon; each one more. */
+static void lose_patience(struct gpu_link *link)
+{
+    uint64_t next_ns = link->answered ? GPU_START_AGAIN_NS : 2 * link->start_patience_ns;
+
+    link->start_patience_ns = MIN(next_ns, GPU_START_NS);
+}
+
 int gpu_link_check(struct gpu_link *link, uint64_t now_ns)
 {
     int status;
@@ -238,9 +255,10 @@ int gpu_link_check(struct gpu_link *link, uint64_t now_ns)
         if (!link->broken || link->unexplained)
             say_status(link, status);
     } else if (!link->broken) {
-        if (!link->waiting || now_ns - link->asked_ns < GPU_KILL_NS)
+        if (!link->waiting || now_ns - link->asked_ns < patience_ns(link))
             return 0;
         link->unexplained = 0;
+        lose_patience(link);
         say_ending(link,
                    "it was killed, because the driver did not answer for %" PRIu64 " s",
                    (now_ns - link->asked_ns) / SECOND_NS);
@@ -340,6 +358,7 @@ static int accept_frame(struct gpu_link *link, size_t len, uint64_t now_ns)
     else
         keep_processes(link, sample);
     link->newest = sample;
+    link->answered = true;
     link->waiting = false;
     return 1;
 }
@@ -431,6 +450,7 @@ int gpu_link_new(const struct gpu_link_options *options, uint64_t now_ns,
         return -ENOMEM;
     link->fd = -1;
     link->restart_delay_ns = RESTART_FIRST_NS;
+    link->start_patience_ns = GPU_START_NS;
     link->program = strdup(options->program);
     link->backends = strdup(options->backends);
     link->nvml_library = strdup(options->nvml_library ? options->nvml_library : "");

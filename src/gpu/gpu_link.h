@@ -5,8 +5,8 @@
  * The worker is a child process (this same program, started again with its role on the
  * command line) that alone loads vendor libraries. It answers requests over a
  * SOCK_SEQPACKET pair, one frame per answer, and never speaks unasked. A worker that owes
- * an answer for 2 s makes the figures stale, for 10 s gets it killed; another is started
- * with back-off. A killed worker may sit in the driver for ever (state D) and is then
+ * an answer for 2 s makes the figures stale, for 10 s (its first: 60 s) gets it killed;
+ * another is started with back-off. A killed worker may sit in the driver for ever (state D) and is then
  * never reaped; at most one such corpse is tolerated before starts are suspended.
  *
  * No event loop here: the owner polls gpu_link_fd() for reading, calls gpu_link_receive()
@@ -20,6 +20,8 @@
 
 #define GPU_STALE_NS 2000000000ULL
 #define GPU_KILL_NS 10000000000ULL
+#define GPU_START_NS 60000000000ULL       // for a worker's first answer
+#define GPU_START_AGAIN_NS 20000000000ULL // likewise, after one that hung
 #define GPU_PROCESSES_EVERY_NS 1000000000ULL
 
 struct gpu_link;

@@ -6,15 +6,34 @@
 static_assert(GPU_PROCESSES_MAX <= INT64_MAX / ATTRIBUTE_BYTES_MAX,
               "the memory of all processes must be an int64");
 
+/*
+ * The engine whose listener is `pid`; -1: none. Of two URLs of one server, as localhost
+ * and as ::1, it is the one that is answered.
+ */
+static int engine_listening(const struct join_facts *facts, uint32_t pid)
+{
+    int found = -1;
+
+    for (size_t i = 0; i < facts->n_engines; i++) {
+        if (facts->engines[i].listener_pid != pid)
+            continue;
+        if (!facts->engines[i].engine->nobody_listens)
+            return (int)i;
+        found = found < 0 ? (int)i : found;
+    }
+    return found;
+}
+
 /* The engine whose listener is `pid` or one of its ancestors; -1: none. */
 static int engine_of(const struct join_facts *facts, uint32_t pid)
 {
     for (int depth = 0; pid && depth < HOST_DEPTH_MAX; depth++) {
         const struct host_process *process;
 
-        for (size_t i = 0; i < facts->n_engines; i++)
-            if (facts->engines[i].listener_pid == pid)
-                return (int)i;
+        int engine = engine_listening(facts, pid);
+
+        if (engine >= 0)
+            return engine;
         process = host_tree_find(facts->tree, pid);
         pid = process ? process->parent_pid : 0;
     }
@@ -42,6 +61,10 @@ static void add(struct attributions *ret, const struct gpu_process *process, int
     if (sum->how != FROM_NOWHERE)
         sum->value += bytes;
 }
+
+static const char HOLDS_NOTHING[] = "no process in the tree of the one that listens "
+                                    "holds GPU memory: a proxy, or a build "
+                                    "for the CPU?";
 
 /* Why an engine without any process on a device need not be one without memory there. */
 static const char *doubt(const struct join_facts *facts, bool hidden)
@@ -85,14 +108,14 @@ void attribute(const struct join_facts *facts, struct attributions *ret)
         add(ret, process, engine_of(facts, process->pid));
         hidden = hidden || !host_tree_find(facts->tree, process->pid);
     }
-    some_missing = facts->gpu->processes_incomplete || facts->tree->incomplete;
+    some_missing = facts->gpu->processes_incomplete || facts->tree->incomplete || hidden;
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct attribution *engine = &ret->engines[i];
         const char *why = doubt(facts, hidden);
 
-        if (engine->devices == 0 && engine->bytes.how == MEASURED && why)
-            engine->bytes = figure_unknown(why);
+        if (engine->devices == 0 && engine->bytes.how == MEASURED)
+            engine->bytes = figure_unknown(why ? why : HOLDS_NOTHING);
         else if (engine->bytes.how == MEASURED && some_missing)
-            engine->bytes = figure_of(engine->bytes.value, ESTIMATED, why);
+            engine->bytes = (struct figure){engine->bytes.value, ESTIMATED, why, UNKNOWN};
     }
 }

@@ -68,14 +68,21 @@ static const char *served_name_of(const struct join_engine *engine)
     return given && given[0] ? given : engine->engine->page.served_name;
 }
 
-/* One server under two URLs, as localhost and as 127.0.0.1: the first one counts. */
+/* One server under two URLs, as localhost and as ::1: the first that is answered counts. */
 static bool is_named_twice(const struct join_facts *facts,
                            const struct join_engine *engine)
 {
-    for (const struct join_engine *e = facts->engines; e < engine; e++)
-        if (e->listener_pid && e->listener_pid == engine->listener_pid &&
-            e->engine->port == engine->engine->port)
+    for (size_t i = 0; i < facts->n_engines; i++) {
+        const struct join_engine *e = &facts->engines[i];
+        bool silent = engine->engine->nobody_listens;
+
+        if (e == engine || e->listener_pid == 0 ||
+            e->listener_pid != engine->listener_pid ||
+            e->engine->port != engine->engine->port)
+            continue;
+        if (e->engine->nobody_listens == silent ? e < engine : silent)
             return true;
+    }
     return false;
 }
 
@@ -97,7 +104,9 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
 {
     const struct engine *engine = from->engine;
     struct kv_holder holder = {
-        .gpus = (uint32_t)__builtin_popcountll(share->devices),
+        .gpus = share->bytes.how == MEASURED
+                    ? (uint32_t)__builtin_popcountll(share->devices)
+                    : 0,
         .held_bytes =
             share->bytes.how == MEASURED && share->devices ? share->bytes.value : UNKNOWN,
         .limit_bytes = limit_bytes,

@@ -10,6 +10,7 @@
 #define JOIN_JOIN_H
 
 #include "host/host.h"
+#include "join/model_facts.h"
 #include "snapshot/snapshot.h"
 
 /* An engine, and what the operator said about it (UNKNOWN, NULL: nothing). */
@@ -20,6 +21,7 @@ struct join_engine {
     uint64_t kv_bytes_per_block;
     uint64_t kv_pool_bytes_per_gpu;
     uint64_t gpus;
+    const struct model_facts *model; // NULL: not (yet) read
 };
 
 struct join_facts {

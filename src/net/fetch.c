@@ -294,6 +294,7 @@ static int set_options(struct fetch *fetch)
     SET(CURLOPT_WRITEDATA, fetch);
     SET(CURLOPT_BUFFERSIZE, (long)READ_BYTES);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); // else a slow name server is waited for, on our loop
     SET(CURLOPT_TIMEOUT_MS, (long)FETCH_TOTAL_MS);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_MS);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -314,25 +315,30 @@ static int set_options(struct fetch *fetch)
     return e ? -ENOMEM : 0;
 }
 
-static int add_fields(struct fetch *fetch)
+static int add_field(struct fetch *fetch, const char *field)
 {
-    static const char accept[] = "Accept: text/plain;version=0.0.4";
-    char bearer[1024];
-    struct curl_slist *longer = curl_slist_append(NULL, accept);
+    struct curl_slist *longer = curl_slist_append(fetch->fields, field);
 
     if (!longer)
         return -ENOMEM;
     fetch->fields = longer;
-    if (!fetch->options.bearer)
-        return 0;
-    if (snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
-                 fetch->options.bearer) >= (int)sizeof(bearer))
-        return -E2BIG;
-    longer = curl_slist_append(fetch->fields, bearer);
-    if (!longer)
-        return -ENOMEM;
-    fetch->fields = longer;
     return 0;
+}
+
+static int add_fields(struct fetch *fetch)
+{
+    OWNED(free_str) char *bearer = NULL;
+    int r = add_field(fetch, "Accept: text/plain;version=0.0.4");
+
+    if (r < 0 || !fetch->options.bearer)
+        return r;
+    if (asprintf(&bearer, "Authorization: Bearer %s", fetch->options.bearer) < 0) {
+        bearer = NULL;
+        return -ENOMEM;
+    }
+    r = add_field(fetch, bearer);
+    explicit_bzero(bearer, strlen(bearer));
+    return r;
 }
 
 int fetch_new(struct fetcher *fetcher, const struct fetch_options *options,
@@ -392,10 +398,15 @@ static const struct {
     CURLcode code;
     enum fetch_outcome outcome;
 } outcomes[] = {
-    {CURLE_COULDNT_CONNECT, FETCH_REFUSED},  {CURLE_WRITE_ERROR, FETCH_BAD},
-    {CURLE_PARTIAL_FILE, FETCH_BAD},         {CURLE_GOT_NOTHING, FETCH_BAD},
-    {CURLE_RECV_ERROR, FETCH_BAD},           {CURLE_SEND_ERROR, FETCH_BAD},
-    {CURLE_WEIRD_SERVER_REPLY, FETCH_BAD},   {CURLE_UNSUPPORTED_PROTOCOL, FETCH_BAD},
+    {CURLE_COULDNT_RESOLVE_HOST, FETCH_UNRESOLVED},
+    {CURLE_COULDNT_CONNECT, FETCH_REFUSED},
+    {CURLE_WRITE_ERROR, FETCH_BAD},
+    {CURLE_PARTIAL_FILE, FETCH_BAD},
+    {CURLE_GOT_NOTHING, FETCH_BAD},
+    {CURLE_RECV_ERROR, FETCH_BAD},
+    {CURLE_SEND_ERROR, FETCH_BAD},
+    {CURLE_WEIRD_SERVER_REPLY, FETCH_BAD},
+    {CURLE_UNSUPPORTED_PROTOCOL, FETCH_BAD},
     {CURLE_BAD_CONTENT_ENCODING, FETCH_BAD},
 };
 
@@ -424,10 +435,11 @@ static enum fetch_outcome outcome_of(const struct fetch *fetch, CURLcode code)
         if (has_come_to(fetch, CURLINFO_STARTTRANSFER_TIME_T))
             return FETCH_SLOW;
         // There is no time of connecting on a connection that was kept.
-        return has_come_to(fetch, CURLINFO_CONNECT_TIME_T) ||
-                       has_come_to(fetch, CURLINFO_PRETRANSFER_TIME_T)
-                   ? FETCH_SILENT
-                   : FETCH_REFUSED;
+        if (has_come_to(fetch, CURLINFO_CONNECT_TIME_T) ||
+            has_come_to(fetch, CURLINFO_PRETRANSFER_TIME_T))
+            return FETCH_SILENT;
+        return has_come_to(fetch, CURLINFO_NAMELOOKUP_TIME_T) ? FETCH_REFUSED
+                                                              : FETCH_UNRESOLVED;
     }
     for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
         if (outcomes[i].code == code)
@@ -441,7 +453,9 @@ static void explain(const struct fetch *fetch, CURLcode code, struct fetch_resul
     const char *why = fetch->refusal;
 
     (void)curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_error);
-    if (!why && result->outcome == FETCH_SILENT)
+    if (!why && result->outcome == FETCH_UNRESOLVED)
+        why = "its name was not resolved";
+    else if (!why && result->outcome == FETCH_SILENT)
         why = "connected, but no answer within 1 s";
     else if (!why && result->outcome == FETCH_SLOW)
         why = "answer not complete within 1 s";

@@ -25,13 +25,14 @@ enum {
 };
 
 enum fetch_outcome {
-    FETCH_OK,      // status 200, whole body delivered
-    FETCH_REFUSED, // nobody accepts connections there
-    FETCH_SILENT,  // connected, but not one byte came before the deadline
-    FETCH_SLOW,    // the answer began and was not complete at the deadline
-    FETCH_STATUS,  // an answer other than 200
-    FETCH_BAD,     // too large, encoded, malformed, torn, or the consumer refused it
-    FETCH_FAILED,  // anything else: TLS, name not found, out of memory
+    FETCH_OK,         // status 200, whole body delivered
+    FETCH_UNRESOLVED, // its name has no address, or none came in time
+    FETCH_REFUSED,    // nobody accepts connections there
+    FETCH_SILENT,     // connected, but not one byte came before the deadline
+    FETCH_SLOW,       // the answer began and was not complete at the deadline
+    FETCH_STATUS,     // an answer other than 200
+    FETCH_BAD,        // too large, encoded, malformed, torn, or the consumer refused it
+    FETCH_FAILED,     // anything else: TLS, name not found, out of memory
 };
 
 struct fetch_result {

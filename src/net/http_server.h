@@ -9,8 +9,8 @@
  * connection's own few hundred bytes however slow its reader is.
  *
  * Every wait has a deadline: a head must be complete 5 s after its first chance to be
- * sent, an idle connection is closed after 10 s, a reader that takes nothing for 15 s
- * is reset. Connections are limited in all and per address.
+ * sent, an idle connection is closed after 10 s, a reader whose window has been shut for
+ * 15 s is reset. Connections are limited in all and per address.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H

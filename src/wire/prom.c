@@ -194,21 +194,27 @@ static int read_wanted(struct prom_reader *reader, unsigned family, struct span 
     return reader->sample(reader->ctx, family, labels, value);
 }
 
-static int read_line(struct prom_reader *reader, struct span line)
+/* The family of a line, or -1 when it is not wanted; `line` moves past the name. */
+static int take_family(const struct prom_reader *reader, struct span *line)
 {
     size_t n;
     int family;
 
+    *line = skip_blanks(*line);
+    if (line->len == 0 || *line->at == '#')
+        return -1;
+    n = name_length(*line);
+    family = find_wanted(reader, (struct span){line->at, n});
+    *line = (struct span){line->at + n, line->len - n};
+    return family;
+}
+
+static int read_line(struct prom_reader *reader, struct span line)
+{
+    int family = take_family(reader, &line);
+
     reader->line++;
-    line = skip_blanks(line);
-    if (line.len == 0 || *line.at == '#')
-        return 0;
-    n = name_length(line);
-    family = find_wanted(reader, (struct span){line.at, n});
-    if (family < 0)
-        return 0;
-    return read_wanted(reader, (unsigned)family,
-                       (struct span){line.at + n, line.len - n});
+    return family < 0 ? 0 : read_wanted(reader, (unsigned)family, line);
 }
 
 /* Complete the torn line with the beginning of `bytes`, which moves past it. */
@@ -253,5 +259,14 @@ int prom_feed(struct prom_reader *reader, struct span bytes)
 {
     if (reader->error == 0)
         reader->error = MIN(read_lines(reader, bytes), 0);
+    return reader->error;
+}
+
+int prom_finish(struct prom_reader *reader)
+{
+    struct span line = buf_span(&reader->torn);
+
+    if (reader->error == 0 && take_family(reader, &line) >= 0)
+        reader->error = -EBADMSG;
     return reader->error;
 }

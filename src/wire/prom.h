@@ -8,7 +8,8 @@
  * text is read too: its exemplars, timestamps and "# EOF" are passed over.
  *
  * Nothing is allocated but the one buffer that holds a line split between two pieces,
- * kept between pages. A last line without its line feed is a torn line and is dropped.
+ * kept between pages. A last line without its line feed may be torn: a wanted one fails
+ * the page, another is dropped.
  */
 #ifndef WIRE_PROM_H
 #define WIRE_PROM_H
@@ -53,6 +54,12 @@ void prom_restart(struct prom_reader *reader); // a new page begins
  * says where.
  */
 int prom_feed(struct prom_reader *reader, struct span bytes) MUST_CHECK;
+
+/*
+ * The page is complete. -EBADMSG: its last line is wanted and has no line feed, so nobody
+ * knows whether all of it came; an error before it is returned again.
+ */
+int prom_finish(struct prom_reader *reader) MUST_CHECK;
 
 struct prom_label {
     struct span name;

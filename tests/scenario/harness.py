@@ -214,7 +214,7 @@ def vllm_page(model="org/model", usage=0.5, blocks=1001, queries=0, hits=0, engi
             f'vllm:prefix_cache_queries_total{{{labels}}} {float(queries)!r}\n'
             f'vllm:prefix_cache_hits_total{{{labels}}} {float(hits)!r}\n'
             f'vllm:cache_config_info{{block_size="16",engine="{engine}",'
-            f'num_gpu_blocks="{blocks}"}} 1.0\n{extra}')
+            f'num_gpu_blocks="{blocks}",cache_dtype="auto"}} 1.0\n{extra}')
 
 
 @contextlib.contextmanager

@@ -129,6 +129,14 @@ def test_reload():
             eventually("the refusal", lambda: f"{path}:1:10:" in daemon.log())
             time.sleep(0.6)
             assert sorted(names()) == ["one", "two"]
+            key = os.path.join(folder, "key")
+            with open(key, "w") as file:
+                file.write("k" * 4000)  # as long as it may be
+            write(f"engines:\n  - url: {one.url}\n  - url: {two.url}\n"
+                  f"    api_key_file: {key}\n")
+            daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert sorted(names()) == ["one", "two"], daemon.log()
             write(f"engines:\n  - url: {two.url}\n")
             daemon.process.send_signal(signal.SIGHUP)
             eventually("only the second", lambda: names() == ["two"])

@@ -47,38 +47,45 @@ def daemon_on(driver, *arguments):
                   env=driver.env)
 
 
-@contextlib.contextmanager
-def serving_process(port_file):
-    """A process that listens and serves a page, with a child that holds GPU memory."""
-    code = """
+SERVER = """
 import http.server, os, sys, time
 child = os.fork()
 if child == 0:
     time.sleep(600)
+page = os.environ["PAGE"].encode()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = sys.argv[1].encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(page)
     def log_message(self, *_):
         pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, child, flush=True)
 server.serve_forever()
 """
-    process = subprocess.Popen([sys.executable, "-c", code, vllm_page(model=port_file)],
-                               stdout=subprocess.PIPE, text=True)
-    port, child = map(int, process.stdout.readline().split())
-    try:
-        yield process.pid, child, port
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, 9)
-        process.kill()
-        process.wait()
+
+
+@contextlib.contextmanager
+def serving_process(page, *arguments):
+    """A process that listens and serves a page, with a child that holds GPU memory. Its
+    command line is `python3 .../vllm ARGUMENTS`, like that of a server in a venv."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(folder, "vllm")
+        with open(script, "w") as file:
+            file.write(SERVER)
+        process = subprocess.Popen([sys.executable, script, *arguments], text=True,
+                                   stdout=subprocess.PIPE, env={**os.environ, "PAGE": page})
+        port, child = map(int, process.stdout.readline().split())
+        try:
+            yield process.pid, child, port
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, 9)
+            process.kill()
+            process.wait()
 
 
 def test_figures_of_two_devices():
@@ -94,7 +101,7 @@ def test_figures_of_two_devices():
 
 
 def test_memory_of_the_tree_on_all_devices():
-    with serving_process("tp2") as (root, worker, port), Driver() as driver:
+    with serving_process(vllm_page(model="tp2")) as (root, worker, port), Driver() as driver:
         mine = f"process compute {worker} {8 * GIB}"
         driver.say(device(0, 12 * GIB, mine, f"process compute {os.getpid()} {3 * GIB}")
                    + device(1, 9 * GIB, mine, f"process mps {worker} {8 * GIB}"))
@@ -110,6 +117,75 @@ def test_memory_of_the_tree_on_all_devices():
                        ["allocated_vram_bytes"] == 9 * GIB)
 
 
+OPT_125M = {"model_type": "opt", "hidden_size": 768, "num_attention_heads": 12,
+            "num_hidden_layers": 12, "max_position_embeddings": 2048,
+            "torch_dtype": "float16"}
+
+
+def test_kv_bytes_from_the_model_s_own_config():
+    """Nothing configured: config.json, command line and page give the bytes exactly."""
+    page = vllm_page(model="opt-125m", usage=2809 / 25027, blocks=25028)
+    with tempfile.TemporaryDirectory() as model, Driver() as driver:
+        with open(os.path.join(model, "config.json"), "w") as file:
+            json.dump(OPT_125M, file)
+        with serving_process(page, "serve", model, "--tensor-parallel-size", "2") as \
+                (root, worker, port):
+            mine = f"process compute {worker} {8 * GIB}"
+            both = device(0, 8 * GIB, mine) + device(1, 8 * GIB, mine)
+            driver.say(both)
+            with daemon_on(driver, "--engine", f"http://127.0.0.1:{port}") as daemon:
+                eventually("the bytes", lambda: daemon.vram()["used_kv_cache_bytes"]
+                           == 2809 * 294912 * 2)
+                kv = json.loads(daemon.get("/v1/detail")[2])["models"][0]["kv_cache"]
+                assert kv["used_bytes"] == {"value": 1656815616, "from": "derived",
+                                            "error": 0, "reason": None}, kv
+                assert kv["source"] == "config.json", kv
+                # Seen on one GPU only, the command line is contradicted: not believed.
+                driver.say(device(0, 8 * GIB, mine) + device(1, 8 * GIB))
+                eventually("unknown", lambda: daemon.vram()["used_kv_cache_bytes"] == 0)
+                kv = json.loads(daemon.get("/v1/detail")[2])["models"][0]["kv_cache"]
+                assert "another number of GPUs" in kv["used_bytes"]["reason"], kv
+                # Processes that hold less than the pool contradict it too.
+                less = f"process compute {worker} {2 * GIB}"
+                driver.say(device(0, 8 * GIB, less) + device(1, 8 * GIB, less))
+                eventually("the reason", lambda: "what its processes hold" in str(json.loads(
+                    daemon.get("/v1/detail")[2])["models"][0]["kv_cache"]["used_bytes"]))
+
+
+def test_a_gpu_that_hides_its_processes_is_no_half():
+    """TP 2, one GPU does not list its processes: the rest is a minimum, KV is unknown."""
+    with serving_process(vllm_page(model="tp2")) as (root, worker, port), Driver() as driver:
+        mine = f"process compute {worker} {8 * GIB}"
+        both = device(0, 9 * GIB, mine) + device(1, 9 * GIB, mine)
+        driver.say(both)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(f"engines:\n  - url: http://127.0.0.1:{port}\n"
+                       "    kv_bytes_per_block: 1000000\n")
+            file.flush()
+            with daemon_on(driver, "--config", file.name) as daemon:
+                assert daemon.vram()["used_kv_cache_bytes"] == 500 * 2 * 1000000
+                driver.say(both + "error DeviceGetComputeRunningProcesses_v3 999 1\n")
+                eventually("unknown", lambda: daemon.vram()["used_kv_cache_bytes"] == 0)
+                eventually("and said so", lambda: "a minimum" in daemon.log())
+
+
+def test_a_proxy_holds_nothing_that_is_known():
+    with Driver() as driver, Engine(page_answer(vllm_page())) as engine:
+        driver.say(device(0, 10 * GIB))
+        with daemon_on(driver, "--engine", engine.url) as daemon:
+            model = json.loads(daemon.get("/v1/detail")[2])["models"][0]
+            assert model["vram"]["allocated_bytes"]["value"] is None, model
+            assert "proxy" in model["vram"]["allocated_bytes"]["reason"], model
+
+
+def test_a_driver_that_starts_slowly():
+    with Driver() as driver:
+        driver.say(device(0, 10 * GIB) + "hang Init_v2 12\n")
+        with daemon_on(driver) as daemon:
+            assert daemon.vram() is None
+            eventually("its figures", lambda: daemon.vram(), 15)
+
+
 def test_a_lost_device_leaves_the_others():
     with Driver() as driver:
         driver.say(device(0, 10 * GIB) + device(1, 20 * GIB))
@@ -119,6 +195,7 @@ def test_a_lost_device_leaves_the_others():
             eventually("the rest alone",
                        lambda: daemon.vram()["allocated_vram_bytes"] == 10 * GIB)
             assert daemon.vram()["total_vram_bytes"] == TOTAL
+            assert "GPU 1 (GPU-1)" in daemon.log(), daemon.log()
             driver.say(device(0, 10 * GIB) + device(1, 20 * GIB))
             eventually("both again", lambda: daemon.vram()["allocated_vram_bytes"] == 30 * GIB,
                        20)
@@ -202,6 +279,9 @@ def test_the_daemon_never_loads_the_library():
 
 
 run(test_figures_of_two_devices, test_memory_of_the_tree_on_all_devices,
+    test_kv_bytes_from_the_model_s_own_config,
+    test_a_gpu_that_hides_its_processes_is_no_half,
+    test_a_proxy_holds_nothing_that_is_known, test_a_driver_that_starts_slowly,
     test_a_lost_device_leaves_the_others, test_a_hung_driver, test_no_library,
     test_driver_loaded_later, test_a_killed_worker_is_replaced,
     test_the_daemon_never_loads_the_library)

@@ -50,40 +50,40 @@ static const struct row {
 } rows[] = {
     // clang-format off
     {"nobody holds anything", 0, {ROOTS}, {{0}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 0, {0, 0, 0}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {0, 0, 0}},
     {"the server itself", 0, {ROOTS}, {{100, 0, 5}},
-     {{5, MEASURED, NULL, 1}, {0, MEASURED, NULL, 0}}, 0, {5, 0, 0}},
+     {{5, MEASURED, NULL, 1}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {5, 0, 0}},
     {"TP workers over two GPUs", 0, {ROOTS, {101, 100}, {102, 101}, {103, 101}}, {{102, 0, 10}, {103, 1, 11}},
-     {{21, MEASURED, NULL, 3}, {0, MEASURED, NULL, 0}}, 0, {10, 11, 0}},
+     {{21, MEASURED, NULL, 3}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {10, 11, 0}},
     {"one worker with two rows on one device", 0, {ROOTS, {101, 100}}, {{101, 1, 10}, {101, 1, 3}},
-     {{13, MEASURED, NULL, 2}, {0, MEASURED, NULL, 0}}, 0, {0, 13, 0}},
+     {{13, MEASURED, NULL, 2}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {0, 13, 0}},
     {"API server siblings of the engine core", 0, {ROOTS, {101, 100}, {102, 100}, {103, 100}},
      {{101, 0, 1}, {102, 0, 2}, {103, 0, 40}},
-     {{43, MEASURED, NULL, 1}, {0, MEASURED, NULL, 0}}, 0, {43, 0, 0}},
+     {{43, MEASURED, NULL, 1}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {43, 0, 0}},
     {"two servers share a GPU", 0, {ROOTS, {101, 100}, {201, 200}}, {{101, 0, 7}, {201, 0, 9}},
      {{7, MEASURED, NULL, 1}, {9, MEASURED, NULL, 1}}, 0, {16, 0, 0}},
     {"a server started by another: the nearer one counts", 0, {{100, 1}, {200, 100}, {201, 200}, {1, 0}}, {{201, 0, 9}, {100, 0, 1}},
      {{1, MEASURED, NULL, 1}, {9, MEASURED, NULL, 1}}, 0, {10, 0, 0}},
     {"a process of another tree", 0, {ROOTS, {300, 1}, {301, 300}}, {{301, 2, 50}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 50, {0, 0, 50}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 50, {0, 0, 50}},
     {"the server's parent is not the server", 0, {{100, 50}, {200, 1}, {50, 1}, {1, 0}}, {{50, 0, 8}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 8, {8, 0, 0}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 8, {8, 0, 0}},
     {"an orphan: its parent is gone", 0, {ROOTS, {101, 0}}, {{101, 0, 8}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 8, {8, 0, 0}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 8, {8, 0, 0}},
     {"a hidden pid", 0, {ROOTS, {101, 100}}, {{101, 0, 7}, {9999, 0, 30}},
-     {{7, MEASURED, NULL, 1}, {U, FROM_NOWHERE, "--pid=host", 0}}, 30, {37, 0, 0}},
+     {{7, ESTIMATED, "--pid=host", 1}, {U, FROM_NOWHERE, "--pid=host", 0}}, 30, {37, 0, 0}},
     {"bytes the driver hides", 0, {ROOTS, {101, 100}, {201, 200}}, {{101, 0, U}, {201, 1, 4}},
      {{U, FROM_NOWHERE, "does not tell", 1}, {4, MEASURED, NULL, 2}}, 0, {0, 4, 0}},
     {"hidden bytes before known ones", 0, {ROOTS, {101, 100}, {102, 100}}, {{101, 0, U}, {102, 1, 4}},
-     {{U, FROM_NOWHERE, "does not tell", 3}, {0, MEASURED, NULL, 0}}, 0, {0, 4, 0}},
+     {{U, FROM_NOWHERE, "does not tell", 3}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {0, 4, 0}},
     {"hidden bytes after known ones", 0, {ROOTS, {101, 100}, {102, 100}}, {{102, 1, 4}, {101, 0, U}},
-     {{U, FROM_NOWHERE, "does not tell", 3}, {0, MEASURED, NULL, 0}}, 0, {0, 4, 0}},
+     {{U, FROM_NOWHERE, "does not tell", 3}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {0, 4, 0}},
     {"hidden bytes of a stranger", 0, {ROOTS, {300, 1}}, {{300, 0, U}, {100, 0, 2}},
-     {{2, MEASURED, NULL, 1}, {0, MEASURED, NULL, 0}}, 0, {2, 0, 0}},
+     {{2, MEASURED, NULL, 1}, {U, FROM_NOWHERE, "proxy", 0}}, 0, {2, 0, 0}},
     {"bytes that cannot be", 0, {ROOTS}, {{100, 0, UINT64_C(1) << 63}, {100, 1, UINT64_C(1) << 63}, {200, 1, U - 1}},
      {{U, FROM_NOWHERE, "does not tell", 3}, {U, FROM_NOWHERE, "does not tell", 2}}, 0, {0, 0, 0}},
     {"a stranger's bytes that cannot be", 0, {ROOTS, {300, 1}}, {{300, 0, U - 1}, {300, 1, 6}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 6, {0, 6, 0}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 6, {0, 6, 0}},
     {"the list is not complete", INCOMPLETE, {ROOTS, {101, 100}}, {{101, 0, 7}},
      {{7, ESTIMATED, "not complete", 1}, {U, FROM_NOWHERE, "not complete", 0}}, 0, {7, 0, 0}},
     {"no list yet", NOT_LISTED, {ROOTS}, {{0}},
@@ -93,9 +93,9 @@ static const struct row {
     {"no GPU on this host", NO_GPU, {ROOTS}, {{0}},
      {{0, MEASURED, "no GPU", 0}, {0, MEASURED, "no GPU", 0}}, 0, {0, 0, 0}},
     {"a tree that bites its tail", 0, {{100, 1}, {200, 1}, {300, 301}, {301, 300}}, {{300, 0, 3}},
-     {{0, MEASURED, NULL, 0}, {0, MEASURED, NULL, 0}}, 3, {3, 0, 0}},
+     {{U, FROM_NOWHERE, "proxy", 0}, {U, FROM_NOWHERE, "proxy", 0}}, 3, {3, 0, 0}},
     {"its own parent", 0, {{100, 100}, {200, 200}, {300, 300}}, {{300, 0, 3}, {100, 1, 4}},
-     {{4, MEASURED, NULL, 2}, {0, MEASURED, NULL, 0}}, 3, {3, 4, 0}},
+     {{4, MEASURED, NULL, 2}, {U, FROM_NOWHERE, "proxy", 0}}, 3, {3, 4, 0}},
     // clang-format on
 };
 
@@ -188,7 +188,7 @@ static void test_depth(void **state)
         facts_holds(&f, 100 + depth, 0, 5);
         facts_engine(&f, 8000, 100, "a");
         attribute(&f.join, &shares);
-        assert_int_equal(shares.engines[0].bytes.value, depth < HOST_DEPTH_MAX ? 5 : 0);
+        assert_int_equal(shares.engines[0].bytes.value, depth < HOST_DEPTH_MAX ? 5 : UNKNOWN);
         assert_int_equal(shares.other_bytes, depth < HOST_DEPTH_MAX ? 0 : 5);
     }
 }

@@ -620,17 +620,17 @@ static void test_freed_in_flight(void **state)
     server_stop(server);
 }
 
-static void test_bearer_too_long(void **state)
+static void test_long_bearer(void **state)
 {
-    char bearer[2000];
+    char bearer[4097]; // the longest that config/ lets through
     struct fetch_options options = {.bearer = bearer, .body = on_body, .done = on_done};
     struct world *world = *state;
     struct fetch *fetch = NULL;
 
     memset(bearer, 'x', sizeof(bearer) - 1);
     bearer[sizeof(bearer) - 1] = '\0';
-    assert_int_equal(fetch_new(world->fetcher, &options, &fetch), -E2BIG);
-    assert_null(fetch);
+    assert_int_equal(fetch_new(world->fetcher, &options, &fetch), 0);
+    fetch_free(fetch);
     fetch_free(NULL);
 }
 
@@ -651,7 +651,7 @@ int main(void)
         TEST(test_other_schemes),
         TEST(test_proxy_is_ignored),
         TEST(test_freed_in_flight),
-        TEST(test_bearer_too_long),
+        TEST(test_long_bearer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

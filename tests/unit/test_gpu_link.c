@@ -594,7 +594,9 @@ static void test_two_corpses_suspend_starts(void **state)
             skip(); // tracing is forbidden here
         }
         gpu_link_request(link, now);
-        now += GPU_KILL_NS;
+        now += GPU_KILL_NS; // enough for one that has answered, not for a first answer
+        assert_int_equal(gpu_link_check(link, now), 0);
+        now += GPU_START_NS - GPU_KILL_NS;
         assert_int_equal(gpu_link_check(link, now), 1);
         now += 60 * SECOND;
         assert_int_equal(gpu_link_check(link, now), i == 0 ? 1 : 0);

@@ -63,7 +63,7 @@ static const struct row {
     {"blocks not known: the pool answers where the block cannot", 1, 0.25, U, U, U, 1000, 1000000, U, 2, GIB,
      500000, ESTIMATED, 2000000, ESTIMATED, "less than one block"},
     {"no size at all", 1, 0.25, 25, 101, U, U, U, U, 1, GIB,
-     U, FROM_NOWHERE, U, FROM_NOWHERE, "kv_bytes_per_block"},
+     U, FROM_NOWHERE, U, FROM_NOWHERE, "how it was started"},
     {"no size at all, nothing in use", 1, 0, 0, 101, U, U, U, U, 1, GIB,
      0, DERIVED, U, FROM_NOWHERE, "no block is held"},
     {"no size, no blocks, nothing in use", 1, 0, U, U, U, U, U, U, 0, GIB,

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/inquiry.h"
+
+#include "host/model_files.h"
+
+struct inquiry {
+    uv_loop_t *loop;
+    uv_work_t work;
+    inquiry_done_fn *done;
+    void *ctx;
+    struct host *host; // its own: used on the pool's thread alone while busy
+    struct host_process process;
+    struct model_facts *facts;
+    bool busy;
+    bool freed; // while busy
+};
+
+int inquiry_new(uv_loop_t *loop, const char *proc_root, inquiry_done_fn *done, void *ctx,
+                struct inquiry **ret)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+    int r;
+
+    if (!inquiry)
+        return -ENOMEM;
+    r = host_new(proc_root, &inquiry->host);
+    if (r < 0) {
+        free(inquiry);
+        return r;
+    }
+    inquiry->loop = loop;
+    inquiry->done = done;
+    inquiry->ctx = ctx;
+    *ret = inquiry;
+    return 0;
+}
+
+static void destroy(struct inquiry *inquiry)
+{
+    host_free(inquiry->host);
+    free(inquiry->facts);
+    free(inquiry);
+}
+
+void inquiry_free(struct inquiry *inquiry)
+{
+    if (!inquiry)
+        return;
+    inquiry->freed = true;
+    if (!inquiry->busy)
+        destroy(inquiry);
+}
+
+bool inquiry_is_busy(const struct inquiry *inquiry)
+{
+    return inquiry->busy;
+}
+
+static bool read_launch(struct inquiry *inquiry, struct launch *ret)
+{
+    struct buf cmdline;
+    bool known;
+
+    buf_init(&cmdline, HOST_CMDLINE_MAX);
+    known = host_read_cmdline(inquiry->host, &inquiry->process, &cmdline) == 0 &&
+            launch_read(buf_span(&cmdline), ret) == 1;
+    buf_done(&cmdline);
+    return known;
+}
+
+static bool read_config(struct inquiry *inquiry, const struct model_name *name,
+                        struct model_config *ret, struct complaint *why)
+{
+    struct model_file file;
+    bool known;
+
+    if (host_find_model_config(inquiry->host, &inquiry->process, name, &file, why) < 0)
+        return false;
+    known = model_config_read(buf_span(&file.text), ret, why) == 0;
+    model_file_done(&file);
+    return known;
+}
+
+static void read_configs(struct inquiry *inquiry, struct model_facts *facts)
+{
+    const struct launch *launch = &facts->launch;
+    const char *revision = launch->revision[0] ? launch->revision : NULL;
+    struct model_name model = {launch->model, revision};
+    struct model_name draft = {launch->draft_model, NULL};
+    struct complaint ignored; // the shape says that the draft is not known
+
+    if (launch->hf_config_path[0])
+        model.model = launch->hf_config_path;
+    if (!model.model[0])
+        return;
+    facts->has_config = read_config(inquiry, &model, &facts->config, &facts->config_why);
+    if (draft.model[0])
+        facts->has_draft = read_config(inquiry, &draft, &facts->draft, &ignored);
+}
+
+/* Variables of vLLM that break the rules by which blocks are worked out. */
+static bool is_env_unclear(struct inquiry *inquiry)
+{
+    static const char *const names[] = {"VLLM_MLA_DISABLE", "VLLM_PP_LAYER_PARTITION"};
+    char value[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        int r = host_read_environ_value(inquiry->host, &inquiry->process, names[i], value,
+                                        sizeof(value));
+
+        if (r != -ENOENT)
+            return true; // set, or nobody knows
+    }
+    return false;
+}
+
+static bool read_log(struct inquiry *inquiry, struct log_kv *ret)
+{
+    struct host_log file;
+    struct buf text;
+    bool known;
+
+    buf_init(&text, HOST_LOG_MAX);
+    known = host_read_startup_log(inquiry->host, &inquiry->process, &text, &file) == 0 &&
+            log_find_kv(buf_span(&text), ret) == 0 &&
+            log_kv_is_of(ret, file.ns_pid, file.whole);
+    buf_done(&text);
+    return known;
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct inquiry *inquiry = CONTAINER_OF(work, struct inquiry, work);
+    struct model_facts *facts = calloc(1, sizeof(*facts));
+
+    inquiry->facts = facts;
+    if (!facts)
+        return;
+    facts->has_launch = read_launch(inquiry, &facts->launch);
+    if (facts->has_launch) {
+        facts->env_unclear = is_env_unclear(inquiry);
+        read_configs(inquiry, facts);
+    }
+    facts->has_log = read_log(inquiry, &facts->log);
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+    struct inquiry *inquiry = CONTAINER_OF(work, struct inquiry, work);
+    struct model_facts *facts = TAKE(inquiry->facts);
+
+    (void)status;
+    inquiry->busy = false;
+    if (inquiry->freed) {
+        free(facts);
+        destroy(inquiry);
+        return;
+    }
+    inquiry->done(inquiry->ctx, &inquiry->process, facts);
+}
+
+int inquiry_start(struct inquiry *inquiry, const struct host_process *process)
+{
+    int r;
+
+    if (inquiry->busy)
+        return -EBUSY;
+    inquiry->process = *process;
+    r = uv_queue_work(inquiry->loop, &inquiry->work, on_work, on_worked);
+    if (r < 0)
+        return r;
+    inquiry->busy = true;
+    return 0;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * inquiry.h - ask the host about a process, beside the loop
+ *
+ * Files of another process may lie on a file system that does not answer; they are read
+ * on a thread of libuv's pool, one process at a time. The loop never waits for it.
+ */
+#ifndef DAEMON_INQUIRY_H
+#define DAEMON_INQUIRY_H
+
+#include "host/host.h"
+#include "join/model_facts.h"
+
+#include <uv.h>
+
+struct inquiry;
+
+/* On the loop's thread. `facts` is the callee's, to be freed with free(); NULL: no memory. */
+typedef void inquiry_done_fn(void *ctx, const struct host_process *process,
+                             struct model_facts *facts);
+
+int inquiry_new(uv_loop_t *loop, const char *proc_root, inquiry_done_fn *done, void *ctx,
+                struct inquiry **ret) MUST_CHECK;
+
+/*
+ * What is being asked is still waited for by the loop, and then thrown away. `done` is
+ * not called any more.
+ */
+void inquiry_free(struct inquiry *inquiry);
+
+bool inquiry_is_busy(const struct inquiry *inquiry);
+
+/* -EBUSY: another process is being asked about. */
+int inquiry_start(struct inquiry *inquiry, const struct host_process *process) MUST_CHECK;
+
+#endif
