@@ -188,7 +188,8 @@ static void test_depth(void **state)
         facts_holds(&f, 100 + depth, 0, 5);
         facts_engine(&f, 8000, 100, "a");
         attribute(&f.join, &shares);
-        assert_int_equal(shares.engines[0].bytes.value, depth < HOST_DEPTH_MAX ? 5 : UNKNOWN);
+        assert_int_equal(shares.engines[0].bytes.value,
+                         depth < HOST_DEPTH_MAX ? 5 : UNKNOWN);
         assert_int_equal(shares.other_bytes, depth < HOST_DEPTH_MAX ? 0 : 5);
     }
 }
