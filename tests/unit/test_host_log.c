@@ -225,9 +225,13 @@ static bool is_gib(const struct log_range *range, double gib)
 
 static void test_captured(void **state)
 {
+    const char *folder = getenv("FIXTURES_DIR");
+
     (void)state;
-    if (!getenv("FIXTURES_DIR"))
+    if (!folder || !folder[0] || access(folder, R_OK) < 0) {
+        print_message("no folder of captured logs (FIXTURES_DIR): skipped\n");
         skip();
+    }
     for (size_t i = 0; i < ARRAY_LEN(captured); i++) {
         struct log_kv kv = {0};
         struct buf text;
