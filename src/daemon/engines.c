@@ -6,6 +6,7 @@
 #include "daemon/inquiry.h"
 #include "net/ticker.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #define NS_PER_S 1000000000ULL
@@ -125,6 +126,7 @@ static void on_inquired(void *ctx, const struct host_process *process,
         watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
     }
     free(facts);
+    (void)malloc_trim(0); // what was read of another process can be a MiB
 }
 
 int engines_new(uv_loop_t *loop, struct host *host, const char *proc_root,

@@ -5,10 +5,18 @@
 #include "gpu/gpu_worker.h"
 #include "version.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum { EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+/* One thread beside the loop is all we use; each would bring a heap of its own. */
+static void stay_small(void)
+{
+    (void)setenv("UV_THREADPOOL_SIZE", "1", 0);
+    (void)mallopt(M_ARENA_MAX, 1);
+}
 
 static int serve(struct config *config, const struct daemon_arguments *arguments)
 {
@@ -49,6 +57,7 @@ int main(int argc, char **argv)
         (void)puts("vramscoped " VRAMSCOPE_VERSION);
         return 0;
     }
+    stay_small();
     log_set_level((enum log_level)config->log_level);
     if (config->check_only) {
         log_info("the configuration is good");
