@@ -18,10 +18,13 @@ struct watched {
     struct scraper *scraper;
     const struct config_engine *config; // lent
     struct host_process listener;       // pid 0: not known
-    struct model_facts *model;          // of the listener; NULL: not yet read
-    uint64_t inquire_ns;                // when to ask about it (again)
-    bool local;                         // on this host, as far as its address tells
-    uint64_t look_ns;                   // when to look for the listener again
+    struct model_facts *model;          // NULL: not yet read
+    uint64_t inquire_ns;                // when to find out (again)
+    uint64_t ticket;                    // of the inquiry about it; 0: there is none
+    uint32_t rounds;                    // of the scraper's answers, when last inquired
+    bool settings_asked;
+    bool local;       // on this host, as far as its address tells
+    uint64_t look_ns; // when to look for the listener again
     uint64_t look_pace_ns;
     enum engine_state logged_state;
     bool logged;
@@ -37,6 +40,7 @@ struct engines {
     struct watched *watched[CONFIG_ENGINES_MAX];
     struct join_engine facts[CONFIG_ENGINES_MAX];
     size_t n;
+    uint64_t tickets; // given out
 };
 
 /* HOST and PORT of a URL that config/ has found well-formed. */
@@ -107,24 +111,31 @@ static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)
     return facts && (facts->has_config || !facts->has_launch) ? UINT64_MAX : again_ns;
 }
 
-/* Everybody whose listener that is gets a copy: two URLs may name one server. */
-static void on_inquired(void *ctx, const struct host_process *process,
-                        struct model_facts *facts)
+/*
+ * The settings can be dear to answer: they are asked for only where the host does not
+ * tell how the server was started.
+ */
+static void take_facts(struct watched *watched, struct model_facts *facts)
+{
+    free(watched->model);
+    watched->model = facts;
+    watched->ticket = 0;
+    watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
+    if (facts && !watched->settings_asked &&
+        (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
+         facts->launch.hf_overrides)) {
+        watched->settings_asked = true;
+        scraper_ask(watched->scraper, ENGINE_ASK_SETTINGS);
+    }
+}
+
+static void on_inquired(void *ctx, uint64_t ticket, struct model_facts *facts)
 {
     struct engines *engines = ctx;
 
-    for (size_t i = 0; i < engines->n; i++) {
-        struct watched *watched = engines->watched[i];
-
-        if (watched->listener.pid != process->pid ||
-            watched->listener.start_ticks != process->start_ticks)
-            continue;
-        free(watched->model);
-        watched->model = facts ? malloc(sizeof(*facts)) : NULL;
-        if (watched->model)
-            *watched->model = *facts;
-        watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
-    }
+    for (size_t i = 0; i < engines->n; i++)
+        if (engines->watched[i]->ticket == ticket)
+            take_facts(engines->watched[i], TAKE(facts));
     free(facts);
     (void)malloc_trim(0); // what was read of another process can be a MiB
 }
@@ -229,14 +240,22 @@ static bool listener_lives(struct engines *engines, const struct watched *watche
            now.start_ticks == watched->listener.start_ticks;
 }
 
+/* What was found out is about a process that is not there any more. */
+static void forget_model(struct watched *watched)
+{
+    free(watched->model);
+    watched->model = NULL;
+    watched->inquire_ns = 0;
+    watched->ticket = 0;
+    watched->settings_asked = false;
+}
+
 static void find_listener(struct engines *engines, struct watched *watched,
                           uint64_t now_ns)
 {
     int r = host_find_listener(engines->host, watched->engine.port, &watched->listener);
 
-    free(watched->model);
-    watched->model = NULL;
-    watched->inquire_ns = 0;
+    forget_model(watched);
     if (r < 0) {
         watched->listener.pid = 0;
         watched->look_ns = now_ns + watched->look_pace_ns;
@@ -262,15 +281,27 @@ static void look(struct engines *engines, struct watched *watched, uint64_t now_
     find_listener(engines, watched, now_ns);
 }
 
+/* Once it has answered, and again when it has said something else of itself. */
 static void inquire(struct engines *engines, struct watched *watched, uint64_t now_ns)
 {
-    if (watched->listener.pid == 0 || now_ns < watched->inquire_ns ||
-        inquiry_is_busy(engines->inquiry))
+    uint32_t rounds = scraper_rounds(watched->scraper);
+    struct inquiry_question question = {
+        .process = watched->listener,
+        .version = scraper_answer(watched->scraper, ENGINE_ASK_VERSION),
+        .models = scraper_answer(watched->scraper, ENGINE_ASK_MODELS),
+        .settings = scraper_answer(watched->scraper, ENGINE_ASK_SETTINGS),
+    };
+
+    if (watched->model && watched->engine.nobody_listens)
+        forget_model(watched);
+    if (rounds == 0 || inquiry_is_busy(engines->inquiry) ||
+        (rounds == watched->rounds && now_ns < watched->inquire_ns))
         return;
-    if (inquiry_start(engines->inquiry, &watched->listener) == 0)
-        watched->inquire_ns = UINT64_MAX; // until it is answered
-    else
-        watched->inquire_ns = now_ns + INQUIRE_AGAIN_NS;
+    watched->rounds = rounds;
+    watched->inquire_ns = now_ns + INQUIRE_AGAIN_NS;
+    question.ticket = ++engines->tickets;
+    if (inquiry_start(engines->inquiry, &question) == 0)
+        watched->ticket = question.ticket;
 }
 
 void engines_run(struct engines *engines, uint64_t now_ns)

@@ -3,6 +3,8 @@
 
 #include "host/model_files.h"
 
+enum { TEXT_MAX = 1 << 20 }; // more than a scraper keeps
+
 struct inquiry {
     uv_loop_t *loop;
     uv_work_t work;
@@ -10,6 +12,8 @@ struct inquiry {
     void *ctx;
     struct host *host; // its own: used on the pool's thread alone while busy
     struct host_process process;
+    uint64_t ticket;
+    struct buf version, models, settings; // what the server says
     struct model_facts *facts;
     bool busy;
     bool freed; // while busy
@@ -35,8 +39,16 @@ int inquiry_new(uv_loop_t *loop, const char *proc_root, inquiry_done_fn *done, v
     return 0;
 }
 
+static void forget_texts(struct inquiry *inquiry)
+{
+    buf_done(&inquiry->version);
+    buf_done(&inquiry->models);
+    buf_done(&inquiry->settings);
+}
+
 static void destroy(struct inquiry *inquiry)
 {
+    forget_texts(inquiry);
     host_free(inquiry->host);
     free(inquiry->facts);
     free(inquiry);
@@ -81,11 +93,13 @@ static bool read_config(struct inquiry *inquiry, const struct model_name *name,
     return known;
 }
 
-static void read_configs(struct inquiry *inquiry, struct model_facts *facts)
+/* `root` is the model as the server names it, where the command line does not. */
+static void read_configs(struct inquiry *inquiry, const char *root,
+                         struct model_facts *facts)
 {
     const struct launch *launch = &facts->launch;
     const char *revision = launch->revision[0] ? launch->revision : NULL;
-    struct model_name model = {launch->model, revision};
+    struct model_name model = {launch->model[0] ? launch->model : root, revision};
     struct model_name draft = {launch->draft_model, NULL};
     struct complaint ignored; // the shape says that the draft is not known
 
@@ -128,20 +142,72 @@ static bool read_log(struct inquiry *inquiry, struct log_kv *ret)
     return known;
 }
 
+/* What the server says counts more than what it was told. An answer may be none. */
+static bool read_settings(struct inquiry *inquiry, struct model_facts *facts,
+                          struct model_config *ret_config)
+{
+    struct server_settings settings;
+    struct complaint ignored;
+
+    if (inquiry->settings.len == 0 ||
+        server_read_settings(buf_span(&inquiry->settings), &facts->launch, ret_config,
+                             &settings, &ignored) < 0)
+        return false;
+    facts->has_settings = true;
+    if (settings.has_environment)
+        facts->env_unclear = settings.env_unclear;
+    return settings.has_config;
+}
+
+static void read_models(struct inquiry *inquiry, struct server_model *ret)
+{
+    struct complaint ignored;
+
+    *ret = (struct server_model){.max_model_len = UNKNOWN};
+    if (inquiry->models.len &&
+        server_read_models(buf_span(&inquiry->models), ret, &ignored) < 0)
+        *ret = (struct server_model){.max_model_len = UNKNOWN};
+}
+
+static void read_version(struct inquiry *inquiry, enum kv_rule *ret)
+{
+    struct complaint ignored;
+
+    *ret = KV_RULE_UNKNOWN;
+    if (inquiry->version.len &&
+        server_read_version(buf_span(&inquiry->version), ret, &ignored) < 0)
+        *ret = KV_RULE_UNKNOWN;
+}
+
+static void ask_all(struct inquiry *inquiry, struct model_facts *facts)
+{
+    bool visible = inquiry->process.pid != 0, told;
+    struct model_config told_config;
+    struct server_model model;
+
+    launch_clear(&facts->launch);
+    facts->has_launch = visible && read_launch(inquiry, &facts->launch);
+    facts->env_unclear = !visible || is_env_unclear(inquiry);
+    told = read_settings(inquiry, facts, &told_config);
+    read_version(inquiry, &facts->rule);
+    read_models(inquiry, &model);
+    facts->max_model_len = model.max_model_len;
+    if (visible)
+        read_configs(inquiry, model.root, facts);
+    if (told && (!facts->has_config || facts->launch.hf_overrides)) {
+        facts->config = told_config;
+        facts->has_config = facts->config_told = true;
+    }
+    facts->has_log = visible && read_log(inquiry, &facts->log);
+}
+
 static void on_work(uv_work_t *work)
 {
     struct inquiry *inquiry = CONTAINER_OF(work, struct inquiry, work);
-    struct model_facts *facts = calloc(1, sizeof(*facts));
 
-    inquiry->facts = facts;
-    if (!facts)
-        return;
-    facts->has_launch = read_launch(inquiry, &facts->launch);
-    if (facts->has_launch) {
-        facts->env_unclear = is_env_unclear(inquiry);
-        read_configs(inquiry, facts);
-    }
-    facts->has_log = read_log(inquiry, &facts->log);
+    inquiry->facts = calloc(1, sizeof(*inquiry->facts));
+    if (inquiry->facts)
+        ask_all(inquiry, inquiry->facts);
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -151,24 +217,36 @@ static void on_worked(uv_work_t *work, int status)
 
     (void)status;
     inquiry->busy = false;
+    forget_texts(inquiry);
     if (inquiry->freed) {
         free(facts);
         destroy(inquiry);
         return;
     }
-    inquiry->done(inquiry->ctx, &inquiry->process, facts);
+    inquiry->done(inquiry->ctx, inquiry->ticket, facts);
 }
 
-int inquiry_start(struct inquiry *inquiry, const struct host_process *process)
+/* Without memory it is as if the server had not answered. */
+static void keep_text(struct buf *buf, struct span text)
+{
+    buf_init(buf, TEXT_MAX);
+    buf_add(buf, text.at, text.len);
+}
+
+int inquiry_start(struct inquiry *inquiry, const struct inquiry_question *question)
 {
     int r;
 
     if (inquiry->busy)
         return -EBUSY;
-    inquiry->process = *process;
+    inquiry->process = question->process;
+    inquiry->ticket = question->ticket;
+    keep_text(&inquiry->version, question->version);
+    keep_text(&inquiry->models, question->models);
+    keep_text(&inquiry->settings, question->settings);
     r = uv_queue_work(inquiry->loop, &inquiry->work, on_work, on_worked);
+    inquiry->busy = r == 0;
     if (r < 0)
-        return r;
-    inquiry->busy = true;
-    return 0;
+        forget_texts(inquiry);
+    return r;
 }

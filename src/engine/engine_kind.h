@@ -33,6 +33,7 @@ struct engine_page {
     uint64_t kv_block_tokens;            // tokens in a block
     uint64_t kv_size_tokens;             // of one data-parallel engine's pool
     char kv_dtype[ENGINE_DTYPE_MAX + 1]; // "auto", "fp8", ...; "" when not given
+    bool kv_skips_layers;                // some layers are exempt from kv_dtype
     uint64_t kv_memory_bytes;            // KV pool per GPU as the operator ordered it
     const char *kv_why;         // why one of the above is unknown; a literal, or NULL
     const char *kv_caveat;      // why they may be off; a literal, or NULL
@@ -46,6 +47,14 @@ struct engine_page {
     bool prefix_from_ratio;   // worked out from a ratio: differences mean nothing
 };
 
+/* What a server can be asked beside its metrics, once in its life. */
+enum engine_question {
+    ENGINE_ASK_VERSION,  // which release it is
+    ENGINE_ASK_MODELS,   // what it serves, from which checkpoint
+    ENGINE_ASK_SETTINGS, // everything it was started with; may be dear to answer
+    ENGINE_QUESTIONS
+};
+
 struct engine_kind {
     const char *name;
 
@@ -55,6 +64,9 @@ struct engine_kind {
 
     /* Path that answers with the samples asked for by name[] alone; NULL: there is none. */
     const char *filter_path;
+
+    /* Paths of those answers, beside "/metrics"; NULL: it has none. */
+    const char *questions[ENGINE_QUESTIONS];
 
     /* Size of the state that one page is gathered in; it starts zeroed. */
     size_t page_size;

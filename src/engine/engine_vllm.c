@@ -97,6 +97,7 @@ struct cache_config {
     uint64_t block_tokens;
     uint64_t size_tokens;
     char dtype[ENGINE_DTYPE_MAX + 1];
+    bool skips_layers;
 };
 
 struct vllm_page {
@@ -119,6 +120,7 @@ struct labels {
     struct span block_size;
     struct span kv_cache_size_tokens;
     struct span cache_dtype;
+    struct span kv_cache_dtype_skip_layers;
 };
 
 /* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
@@ -135,6 +137,7 @@ static const struct {
     {"block_size", offsetof(struct labels, block_size)},
     {"kv_cache_size_tokens", offsetof(struct labels, kv_cache_size_tokens)},
     {"cache_dtype", offsetof(struct labels, cache_dtype)},
+    {"kv_cache_dtype_skip_layers", offsetof(struct labels, kv_cache_dtype_skip_layers)},
 };
 
 /* Keep it if it matters. -EBADMSG: it was there already. */
@@ -257,6 +260,13 @@ static uint64_t count_in(struct span text, uint64_t max)
     return text.at && number_read_u64(text, max, &value) == 0 ? value : UNKNOWN;
 }
 
+/* A list of layers, as Python prints it; a checkpoint can name them as well as a flag. */
+static bool names_layers(struct span text)
+{
+    return text.len && !span_is(text, "None") && !span_is(text, "[]") &&
+           !span_is(text, "()");
+}
+
 static int note_config(struct vllm_page *page, const struct labels *labels,
                        const char **ret_why)
 {
@@ -275,6 +285,7 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
     config->size_tokens = count_in(labels->kv_cache_size_tokens, BYTES_MAX);
     if (labels->cache_dtype.at)
         (void)text_clean(config->dtype, sizeof(config->dtype), labels->cache_dtype);
+    config->skips_layers = names_layers(labels->kv_cache_dtype_skip_layers);
     return 0;
 }
 
@@ -374,9 +385,11 @@ static void finish_config(const struct vllm_page *page, struct engine_page *ret)
     ret->kv_size_tokens = agreed(page, offsetof(struct cache_config, size_tokens));
     if (page->n_configs)
         memcpy(ret->kv_dtype, page->configs[0].dtype, sizeof(ret->kv_dtype));
-    for (uint32_t i = 1; i < page->n_configs; i++)
-        if (strcmp(page->configs[i].dtype, ret->kv_dtype) != 0)
+    for (uint32_t i = 0; i < page->n_configs; i++) {
+        if (strcmp(page->configs[i].dtype, page->configs[0].dtype) != 0)
             ret->kv_dtype[0] = '\0';
+        ret->kv_skips_layers = ret->kv_skips_layers || page->configs[i].skips_layers;
+    }
 }
 
 /* V0 had no null block; V1 never counts it as used or usable. */
@@ -491,6 +504,9 @@ const struct engine_kind engine_vllm = {
     .names = names,
     .n_names = ARRAY_LEN(names),
     .filter_path = "/metrics/",
+    .questions = {[ENGINE_ASK_VERSION] = "/version",
+                  [ENGINE_ASK_MODELS] = "/v1/models",
+                  [ENGINE_ASK_SETTINGS] = "/server_info?config_format=json"},
     .page_size = sizeof(struct vllm_page),
     .sample = vllm_sample,
     .finish = vllm_finish,

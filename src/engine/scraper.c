@@ -8,9 +8,13 @@
 
 enum {
     NAMES_MAX = 64, // of one kind: they are bits of a word
-    FILTER_URL_MAX = 8 * 1024,
+    OTHER_URL_MAX = 8 * 1024,
     FULL_AGAIN_AFTER = 120, // filtered pages: a server may gain families
+    ANSWER_MAX = 256 * 1024,
+    ASK_AT_FIRST = 1U << ENGINE_ASK_VERSION | 1U << ENGINE_ASK_MODELS,
 };
+
+static const char METRICS[] = "/metrics";
 
 static const struct engine_kind *const kinds[] = {
 #define KIND(name) &engine_##name,
@@ -46,6 +50,11 @@ struct scraper {
     bool asked_filtered;
     bool waiting;
     bool stale; // what is in flight was asked of the process before
+
+    unsigned to_ask;             // bits of enum engine_question
+    enum engine_question asking; // in flight; ENGINE_QUESTIONS: a page is
+    uint32_t rounds;
+    struct buf answers[ENGINE_QUESTIONS];
     char url[ENGINE_URL_MAX + 16];
     struct buf filter_url;
 };
@@ -70,8 +79,13 @@ static int on_sample(void *ctx, unsigned name, struct span labels, double value)
 static int on_body(void *ctx, struct span bytes)
 {
     struct scraper *scraper = ctx;
+    struct buf *answer;
 
-    return prom_feed(&scraper->reader, bytes);
+    if (scraper->asking == ENGINE_QUESTIONS)
+        return prom_feed(&scraper->reader, bytes);
+    answer = &scraper->answers[scraper->asking];
+    buf_add(answer, bytes.at, bytes.len);
+    return answer->error;
 }
 
 static size_t largest_page(void)
@@ -92,17 +106,21 @@ static void begin_page(struct scraper *scraper)
     scraper->why = NULL;
 }
 
+/* The URL of another page of the server: what precedes "/metrics", and `path`. */
+static void write_url_of(const struct scraper *scraper, const char *path, struct buf *ret)
+{
+    buf_clear(ret);
+    buf_add(ret, scraper->url, strlen(scraper->url) - (sizeof(METRICS) - 1));
+    buf_add_str(ret, path);
+}
+
 /* base + filter path + name[]=... for each name of the last whole page. */
 static int write_filter_url(struct scraper *scraper, const struct engine_kind *kind)
 {
-    static const char metrics[] = "/metrics";
     struct buf *url = &scraper->filter_url;
-    size_t base = strlen(scraper->url) - (sizeof(metrics) - 1);
     char separator = '?';
 
-    buf_clear(url);
-    buf_add(url, scraper->url, base);
-    buf_add_str(url, kind->filter_path);
+    write_url_of(scraper, kind->filter_path, url);
     for (size_t i = 0; i < kind->n_names; i++) {
         if (!(scraper->seen_full & 1ULL << i))
             continue;
@@ -139,6 +157,15 @@ static enum engine_failure failure_of(const struct fetch_result *result)
     return ENGINE_FAIL_OTHER;
 }
 
+/* Who listens next may be another. */
+static void forget_answers(struct scraper *scraper)
+{
+    scraper->to_ask = ASK_AT_FIRST;
+    scraper->rounds = 0;
+    for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
+        buf_clear(&scraper->answers[i]);
+}
+
 static void take_failure(struct scraper *scraper, const struct fetch_result *result,
                          uint64_t now_ns)
 {
@@ -152,6 +179,8 @@ static void take_failure(struct scraper *scraper, const struct fetch_result *res
                                                             : "malformed, or cut off");
     else
         (void)snprintf(why, sizeof(why), "%s", result->why);
+    if (result->outcome == FETCH_REFUSED)
+        forget_answers(scraper);
     engine_take_failure(scraper->options.engine, failure_of(result), why, now_ns);
 }
 
@@ -166,18 +195,52 @@ static bool filter_failed(const struct scraper *scraper,
     return result->outcome == FETCH_STATUS || result->outcome == FETCH_BAD;
 }
 
-static void on_done(void *ctx, const struct fetch_result *result)
+/* Ask the next thing that is to be asked, if there is one. */
+static void ask(struct scraper *scraper)
 {
-    struct scraper *scraper = ctx;
+    for (enum engine_question q = 0; scraper->to_ask && q < ENGINE_QUESTIONS; q++) {
+        const char *path = scraper->kind->questions[q];
+        OWNED(buf_done) struct buf url;
+
+        if (!(scraper->to_ask & 1U << q))
+            continue;
+        buf_clear(&scraper->answers[q]);
+        buf_init(&url, OTHER_URL_MAX);
+        if (path)
+            write_url_of(scraper, path, &url);
+        buf_add_char(&url, '\0');
+        scraper->asking = q;
+        scraper->waiting =
+            path && url.error == 0 && fetch_start(scraper->fetch, url.data) == 0;
+        if (scraper->waiting)
+            return;
+        scraper->to_ask &= ~(1U << q);
+        scraper->rounds += scraper->to_ask == 0;
+    }
+}
+
+/*
+ * An answer, or none: an error is one too. Who kept us waiting is asked no more before the
+ * next page.
+ */
+static void take_answer(struct scraper *scraper, const struct fetch_result *result)
+{
+    bool prompt = result->outcome == FETCH_OK || result->outcome == FETCH_STATUS;
+
+    if (result->outcome != FETCH_OK)
+        buf_clear(&scraper->answers[scraper->asking]);
+    scraper->to_ask &= ~(1U << scraper->asking);
+    scraper->rounds += scraper->to_ask == 0;
+    if (prompt)
+        ask(scraper);
+}
+
+static void take_page(struct scraper *scraper, const struct fetch_result *result)
+{
     struct engine *engine = scraper->options.engine;
     uint64_t now_ns = scraper->options.now_ns();
     struct engine_page page;
 
-    scraper->waiting = false;
-    if (scraper->stale) {
-        scraper->stale = false;
-        return;
-    }
     if (filter_failed(scraper, result)) {
         // With the next beat the whole page is asked for.
         scraper->filter =
@@ -204,6 +267,20 @@ static void on_done(void *ctx, const struct fetch_result *result)
     } else {
         consider_filter(scraper);
     }
+    ask(scraper);
+}
+
+static void on_done(void *ctx, const struct fetch_result *result)
+{
+    struct scraper *scraper = ctx;
+
+    scraper->waiting = false;
+    if (scraper->stale)
+        scraper->stale = false;
+    else if (scraper->asking == ENGINE_QUESTIONS)
+        take_page(scraper, result);
+    else
+        take_answer(scraper, result);
 }
 
 static void add_kind(struct scraper *scraper, size_t kind)
@@ -217,16 +294,15 @@ static void add_kind(struct scraper *scraper, size_t kind)
 
 static void write_url(struct scraper *scraper)
 {
-    static const char metrics[] = "/metrics";
     const char *url = scraper->options.engine->url;
-    size_t len = strlen(url), tail = sizeof(metrics) - 1;
+    size_t len = strlen(url), tail = sizeof(METRICS) - 1;
     bool whole;
 
     while (len && url[len - 1] == '/')
         len--;
-    whole = len >= tail && memcmp(url + len - tail, metrics, tail) == 0;
+    whole = len >= tail && memcmp(url + len - tail, METRICS, tail) == 0;
     (void)snprintf(scraper->url, sizeof(scraper->url), "%.*s%s", (int)len, url,
-                   whole ? "" : metrics);
+                   whole ? "" : METRICS);
 }
 
 int scraper_new(const struct scraper_options *options, struct scraper **ret)
@@ -243,7 +319,10 @@ int scraper_new(const struct scraper_options *options, struct scraper **ret)
     if (!scraper)
         return -ENOMEM;
     scraper->options = *options;
-    buf_init(&scraper->filter_url, FILTER_URL_MAX);
+    scraper->to_ask = ASK_AT_FIRST;
+    buf_init(&scraper->filter_url, OTHER_URL_MAX);
+    for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
+        buf_init(&scraper->answers[i], ANSWER_MAX);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         add_kind(scraper, i);
     prom_init(&scraper->reader, scraper->names, scraper->n_names, on_sample, scraper);
@@ -266,6 +345,8 @@ void scraper_free(struct scraper *scraper)
     fetch_free(scraper->fetch);
     prom_done(&scraper->reader);
     buf_done(&scraper->filter_url);
+    for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
+        buf_done(&scraper->answers[i]);
     free(scraper->page);
     free(scraper);
 }
@@ -279,6 +360,7 @@ void scraper_run(struct scraper *scraper, uint64_t now_ns)
     if (scraper->waiting || !engine_is_due(scraper->options.engine, now_ns))
         return;
     begin_page(scraper);
+    scraper->asking = ENGINE_QUESTIONS;
     scraper->asked_filtered = filtered;
     scraper->waiting = fetch_start(scraper->fetch, filtered ? scraper->filter_url.data
                                                             : scraper->url) == 0;
@@ -289,6 +371,22 @@ void scraper_restarted(struct scraper *scraper)
     engine_restarted(scraper->options.engine);
     scraper->filter = FILTER_UNTRIED;
     scraper->stale = scraper->waiting;
+    forget_answers(scraper);
+}
+
+void scraper_ask(struct scraper *scraper, enum engine_question question)
+{
+    scraper->to_ask |= 1U << question;
+}
+
+uint32_t scraper_rounds(const struct scraper *scraper)
+{
+    return scraper->rounds;
+}
+
+struct span scraper_answer(const struct scraper *scraper, enum engine_question question)
+{
+    return buf_span(&scraper->answers[question]);
 }
 
 bool scraper_waiting(const struct scraper *scraper)

@@ -6,6 +6,9 @@
  * server can send the wanted samples alone (prometheus_client's name[] filter), this is
  * tried once and kept when the answer really holds them all: servers in multi-process
  * mode answer such a request with an empty page.
+ *
+ * Between pages the server is asked, once in its life, which release it is and what it
+ * serves. The answers are kept as they came: what they mean is not this layer's business.
  */
 #ifndef ENGINE_SCRAPER_H
 #define ENGINE_SCRAPER_H
@@ -33,6 +36,18 @@ void scraper_run(struct scraper *scraper, uint64_t now_ns);
 
 /* Another process answers there now: forget what was learned about the old one. */
 void scraper_restarted(struct scraper *scraper);
+
+/* Ask this too (again), between two pages. */
+void scraper_ask(struct scraper *scraper, enum engine_question question);
+
+/*
+ * How often all that was to be asked has been: another count, other answers. 0: not yet,
+ * or not since nobody listened.
+ */
+uint32_t scraper_rounds(const struct scraper *scraper);
+
+/* Lent until the next scraper_run() or restart. Empty: it did not say. */
+struct span scraper_answer(const struct scraper *scraper, enum engine_question question);
 
 bool scraper_waiting(const struct scraper *scraper); // a request is in flight
 

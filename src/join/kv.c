@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define GIB (UINT64_C(1) << 30)
+
 /* What is known when a source is asked. */
 struct question {
     const struct join_engine *engine;
@@ -123,13 +125,13 @@ static const char *doubt_launch(const struct model_facts *model)
 {
     if (!model)
         return "how it was started is not visible";
-    if (!model->has_launch)
+    if (!model->has_settings && !model->has_launch)
         return "the process that listens was not started as a vLLM server";
-    if (model->launch.config_file[0])
-        return "it was started with --config, whose file is not read";
-    if (model->launch.unclear || model->env_unclear)
+    if (!model->has_settings && model->launch.config_file[0])
+        return "it was started with --config, whose file cannot be read";
+    if (model->env_unclear || (!model->has_settings && model->launch.unclear))
         return "it was started with options that change its KV cache in unknown ways";
-    if (model->launch.hf_overrides)
+    if (model->launch.hf_overrides && !model->config_told)
         return "it was started with --hf-overrides: config.json is not the last word";
     if (or_one(model->launch.pcp) > 1)
         return "how prefill-context parallelism spreads the KV cache is not known";
@@ -150,8 +152,8 @@ static struct kv_placement placement_of(const struct question *q)
         .block_size = q->page->kv_block_tokens,
         .cache_dtype = span_of(q->page->kv_dtype),
         .dtype = span_of(launch->dtype),
-        .skips_layers = launch->skips_layers,
-        .rule = KV_RULE_UNKNOWN,
+        .skips_layers = launch->skips_layers || q->page->kv_skips_layers,
+        .rule = q->engine->model->rule,
         .hybrid = launch_hybrid(launch),
         .draft_kind = launch_draft(launch),
         .draft = q->engine->model->has_draft ? &q->engine->model->draft : NULL,
@@ -159,8 +161,10 @@ static struct kv_placement placement_of(const struct question *q)
     };
 }
 
-/* What config.json and the command line give, unless the engine or the driver objects. */
-static bool ask_config(const struct question *q, struct answer *ret, const char **ret_why)
+/*
+ * What the model's config and its placement give, unless the engine or the driver objects.
+ */
+static bool ask_shape(const struct question *q, struct answer *ret, const char **ret_why)
 {
     const struct model_facts *model = q->engine->model;
     struct kv_placement placement;
@@ -168,9 +172,6 @@ static bool ask_config(const struct question *q, struct answer *ret, const char 
     struct kv_claim claim = {UNKNOWN, q->page->kv_block_tokens, q->page->kv_size_tokens,
                              UNKNOWN, 1};
 
-    *ret_why = doubt_launch(model);
-    if (*ret_why)
-        return false;
     *ret_why = q->page->kv_why;
     if (!are_counted(q->page) || q->page->kv_block_tokens == UNKNOWN)
         return false;
@@ -179,7 +180,8 @@ static bool ask_config(const struct question *q, struct answer *ret, const char 
     if (kv_shape_of(&model->config, &placement, &shape, ret_why) < 0)
         return false;
     claim.blocks = q->page->kv_blocks / q->page->engines;
-    claim.max_model_len = model->launch.max_model_len;
+    claim.max_model_len = model->max_model_len != UNKNOWN ? model->max_model_len
+                                                          : model->launch.max_model_len;
     claim.dcp = placement.dcp;
     if (kv_shape_check(&shape, &claim, ret_why) < 0)
         return false;
@@ -200,6 +202,21 @@ static bool ask_config(const struct question *q, struct answer *ret, const char 
     return true;
 }
 
+static bool ask_config(const struct question *q, struct answer *ret, const char **ret_why)
+{
+    *ret_why = doubt_launch(q->engine->model);
+    return !*ret_why && !q->engine->model->config_told && ask_shape(q, ret, ret_why);
+}
+
+/* Likewise, when the config too is the server's own word (development mode). */
+static bool ask_server(const struct question *q, struct answer *ret, const char **ret_why)
+{
+    const struct model_facts *model = q->engine->model;
+
+    return model && model->config_told && !doubt_launch(model) &&
+           ask_shape(q, ret, ret_why);
+}
+
 /*
  * "Available KV cache memory": two decimals of a GiB, of one rank before the least of all
  * ranks is taken, which was up to 1.1 % less in the logs we have seen.
@@ -217,6 +234,56 @@ static bool ask_log(const struct question *q, struct answer *ret, const char **r
     return true;
 }
 
+/* What else a GPU process needs: a CUDA context, activations, CUDA graphs. */
+#define OVERHEAD_LEAST (UINT64_C(8) * GIB / 10)
+#define OVERHEAD_MOST (UINT64_C(46) * GIB / 10)
+
+/* NULL, or why its weights are not what its checkpoint takes on the disk. */
+static const char *doubt_weights(const struct model_facts *model)
+{
+    const struct launch *launch = &model->launch;
+
+    if (launch_draft(launch) != KV_DRAFT_NONE)
+        return "how much of what it holds guesses tokens ahead is not known";
+    if (launch->quantization[0])
+        return "its weights may take less than its checkpoint does";
+    if (launch->offloads_weights || launch->lora)
+        return "its weights are not those of its checkpoint alone";
+    if (launch->expert_parallel && or_one(launch->dp) > 1)
+        return "how its experts are spread is not known";
+    return NULL;
+}
+
+/*
+ * What its processes hold, less the weights and the rest. Parts of the weights that each
+ * rank has for itself are a twentieth at most.
+ */
+static bool ask_measured(const struct question *q, struct answer *ret,
+                         const char **ret_why)
+{
+    const struct model_facts *model = q->engine->model;
+    uint64_t engines = q->page->engines, held = q->holder->held_bytes, other;
+
+    if (!model || !model->has_weights || (!model->has_launch && !model->has_settings) ||
+        held == UNKNOWN || q->gpus == 0)
+        return false;
+    *ret_why = doubt_weights(model);
+    if (*ret_why)
+        return false;
+    other = model->weights_bytes + q->gpus * (OVERHEAD_LEAST + OVERHEAD_MOST) / 2;
+    ret->error =
+        q->gpus * (OVERHEAD_MOST - OVERHEAD_LEAST) / 2 + model->weights_bytes / 20;
+    *ret_why = "what it holds is hardly more than its weights";
+    if (held / engines < other + ret->error)
+        return false;
+    *ret_why = NULL;
+    ret->pool_bytes = held / engines - other;
+    ret->how = ESTIMATED;
+    ret->caveat =
+        "what its processes hold less its weights and an allowance for the rest";
+    return true;
+}
+
 /* In the order of trust. */
 static const struct {
     const char *name;
@@ -227,7 +294,9 @@ static const struct {
     {"kv_pool_bytes_per_gpu", ask_operator_pool},
     {"kv_cache_memory_bytes", ask_label},
     {"config.json", ask_config},
+    {"server_info", ask_server},
     {"log", ask_log},
+    {"process_memory", ask_measured},
 };
 
 static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_seen,

@@ -173,7 +173,7 @@ static void read_option(struct args *args, struct launch *launch)
     args->unknown = option->kind == OPTION_FIRST || option->kind == OPTION_GIVEN;
 }
 
-static void clear(struct launch *launch)
+void launch_clear(struct launch *launch)
 {
     *launch = (struct launch){
         .tp = UNKNOWN,
@@ -297,7 +297,7 @@ int launch_read(struct span cmdline, struct launch *ret)
 
     if (!find_server(&args, &kind))
         return 0;
-    clear(ret);
+    launch_clear(ret);
     ret->kind = kind;
     if (kind == LAUNCH_RUST)
         read_rust(&args, ret);
@@ -306,33 +306,6 @@ int launch_read(struct span cmdline, struct launch *ret)
     if (ret->draft_model[0])
         ret->speculative = true;
     return 1;
-}
-
-int launch_apply_server_info(struct span json, struct launch *launch,
-                             struct complaint *why)
-{
-    OWNED(json_decrefp) json_t *root = NULL;
-    const json_t *config;
-    int r = model_json_read(json, &root, why);
-
-    if (r < 0)
-        return r;
-    config = json_object_get(root, "vllm_config");
-    if (!json_is_object(config))
-        config = root;
-    option_apply_json(launch_info_model, json_object_get(config, "model_config"), launch);
-    option_apply_json(launch_info_cache, json_object_get(config, "cache_config"), launch);
-    option_apply_json(launch_info_parallel, json_object_get(config, "parallel_config"),
-                      launch);
-    option_apply_json(launch_info_scheduler, json_object_get(config, "scheduler_config"),
-                      launch);
-    launch->hybrid_on = json_is_false(json_object_get(
-        json_object_get(config, "scheduler_config"), "disable_hybrid_kv_cache_manager"));
-    if (json_is_object(json_object_get(config, "speculative_config")))
-        option_apply_draft(json_object_get(config, "speculative_config"), launch);
-    if (json_is_object(json_object_get(config, "kv_transfer_config")))
-        launch->kv_transfer = true;
-    return 0;
 }
 
 /* ---- what follows for blocks ---- */

@@ -4,7 +4,7 @@
  *
  * Facts that a command line states; what it leaves out is UNKNOWN, "" or false, for the
  * server's own defaults belong to its release. Options that we do not know are passed
- * over. What a server says of itself in development mode can be laid over it.
+ * over. What a server says of itself (server_answers.h) can be laid over it.
  */
 #ifndef MODEL_LAUNCH_H
 #define MODEL_LAUNCH_H
@@ -61,7 +61,9 @@ struct launch {
     bool skips_layers; // some layers are exempt from cache_dtype
     bool expert_parallel;
     bool stats_off;
-    bool unclear; // an option that may be one of these could not be read
+    bool offloads_weights; // some of them stay in the host's memory
+    bool lora;             // there may be adapters besides the weights
+    bool unclear;          // an option that may be one of these could not be read
 };
 
 /*
@@ -70,12 +72,7 @@ struct launch {
  */
 int launch_read(struct span cmdline, struct launch *ret) MUST_CHECK;
 
-/*
- * Lay an answer of GET /server_info?config_format=json over what is known. Errors are
- * those of model_json_read(); `launch` is then as it was.
- */
-int launch_apply_server_info(struct span json, struct launch *launch,
-                             struct complaint *why) MUST_CHECK;
+void launch_clear(struct launch *launch); // nothing is known
 
 /* What kv_shape_of() must know about guessing ahead and about the hybrid manager. */
 enum kv_draft launch_draft(const struct launch *launch);

@@ -49,6 +49,8 @@ static const struct option options[] = {
     OPTION("disable-hybrid-kv-cache-manager", NULL, FLAG, hybrid_off),
     OPTION("enable-expert-parallel", "ep", FLAG, expert_parallel),
     OPTION("disable-log-stats", NULL, FLAG, stats_off),
+    OPTION("cpu-offload-gb", NULL, GIVEN, offloads_weights),
+    OPTION("enable-lora", NULL, FLAG, lora),
 };
 
 /* Parts of the speculative configuration. */

@@ -482,6 +482,7 @@ int model_config_read(struct span json, struct model_config *ret, struct complai
         return r;
     clear(&config);
     text = find_text_model(root);
+    config.nested = text != root;
 
     read_name(json_object_get(text, "model_type"), config.type);
     read_name(json_object_get(root, "model_type"), config.root_type);

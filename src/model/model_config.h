@@ -81,6 +81,7 @@ struct model_config {
     bool new_decoder;
     bool not_causal;
     bool encoder_decoder;
+    bool nested; // the text model is a part of it, with a config of its own
     bool has_compress_ratios;
     bool differs_by_layer; // block_configs, per_layer_config and the like
     bool global_differs;   // its full layers have heads of another size or number

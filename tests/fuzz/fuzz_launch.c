@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A command line is read within its bounds; so is what a server says of itself. */
-#include "model/launch.h"
+#include "model/server_answers.h"
 
 #include <assert.h>
 #include <math.h>
@@ -28,12 +28,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char start[] = "vllm\0serve\0M";
     struct span input = {(const char *)data, size};
     struct complaint why = {""};
+    struct server_settings settings;
+    struct model_config config;
+    struct server_model model = {"", 0};
     struct launch launch;
+    enum kv_rule rule;
 
     if (launch_read(input, &launch))
         check_launch(&launch);
     assert(launch_read((struct span){start, sizeof(start)}, &launch) == 1);
-    assert(launch_apply_server_info(input, &launch, &why) == 0 || why.text[0]);
+    assert(server_read_settings(input, &launch, &config, &settings, &why) == 0 ||
+           why.text[0]);
     check_launch(&launch);
+    assert(server_read_models(input, &model, &why) == 0 || why.text[0]);
+    assert(is_text(model.root, sizeof(model.root)));
+    assert(server_read_version(input, &rule, &why) == 0 || why.text[0]);
     return 0;
 }

@@ -334,54 +334,13 @@ static void test_too_many_args(void **state)
     assert_string_equal(launch.model, "M");
 }
 
-static void test_server_info(void **state)
-{
-    static const struct span line = LINE(SERVE "--dtype=auto\0");
-    static struct launch launch, before;
-    struct complaint why = {""};
-
-    (void)state;
-    assert_int_equal(launch_read(line, &launch), 1);
-    assert_int_equal(
-        launch_apply_server_info(
-            span_of("{\"vllm_config\":{\"model_config\":{\"model\":\"N\",\"dtype\":"
-                    "\"torch.bfloat16\",\"max_model_len\":4096,\"quantization\":null},"
-                    "\"parallel_config\":{\"tensor_parallel_size\":4,"
-                    "\"pipeline_parallel_size\":2,\"data_parallel_size\":1},"
-                    "\"cache_config\":{\"block_size\":16,\"cache_dtype\":\"auto\"},"
-                    "\"scheduler_config\":{\"disable_hybrid_kv_cache_manager\":false},"
-                    "\"speculative_config\":{\"method\":\"eagle3\",\"model\":\"D\"},"
-                    "\"kv_transfer_config\":{}}}"),
-            &launch, &why),
-        0);
-    assert_string_equal(launch.model, "N");
-    assert_string_equal(launch.dtype, "torch.bfloat16");
-    assert_int_equal(launch.tp, 4);
-    assert_int_equal(launch.pp, 2);
-    assert_int_equal(launch.block_size, 16);
-    assert_int_equal(launch.max_model_len, 4096);
-    assert_int_equal(launch.dcp, U);
-    assert_int_equal(launch_draft(&launch), KV_DRAFT_MODEL);
-    assert_int_equal(launch_hybrid(&launch), KV_HYBRID_DEFAULT);
-    assert_true(launch.kv_transfer && !launch.unclear);
-
-    before = launch;
-    assert_int_equal(launch_apply_server_info(span_of("{\"vllm"), &launch, &why),
-                     -EBADMSG);
-    assert_memory_equal(&launch, &before, sizeof(launch));
-    assert_int_equal(
-        launch_apply_server_info(span_of("{\"vllm_config\":\"text\"}"), &launch, &why),
-        0);
-    assert_int_equal(launch.tp, 4);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs),      cmocka_unit_test(test_counts),
         cmocka_unit_test(test_texts),         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_uses),          cmocka_unit_test(test_ratio),
-        cmocka_unit_test(test_too_many_args), cmocka_unit_test(test_server_info),
+        cmocka_unit_test(test_too_many_args),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
