@@ -14,6 +14,9 @@ struct args {
     struct span left;
     struct span arg; // the one being read
     bool unknown;    // it may be the value of an option that we do not know
+    bool parts;      // the speculative configuration is told part by part
+    bool is_file;    // these are those of the config file
+    bool has_file;   // and these come behind them
 };
 
 static bool next_arg(struct args *args)
@@ -109,6 +112,24 @@ static bool may_be_ours(const struct spelled *spelled)
     return false;
 }
 
+/*
+ * The last one told is the only one, but for parts: all of them together are one, which
+ * comes last. False: the value does not count.
+ */
+static bool begin_draft(struct args *args, struct launch *launch, bool is_part)
+{
+    bool counts = is_part || !args->parts;
+
+    if (counts && !(is_part && args->parts)) {
+        launch->draft_method[0] = '\0';
+        launch->draft_model[0] = '\0';
+        launch->draft_tp = UNKNOWN;
+        launch->speculative_tokens = UNKNOWN;
+    }
+    args->parts = args->parts || is_part;
+    return counts;
+}
+
 /* --speculative-config.method ngram */
 static void read_part(const struct spelled *spelled, struct args *args,
                       const struct option *whole, struct launch *launch)
@@ -118,6 +139,7 @@ static void read_part(const struct spelled *spelled, struct args *args,
 
     if (whole->kind == OPTION_SPECULATIVE) {
         launch->speculative = true;
+        (void)begin_draft(args, launch, true); // a part always counts
         option = find_option(launch_draft_options, spelled->part, false);
     }
     if (!value.at && !take_value(args, &value))
@@ -168,7 +190,11 @@ static void read_option(struct args *args, struct launch *launch)
         return;
     }
     value = spelled.value;
-    if ((!value.at && !take_value(args, &value)) || !option_read(option, value, launch))
+    if (!value.at && !take_value(args, &value))
+        launch->unclear = true;
+    else if (option->kind == OPTION_SPECULATIVE && !begin_draft(args, launch, false))
+        return;
+    else if (!option_read(option, value, launch))
         launch->unclear = true;
     args->unknown = option->kind == OPTION_FIRST || option->kind == OPTION_GIVEN;
 }
@@ -194,9 +220,20 @@ void launch_clear(struct launch *launch)
 }
 
 /*
- * The model stands alone, usually first: what follows an option that we do not know may
- * be its value.
+ * The model stands alone. Elsewhere than first, Python's releases differ in whether it or
+ * the config file's model is taken; in that file nothing stands alone.
  */
+static bool read_alone(struct args *args, struct launch *launch, bool is_first)
+{
+    bool kept =
+        !args->is_file && option_keep_text(launch->model, LAUNCH_TEXT_MAX, args->arg);
+
+    if (!kept || (args->has_file && !is_first))
+        launch->unclear = true;
+    return kept;
+}
+
+/* What follows an option that we do not know may be its value. */
 static void read_args(struct args *args, struct launch *launch)
 {
     bool seen = false;
@@ -206,14 +243,10 @@ static void read_args(struct args *args, struct launch *launch)
             launch->unclear = true;
             return;
         }
-        if (is_option(args->arg)) {
+        if (is_option(args->arg))
             read_option(args, launch);
-            continue;
-        }
-        if (launch->kind == LAUNCH_SERVE && !args->unknown && !seen) {
-            seen = option_keep_text(launch->model, LAUNCH_TEXT_MAX, args->arg);
-            launch->unclear = launch->unclear || !seen;
-        }
+        else if (launch->kind == LAUNCH_SERVE && !args->unknown && !seen)
+            seen = read_alone(args, launch, n == 0);
     }
 }
 
@@ -290,22 +323,55 @@ static void read_rust(struct args *args, struct launch *launch)
     }
 }
 
-int launch_read(struct span cmdline, struct launch *ret)
+/* vLLM reads the file of the one `--config FILE`, and does not start with two. */
+static bool names_file(struct args args)
+{
+    unsigned apart = 0, joined = 0;
+
+    while (next_arg(&args)) {
+        apart += span_is(args.arg, "--config");
+        joined += args.arg.len > 9 && memcmp(args.arg.at, "--config=", 9) == 0;
+    }
+    return apart == 1 && joined == 0;
+}
+
+static void read_file_args(struct args *args, struct span file_args,
+                           struct launch *launch)
+{
+    struct args file = {.left = file_args, .is_file = true};
+
+    read_args(&file, launch);
+    args->parts = file.parts;
+    args->has_file = true;
+}
+
+int launch_read_with_file(struct span cmdline, struct span file_args, struct launch *ret)
 {
     struct args args = {.left = cmdline};
     enum launch_kind kind;
+    bool has_file;
 
     if (!find_server(&args, &kind))
         return 0;
     launch_clear(ret);
     ret->kind = kind;
+    has_file = file_args.at && kind != LAUNCH_RUST && names_file(args);
+    if (has_file)
+        read_file_args(&args, file_args, ret);
     if (kind == LAUNCH_RUST)
         read_rust(&args, ret);
     else
         read_args(&args, ret);
+    if (has_file)
+        ret->config_file[0] = '\0';
     if (ret->draft_model[0])
         ret->speculative = true;
     return 1;
+}
+
+int launch_read(struct span cmdline, struct launch *ret)
+{
+    return launch_read_with_file(cmdline, (struct span){NULL, 0}, ret);
 }
 
 /* ---- what follows for blocks ---- */

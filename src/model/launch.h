@@ -27,7 +27,7 @@ struct launch {
     char model[LAUNCH_TEXT_MAX + 1];
     char served_name[LAUNCH_TEXT_MAX + 1]; // the first of them
     char revision[LAUNCH_WORD_MAX + 1];
-    char config_file[LAUNCH_TEXT_MAX + 1]; // --config: may set whatever is not set here
+    char config_file[LAUNCH_TEXT_MAX + 1]; // --config: sets what is not set here
     char download_dir[LAUNCH_TEXT_MAX + 1];
     char hf_config_path[LAUNCH_TEXT_MAX + 1]; // config.json is read from there instead
 
@@ -71,6 +71,15 @@ struct launch {
  * 0: not one, `ret` is not written.
  */
 int launch_read(struct span cmdline, struct launch *ret) MUST_CHECK;
+
+/*
+ * As launch_read(), with the arguments that launch_file_read() has made of `config_file`:
+ * the command line's own count before them. `config_file` is then "". vLLM reads a file
+ * that is given once and as `--config FILE`; given otherwise (--config=FILE, or twice),
+ * `file_args` are passed over and `config_file` stays. A NULL in `file_args`: none.
+ */
+int launch_read_with_file(struct span cmdline, struct span file_args,
+                          struct launch *ret) MUST_CHECK;
 
 void launch_clear(struct launch *launch); // nothing is known
 

@@ -145,6 +145,15 @@ static bool read_bytes(struct span value, uint64_t *ret)
     return true;
 }
 
+/* What was given before counts no more when the length is left to the server. */
+static bool read_length(struct span value, uint64_t *ret)
+{
+    if (!span_is(value, "-1") && !span_is(value, "auto"))
+        return read_bytes(value, ret);
+    *ret = UNKNOWN;
+    return true;
+}
+
 static bool read_ratio(struct span value, double *ret)
 {
     double ratio;
@@ -172,7 +181,7 @@ bool option_read(const struct option *option, struct span value, struct launch *
     case OPTION_BYTES:
         return read_bytes(value, at);
     case OPTION_LENGTH:
-        return span_is(value, "-1") || span_is(value, "auto") || read_bytes(value, at);
+        return read_length(value, at);
     case OPTION_RATIO:
         return read_ratio(value, at);
     case OPTION_SPECULATIVE:
