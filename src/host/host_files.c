@@ -4,6 +4,7 @@
 #include "host/host_proc.h"
 #include "host/host_root.h"
 #include "host/host_text.h"
+#include "host/host_view.h"
 
 #include <fcntl.h>
 
@@ -74,6 +75,26 @@ int host_read_file_in_root(struct host *host, const struct host_process *process
 
     buf_clear(buf);
     return root_fd < 0 ? root_fd : host_read_file(host, root_fd, path, buf);
+}
+
+int host_read_given_file(struct host *host, const struct host_process *process,
+                         const char *path, struct buf *buf)
+{
+    OWNED(host_view_done) struct host_view view;
+    int r;
+
+    buf_clear(buf);
+    host_view_init(&view, host, process);
+    r = host_view_open(&view);
+    if (r == 0)
+        r = host_view_resolve(&view, span_of(path), &view.path);
+    if (r == 0)
+        r = host_view_read(&view, buf);
+    if (r == 0)
+        r = host_view_check(&view);
+    if (r < 0)
+        buf_clear(buf);
+    return r;
 }
 
 /* Open the ordinary file that a descriptor of the process is of. */

@@ -63,6 +63,15 @@ int host_open_in_root(struct host *host, const struct host_process *process,
 int host_read_file_in_root(struct host *host, const struct host_process *process,
                            const char *path, struct buf *buf) MUST_CHECK;
 
+/*
+ * Read the file that the process was given the path of, on its command line say: absolute,
+ * from its home as ~/..., or from its working folder, inside its root. The errors are those
+ * of host_open_in_root(), and -ENODATA: its home is not known. -EBADMSG: nor is its
+ * environment. -ENAMETOOLONG: too long a path.
+ */
+int host_read_given_file(struct host *host, const struct host_process *process,
+                         const char *path, struct buf *buf) MUST_CHECK;
+
 struct host_log {
     bool whole;      // false: the file goes on after HOST_LOG_MAX bytes
     uint32_t ns_pid; // of the process, as it counts itself: for log_kv_is_of()

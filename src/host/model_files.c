@@ -2,38 +2,26 @@
 #include "host/model_files.h"
 
 #include "base/text.h"
-#include "host/host_proc.h"
 #include "host/host_root.h"
 #include "host/host_text.h"
+#include "host/host_view.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 enum {
     NAME_MAX_BYTES = 96, // of each part, as the hub has it
     REVISION_MAX = 128,
-    PASSWD_MAX = 1 << 20,
     REF_MAX = 256,
-    ENTRIES_MAX = 4096, // of a snapshots folder
+    ENTRIES_MAX = 4096, // of a folder that is listed
 };
 
-struct path {
-    char text[HOST_PATH_MAX];
-};
-
-/* What one search shares. `path` is what was looked at last. */
+/* What one search shares. */
 struct search {
-    const struct host *host;
-    const struct host_process *process;
+    struct host_view view;
     const struct model_name *name;
-    int process_fd;
-    int root_fd;
-    struct path path;
-    bool has_environment;
-    struct buf environment;
-    struct buf text;
+    struct buf text; // of config.json
 };
 
 static const struct {
@@ -63,32 +51,9 @@ static int explain(struct complaint *complaint, const struct search *search, int
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (reasons[i].error == r)
             reason = reasons[i].reason;
-    (void)text_clean(shown, sizeof(shown), span_of(search->path.text));
-    return complain(complaint, r, "\"%s\" of process %u: %s", shown, search->process->pid,
-                    reason);
-}
-
-static int path_set(struct path *path, struct span start, const char *rest)
-{
-    int n = start.len < HOST_PATH_MAX ? snprintf(path->text, sizeof(path->text), "%.*s%s",
-                                                 (int)start.len, start.at, rest)
-                                      : HOST_PATH_MAX;
-
-    return n < 0 || n >= HOST_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-static int path_add(struct path *path, struct span more)
-{
-    size_t len = strlen(path->text);
-
-    if (len > 0 && path->text[len - 1] == '/')
-        len--;
-    if (more.len + 1 >= sizeof(path->text) - len)
-        return -ENAMETOOLONG;
-    path->text[len] = '/';
-    memcpy(path->text + len + 1, more.at, more.len);
-    path->text[len + 1 + more.len] = '\0';
-    return 0;
+    (void)text_clean(shown, sizeof(shown), span_of(search->view.path.text));
+    return complain(complaint, r, "\"%s\" of process %u: %s", shown,
+                    search->view.process->pid, reason);
 }
 
 static bool is_word(char c)
@@ -146,134 +111,14 @@ void model_file_done(struct model_file *config)
         buf_done(&config->text);
 }
 
-/* Read config.json in the folder that search->path names. */
+/* Read config.json in the folder that search->view.path names. */
 static int read_config(struct search *search)
 {
-    int r = path_add(&search->path, span_of("config.json"));
+    int r = host_path_add(&search->view.path, span_of("config.json"));
 
     if (r < 0)
         return r;
-    return host_read_file(search->host, search->root_fd, search->path.text,
-                          &search->text);
-}
-
-static int read_environment(struct search *search)
-{
-    int r = path_set(&search->path, span_of("environ"), "");
-
-    if (r == 0)
-        r = host_read_whole(search->process_fd, "environ", HOST_ENVIRON_MAX,
-                            &search->environment);
-    search->has_environment = r == 0;
-    return r;
-}
-
-/* The value of the first of `names` that is set and not empty. */
-static int find_first(struct search *search, const char *const *names, struct span *ret)
-{
-    int r = search->has_environment ? 0 : read_environment(search);
-
-    if (r < 0)
-        return r;
-    for (; *names; names++) {
-        r = host_find_variable(buf_span(&search->environment), *names, ret);
-        if (r < 0 && r != -ENOENT)
-            return r;
-        if (r == 0 && ret->len > 0)
-            return 0;
-    }
-    return -ENOENT;
-}
-
-/* That of its user in its own /etc/passwd, which counts where HOME is not set. */
-static int find_passwd_home(struct search *search, struct path *ret)
-{
-    OWNED(buf_done) struct buf passwd;
-    struct span home;
-    struct stat status;
-    int r;
-
-    buf_init(&passwd, PASSWD_MAX);
-    r = path_set(&search->path, span_of("/etc/passwd"), "");
-    if (r < 0)
-        return r;
-    if (fstat(search->process_fd, &status) < 0)
-        return neg_errno();
-    r = host_read_file(search->host, search->root_fd, search->path.text, &passwd);
-    if (r < 0)
-        return r;
-    r = host_find_home(buf_span(&passwd), status.st_uid, &home);
-    return r < 0 ? -ENODATA : path_set(ret, home, "");
-}
-
-static int find_home(struct search *search, struct path *ret)
-{
-    static const char *const names[] = {"HOME", NULL};
-    struct span home;
-    int r = find_first(search, names, &home);
-
-    if (r == -ENOENT)
-        return find_passwd_home(search, ret);
-    return r < 0 ? r : path_set(ret, home, "");
-}
-
-/* A link's text. What is no link (a tree made for a test) is "/". */
-static int read_link(const struct search *search, const char *name, struct path *ret)
-{
-    ssize_t n = readlinkat(search->process_fd, name, ret->text, sizeof(ret->text));
-    int r;
-
-    if (n < 0) {
-        r = neg_errno();
-        if (r == -EINVAL)
-            return path_set(ret, span_of("/"), "");
-        return host_is_gone(r) ? -ESRCH : r;
-    }
-    if ((size_t)n == sizeof(ret->text))
-        return -ENAMETOOLONG;
-    ret->text[n] = '\0';
-    return 0;
-}
-
-/*
- * The working folder as the process names it. The kernel names both from our root: of a
- * process under chroot, its root is cut off. A container's root reads "/".
- */
-static int find_cwd(const struct search *search, struct path *ret)
-{
-    struct path root, cwd;
-    size_t len;
-    int r = read_link(search, "root", &root);
-
-    if (r < 0)
-        return r;
-    r = read_link(search, "cwd", &cwd);
-    if (r < 0)
-        return r;
-    len = strcmp(root.text, "/") == 0 ? 0 : strlen(root.text);
-    if (strncmp(cwd.text, root.text, len) != 0 ||
-        (cwd.text[len] != '/' && cwd.text[len] != '\0'))
-        return -ENOENT; // it works outside of its own root
-    return path_set(ret, span_of(cwd.text + len), "");
-}
-
-/* Make a path that the process was given absolute: ~ is its home. */
-static int resolve(struct search *search, struct span given, struct path *ret)
-{
-    bool is_home = host_starts_with(given, "~") && (given.len == 1 || given.at[1] == '/');
-    int r;
-
-    if (host_starts_with(given, "/"))
-        return path_set(ret, given, "");
-    r = is_home ? find_home(search, ret) : find_cwd(search, ret);
-    if (r < 0)
-        return r;
-    if (is_home) {
-        size_t skipped = MIN(given.len, sizeof("~/") - 1);
-
-        given = (struct span){given.at + skipped, given.len - skipped};
-    }
-    return path_add(ret, given);
+    return host_view_read(&search->view, &search->text);
 }
 
 /*
@@ -281,7 +126,7 @@ static int resolve(struct search *search, struct span given, struct path *ret)
  * $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub,
  * ~/.cache/huggingface/hub
  */
-static int find_cache(struct search *search, struct path *ret)
+static int find_cache(struct search *search, struct host_path *ret)
 {
     static const struct {
         const char *names[3];
@@ -296,21 +141,21 @@ static int find_cache(struct search *search, struct path *ret)
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         struct span given;
 
-        r = find_first(search, places[i].names, &given);
+        r = host_view_variable(&search->view, places[i].names, &given);
         if (r == -ENOENT)
             continue;
         if (r == 0)
-            r = resolve(search, given, ret);
+            r = host_view_resolve(&search->view, given, ret);
         if (r == 0 && places[i].rest)
-            r = path_add(ret, span_of(places[i].rest));
+            r = host_path_add(ret, span_of(places[i].rest));
         return r;
     }
-    r = find_home(search, ret);
-    return r < 0 ? r : path_add(ret, span_of(".cache/huggingface/hub"));
+    r = host_view_home(&search->view, ret);
+    return r < 0 ? r : host_path_add(ret, span_of(".cache/huggingface/hub"));
 }
 
 /* CACHE/models--ORG--NAME */
-static int find_repository(struct search *search, struct path *ret)
+static int find_repository(struct search *search, struct host_path *ret)
 {
     char name[sizeof("models--") + 2 * NAME_MAX_BYTES + sizeof("--")];
     struct span rest = span_of(search->name->model), part;
@@ -322,29 +167,29 @@ static int find_repository(struct search *search, struct path *ret)
     while (n > 0 && (size_t)n < sizeof(name) && host_take_until(&rest, '/', &part))
         n += snprintf(name + n, sizeof(name) - (size_t)n, "--%.*s", (int)part.len,
                       part.at);
-    return path_add(ret, span_of(name));
+    return host_path_add(ret, span_of(name));
 }
 
 /* What refs/REVISION says: the name of a snapshot. */
-static int read_ref(struct search *search, const struct path *repository,
-                    const char *revision, struct path *ret)
+static int read_ref(struct search *search, const struct host_path *repository,
+                    const char *revision, struct host_path *ret)
 {
     OWNED(buf_done) struct buf ref;
     struct span text, rest;
-    int r = path_set(&search->path, span_of(repository->text), "/refs");
+    int r = host_path_set(&search->view.path, span_of(repository->text), "/refs");
 
     buf_init(&ref, REF_MAX);
     if (r == 0)
-        r = path_add(&search->path, span_of(revision));
+        r = host_path_add(&search->view.path, span_of(revision));
     if (r == 0)
-        r = host_read_file(search->host, search->root_fd, search->path.text, &ref);
+        r = host_view_read(&search->view, &ref);
     if (r < 0)
         return r;
     rest = buf_span(&ref);
     if (!host_take_until(&rest, '\n', &text) || rest.len || !model_is_revision(text) ||
         memchr(text.at, '/', text.len))
         return -EBADMSG;
-    return path_set(ret, text, "");
+    return host_path_set(ret, text, "");
 }
 
 static void close_dir(DIR **dir)
@@ -354,7 +199,7 @@ static void close_dir(DIR **dir)
 }
 
 /* The only entry of an open folder. -ENOTUNIQ: there are several. */
-static int find_only_entry(DIR *dir, struct path *ret)
+static int find_only_entry(DIR *dir, struct host_path *ret)
 {
     int n = 0, r = -ENOENT;
 
@@ -367,36 +212,42 @@ static int find_only_entry(DIR *dir, struct path *ret)
             return -ENOTUNIQ;
         if (!model_is_revision(span_of(entry->d_name)))
             return -EBADMSG;
-        r = path_set(ret, span_of(entry->d_name), "");
+        r = host_path_set(ret, span_of(entry->d_name), "");
         if (r < 0)
             return r;
     }
     return r;
 }
 
-static int find_only_snapshot(struct search *search, const struct path *repository,
-                              struct path *ret)
+/* The folder that view.path names. */
+static int open_dir(const struct search *search, DIR **ret)
 {
-    OWNED(close_dir) DIR *dir = NULL;
-    int fd, r = path_set(&search->path, span_of(repository->text), "/snapshots");
+    int r, fd = host_open_folder(search->view.root_fd, search->view.path.text);
 
-    if (r < 0)
-        return r;
-    fd = host_open_folder(search->root_fd, search->path.text);
     if (fd < 0)
         return fd;
-    dir = fdopendir(fd);
-    if (!dir) {
-        r = neg_errno();
-        (void)close(fd); // only read
-        return r;
-    }
-    return find_only_entry(dir, ret);
+    *ret = fdopendir(fd);
+    if (*ret)
+        return 0;
+    r = neg_errno();
+    (void)close(fd); // only read
+    return r;
+}
+
+static int find_only_snapshot(struct search *search, const struct host_path *repository,
+                              struct host_path *ret)
+{
+    OWNED(close_dir) DIR *dir = NULL;
+    int r = host_path_set(&search->view.path, span_of(repository->text), "/snapshots");
+
+    if (r == 0)
+        r = open_dir(search, &dir);
+    return r < 0 ? r : find_only_entry(dir, ret);
 }
 
 /* A revision that is not a ref is the name of a snapshot itself. */
-static int find_snapshot(struct search *search, const struct path *repository,
-                         struct path *ret)
+static int find_snapshot(struct search *search, const struct host_path *repository,
+                         struct host_path *ret)
 {
     const char *revision = search->name->revision ? search->name->revision : "main";
     int r;
@@ -407,27 +258,28 @@ static int find_snapshot(struct search *search, const struct path *repository,
     if (r != -ENOENT && r != -ENOTDIR)
         return r;
     if (search->name->revision)
-        return path_set(ret, span_of(revision), "");
+        return host_path_set(ret, span_of(revision), "");
     return find_only_snapshot(search, repository, ret);
 }
 
 static int find_in_hub_cache(struct search *search)
 {
-    struct path repository, snapshot;
+    struct host_path repository, snapshot;
     int r = find_repository(search, &repository);
 
     if (r == 0)
         r = find_snapshot(search, &repository, &snapshot);
     if (r == 0)
-        r = path_set(&search->path, span_of(repository.text), "/snapshots");
+        r = host_path_set(&search->view.path, span_of(repository.text), "/snapshots");
     if (r == 0)
-        r = path_add(&search->path, span_of(snapshot.text));
+        r = host_path_add(&search->view.path, span_of(snapshot.text));
     return r < 0 ? r : read_config(search);
 }
 
 static int find_in_folder(struct search *search)
 {
-    int r = resolve(search, span_of(search->name->model), &search->path);
+    int r = host_view_resolve(&search->view, span_of(search->name->model),
+                              &search->view.path);
 
     return r < 0 ? r : read_config(search);
 }
@@ -447,48 +299,139 @@ static int find_config(struct search *search)
         return find_in_hub_cache(search);
     if (strchr("/.~", *model.at))
         return r;
-    r = path_set(&search->path, model, "");
+    r = host_path_set(&search->view.path, model, "");
     return r < 0 ? r : -EINVAL;
-}
-
-static int search_open(struct search *search)
-{
-    search->root_fd = host_open_root(search->host, search->process);
-    if (search->root_fd < 0)
-        return search->root_fd;
-    search->process_fd = host_open_same(search->host, search->process);
-    return MIN(search->process_fd, 0);
 }
 
 static void search_done(struct search *search)
 {
-    close_fd(&search->root_fd);
-    close_fd(&search->process_fd);
-    buf_done(&search->environment);
+    host_view_done(&search->view);
     buf_done(&search->text);
+}
+
+/* Leaves the path of config.json in view.path. */
+static int search_run(struct search *search, const struct host *host,
+                      const struct host_process *process, const struct model_name *name)
+{
+    int r;
+
+    *search = (struct search){.name = name};
+    host_view_init(&search->view, host, process);
+    buf_init(&search->text, MODEL_FILE_MAX);
+    r = host_path_set(&search->view.path, span_of(name->model), "");
+    if (r == 0)
+        r = host_view_open(&search->view);
+    return r < 0 ? r : find_config(search);
 }
 
 int host_find_model_config(struct host *host, const struct host_process *process,
                            const struct model_name *name, struct model_file *ret,
                            struct complaint *complaint)
 {
-    OWNED(search_done)
-    struct search search = {
-        .host = host, .process = process, .name = name, .process_fd = -1, .root_fd = -1};
-    int r = path_set(&search.path, span_of(name->model), "");
+    OWNED(search_done) struct search search;
+    int r = search_run(&search, host, process, name);
 
-    buf_init(&search.environment, HOST_ENVIRON_MAX);
-    buf_init(&search.text, MODEL_FILE_MAX);
     if (r == 0)
-        r = search_open(&search);
-    if (r == 0)
-        r = find_config(&search);
-    if (r == 0)
-        r = host_check_same(search.process_fd, process);
+        r = host_view_check(&search.view);
     if (r < 0)
         return explain(complaint, &search, r);
-    (void)text_clean(ret->path, sizeof(ret->path), span_of(search.path.text));
+    (void)text_clean(ret->path, sizeof(ret->path), span_of(search.view.path.text));
     ret->text = search.text;
     search.text = (struct buf){0};
+    return 0;
+}
+
+/* ---- weights ---- */
+
+void model_weights_done(struct model_weights *weights)
+{
+    if (weights)
+        buf_done(&weights->index);
+}
+
+/* How many files there are that may hold weights. */
+static int count_safetensors(DIR *dir)
+{
+    static const char end[] = ".safetensors";
+    int n = 0, found = 0;
+
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        size_t len = strlen(entry->d_name);
+
+        if (++n > ENTRIES_MAX)
+            return -E2BIG;
+        found +=
+            len >= strlen(end) && strcmp(entry->d_name + len - strlen(end), end) == 0;
+    }
+    return found;
+}
+
+static int check_only_safetensors(struct search *search)
+{
+    OWNED(close_dir) DIR *dir = NULL;
+    int r = open_dir(search, &dir);
+
+    if (r == 0)
+        r = count_safetensors(dir);
+    if (r < 0)
+        return r;
+    return r == 1 ? 0 : -ENOENT;
+}
+
+/* Of the file that view.path names. */
+static int find_size(const struct search *search, uint64_t *ret)
+{
+    const struct host_view *view = &search->view;
+    OWNED(close_fd) int fd = host_open_file(view->host, view->root_fd, view->path.text);
+    struct stat status;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &status) < 0)
+        return neg_errno();
+    if (status.st_size <= 0)
+        return -EBADMSG;
+    if ((uint64_t)status.st_size > MODEL_WEIGHTS_MAX)
+        return -E2BIG;
+    *ret = (uint64_t)status.st_size;
+    return 0;
+}
+
+/* In the folder of the config.json that was found. */
+static int find_weights(struct search *search, struct model_weights *ret)
+{
+    struct host_path *path = &search->view.path, folder = search->view.path;
+    struct span place = {folder.text, strlen(folder.text) - strlen("/config.json")};
+    int r = host_path_set(path, place, "/model.safetensors.index.json");
+
+    if (r == 0)
+        r = host_view_read(&search->view, &ret->index);
+    if (r != -ENOENT)
+        return r;
+    r = host_path_set(path, place, "/");
+    if (r == 0)
+        r = check_only_safetensors(search);
+    if (r == 0)
+        r = host_path_set(path, place, "/model.safetensors");
+    return r < 0 ? r : find_size(search, &ret->file_bytes);
+}
+
+int host_find_model_weights(struct host *host, const struct host_process *process,
+                            const struct model_name *name, struct model_weights *ret,
+                            struct complaint *complaint)
+{
+    OWNED(search_done) struct search search;
+    OWNED(model_weights_done) struct model_weights found = {.file_bytes = UNKNOWN};
+    int r = search_run(&search, host, process, name);
+
+    buf_init(&found.index, MODEL_INDEX_MAX);
+    if (r == 0)
+        r = find_weights(&search, &found);
+    if (r == 0)
+        r = host_view_check(&search.view);
+    if (r < 0)
+        return explain(complaint, &search, r);
+    *ret = found;
+    found.index = (struct buf){0};
     return 0;
 }

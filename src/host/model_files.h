@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * model_files.h - the config.json of the model that a process was started with
+ * model_files.h - what a process was started with of its model: config.json, weights
  *
  * Looks where the process itself has looked: in the folder it was given, or else in its
  * cache of the Hugging Face hub, as its environment places that. Everything is opened as
@@ -13,7 +13,12 @@
 #include "base/complaint.h"
 #include "host/host_files.h"
 
-enum { MODEL_FILE_MAX = 1 << 20 };
+enum {
+    MODEL_FILE_MAX = 1 << 20,
+    MODEL_INDEX_MAX = 32 << 20, // of a mixture of many experts it has about 10 MiB
+};
+
+#define MODEL_WEIGHTS_MAX (UINT64_C(1) << 50)
 
 struct model_name {
     const char *model;    // a path or ORG/NAME, as --model or /v1/models' `root` have it
@@ -41,6 +46,23 @@ int host_find_model_config(struct host *host, const struct host_process *process
                            struct complaint *complaint) MUST_CHECK;
 
 void model_file_done(struct model_file *config);
+
+struct model_weights {
+    struct buf index;    // text of model.safetensors.index.json; empty: there is none
+    uint64_t file_bytes; // then the size of model.safetensors; else UNKNOWN
+};
+
+/*
+ * Find what tells the size of the weights in the folder of its config.json. The caller
+ * releases *ret by model_weights_done(), soon: the index may be large. The errors are
+ * those of host_find_model_config(), and -ENOENT: not told, as the weights are of another
+ * format, or several files without an index.
+ */
+int host_find_model_weights(struct host *host, const struct host_process *process,
+                            const struct model_name *name, struct model_weights *ret,
+                            struct complaint *complaint) MUST_CHECK;
+
+void model_weights_done(struct model_weights *weights);
 
 /* Whether `text` is ORG/NAME or NAME, as the Hugging Face hub allows them. */
 bool model_is_hub_name(struct span text);

@@ -352,17 +352,25 @@ static void test_reused_pid(void **state)
     host_free(host);
 }
 
+static int read_given(struct host *host, const struct host_process *of, struct buf *buf)
+{
+    return host_read_given_file(host, of, "/x", buf);
+}
+
 /* The stat file is a pipe, which tells of one process first and then of another. */
 static void test_pid_reused_midway(void **state)
 {
-    static int (*const readers[])(struct host *, const struct host_process *,
-                                  struct buf *) = {host_read_cmdline, host_read_environ};
+    static const struct {
+        int (*read)(struct host *, const struct host_process *, struct buf *);
+        int looks; // at the stat file, before the last one
+    } readers[] = {{host_read_cmdline, 1}, {host_read_environ, 1}, {read_given, 3}};
     struct host *host = open_here();
     struct buf buf;
 
     (void)state;
     buf_init(&buf, 4096);
     write_file("20/cmdline", "x");
+    write_file(ROOT "/x", "x");
     SET_ENVIRON("A=1\0");
     assert_int_equal(unlink("20/stat"), 0);
     assert_int_equal(mkfifo("20/stat", 0600), 0);
@@ -372,12 +380,14 @@ static void test_pid_reused_midway(void **state)
         assert_true(writer >= 0);
         if (writer == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            write_stat(START);
-            (void)usleep(100000); // until the reader has met the end
+            for (int n = 0; n < readers[i].looks; n++) {
+                write_stat(START);
+                (void)usleep(100000); // until the reader has met the end
+            }
             write_stat(START + 1);
             _exit(0);
         }
-        assert_int_equal(readers[i](host, &process, &buf), -ESRCH);
+        assert_int_equal(readers[i].read(host, &process, &buf), -ESRCH);
         assert_int_equal(buf.len, 0);
         assert_int_equal(waitpid(writer, NULL, 0), writer);
     }
@@ -624,6 +634,192 @@ static void test_odd_snapshots(void **state)
         write_file(path, "");
     }
     expect_model("many", "Org/Name-0.6B", "error 7: ");
+}
+
+/* "index: TEXT", "size: BYTES" or "error N: what the complaint says". */
+static void expect_weights(const char *row, const char *model, const char *expected)
+{
+    struct host *host = open_here();
+    struct model_name name = {.model = model};
+    struct model_weights weights;
+    struct complaint complaint;
+    char text[2048];
+    int r = host_find_model_weights(host, &process, &name, &weights, &complaint);
+
+    if (r < 0)
+        (void)snprintf(text, sizeof(text), "error %d: %s", -r, complaint.text);
+    else if (weights.index.len)
+        (void)snprintf(text, sizeof(text), "index: %.*s%s", (int)weights.index.len,
+                       weights.index.data,
+                       weights.file_bytes == UNKNOWN ? "" : " and a size");
+    else
+        (void)snprintf(text, sizeof(text), "size: %llu",
+                       (unsigned long long)weights.file_bytes);
+    if (r == 0)
+        model_weights_done(&weights);
+    host_free(host);
+    if (strncmp(text, expected, strlen(expected)) != 0)
+        fail_msg("[%s] is \"%s\"", row, text);
+}
+
+#define INDEX "/model.safetensors.index.json"
+
+static void test_weights(void **state)
+{
+    (void)state;
+    SET_ENVIRON("HOME=/home/u\0");
+    make_link("/work", "20/cwd");
+    expect_weights("no folder", "/m", "error 2: \"/m/config.json\" of process 20");
+    write_file(ROOT "/m/model.safetensors", "0123456789");
+    expect_weights("no config", "/m", "error 2: \"/m/config.json\" of process 20");
+    write_file(ROOT "/m/config.json", "{}");
+    expect_weights("one file", "/m", "size: 10");
+    expect_weights("one file, with slash", "/m/", "size: 10");
+    write_file(ROOT "/m/pytorch_model.bin", "x");
+    expect_weights("others count for nothing", "/m", "size: 10");
+    write_file(ROOT "/m/consolidated.safetensors", "x");
+    expect_weights("several", "/m", "error 2: \"/m/\" of process 20");
+    write_file(ROOT "/m" INDEX, "{}");
+    expect_weights("index", "/m", "index: {}");
+
+    write_file(ROOT "/work/n/config.json", "{}");
+    expect_weights("none", "n", "error 2: ");
+    write_file(ROOT "/work/n/model-00001.safetensors", "x");
+    expect_weights("another name", "n",
+                   "error 2: \"/work/n/model.safetensors\" of process 20: no such file");
+    write_file(ROOT "/config.json", "{}");
+    write_file(ROOT "/model.safetensors", "x");
+    expect_weights("in the root", "/", "size: 1");
+}
+
+static void test_odd_weights(void **state)
+{
+    (void)state;
+    SET_ENVIRON("HOME=/home/u\0");
+    make_link("/", "20/cwd");
+    write_file("20/secret", "secret");
+    write_file(ROOT "/m/config.json", "{}");
+    make_link("../../secret", ROOT "/m/model.safetensors");
+    expect_weights("link out", "/m", "error 2: \"/m/model.safetensors\"");
+    make_link("../../secret", ROOT "/m" INDEX);
+    expect_weights("index that leads out", "/m", "error 2: \"/m/model.safetensors\"");
+    assert_int_equal(unlink(ROOT "/m" INDEX), 0);
+    make_link("model.safetensors.index.json", ROOT "/m" INDEX);
+    expect_weights("index that goes round", "/m", "error 40: ");
+    assert_int_equal(unlink(ROOT "/m" INDEX), 0);
+    make_folders(ROOT "/m" INDEX);
+    expect_weights("index is a folder", "/m", "error 22: ");
+    assert_int_equal(rmdir(ROOT "/m" INDEX), 0);
+    assert_int_equal(unlink(ROOT "/m/model.safetensors"), 0);
+    assert_int_equal(mkfifo(ROOT "/m/model.safetensors", 0600), 0);
+    expect_weights("a pipe", "/m", "error 22: ");
+    assert_int_equal(unlink(ROOT "/m/model.safetensors"), 0);
+    write_file(ROOT "/m/model.safetensors", "");
+    expect_weights("empty", "/m", "error 74: ");
+    assert_int_equal(truncate(ROOT "/m/model.safetensors", INT64_C(1) << 42), 0);
+    expect_weights("4 TiB", "/m", "size: 4398046511104");
+
+    write_file(ROOT "/m" INDEX, " ");
+    assert_int_equal(truncate(ROOT "/m" INDEX, MODEL_INDEX_MAX), 0);
+    expect_weights("most", "/m", "index: ");
+    assert_int_equal(truncate(ROOT "/m" INDEX, MODEL_INDEX_MAX + 1), 0);
+    expect_weights("more", "/m", "error 7: \"/m" INDEX "\"");
+    write_stat(START + 1);
+    expect_weights("another process", "/m", "error 3: ");
+}
+
+/* As the hub's client has it: links to blobs. */
+static void test_weights_in_cache(void **state)
+{
+    static const char repository[] = ROOT CACHE REPOSITORY;
+    static const char snapshot[] = ROOT CACHE REPOSITORY "/snapshots/" REVISION;
+    char path[512];
+
+    (void)state;
+    make_link("/", "20/cwd");
+    SET_ENVIRON("HOME=/home/u\0");
+    make_snapshot(repository, REVISION, "{}");
+    (void)snprintf(path, sizeof(path), "%s/model.safetensors", snapshot);
+    make_link("../../blobs/weights", path);
+    expect_weights("not loaded yet", "Org/Name-0.6B", "error 2: ");
+    write_file(ROOT CACHE REPOSITORY "/blobs/weights", "0123456789");
+    expect_weights("one file", "Org/Name-0.6B", "size: 10");
+    (void)snprintf(path, sizeof(path), "%s" INDEX, snapshot);
+    make_link("../../blobs/index", path);
+    expect_weights("index not loaded yet", "Org/Name-0.6B", "size: 10");
+    write_file(ROOT CACHE REPOSITORY "/blobs/index", "[]");
+    expect_weights("index", "Org/Name-0.6B", "index: []");
+}
+
+static const struct {
+    const char *row;
+    const char *path;
+    const char *expected;
+} given[] = {
+    {"absolute", "/etc/v.yaml", "abs"},
+    {"relative", "v.yaml", "rel"},
+    {"with dot", "./v.yaml", "rel"},
+    {"upwards", "../etc/v.yaml", "abs"},
+    {"in the home", "~/v.yaml", "home"},
+    {"only looks like it", "~v.yaml", "tilde"},
+    {"link out", "/etc/out.yaml", "error 2"},
+    {"upwards out", "../../../../20/secret", "error 2"},
+    {"pipe", "/etc/pipe", "error 22"},
+    {"folder", "/etc", "error 22"},
+    {"empty", "", "error 22"},
+    {"not there", "w.yaml", "error 2"},
+    {"large", "/etc/large", "error 7"},
+};
+
+static void expect_given(const char *row, const char *path, const char *expected)
+{
+    struct host *host = open_here();
+    char text[TEXT_MAX] = "";
+    struct buf buf;
+    int r;
+
+    buf_init(&buf, TEXT_MAX - 1);
+    buf_add_str(&buf, "what was there");
+    r = host_read_given_file(host, &process, path, &buf);
+    if (r < 0)
+        (void)snprintf(text, sizeof(text), "error %d", -r);
+    else if (buf.len)
+        memcpy(text, buf.data, buf.len);
+    if (strcmp(text, expected) != 0 || (r < 0 && buf.len))
+        fail_msg("[%s] is \"%s\"", row, text);
+    buf_done(&buf);
+    host_free(host);
+}
+
+static void test_given_file(void **state)
+{
+    static char path[HOST_PATH_MAX + 1];
+
+    (void)state;
+    make_link("/work", "20/cwd");
+    SET_ENVIRON("HOME=/home/u\0");
+    write_file("20/secret", "secret");
+    write_file(ROOT "/etc/v.yaml", "abs");
+    write_file(ROOT "/work/v.yaml", "rel");
+    write_file(ROOT "/work/~v.yaml", "tilde");
+    write_file(ROOT "/home/u/v.yaml", "home");
+    write_file(ROOT "/etc/large", "");
+    assert_int_equal(truncate(ROOT "/etc/large", TEXT_MAX), 0);
+    make_link("../../secret", ROOT "/etc/out.yaml");
+    assert_int_equal(mkfifo(ROOT "/etc/pipe", 0600), 0);
+    for (size_t i = 0; i < ARRAY_LEN(given); i++)
+        expect_given(given[i].row, given[i].path, given[i].expected);
+
+    memset(path, '/', HOST_PATH_MAX);
+    expect_given("long", path, "error 36");
+    SET_ENVIRON("VLLM::EngineCore\0");
+    expect_given("no environment needed", "v.yaml", "rel");
+    expect_given("needed", "~/v.yaml", "error 74");
+    SET_ENVIRON("A=1\0");
+    write_file(ROOT "/etc/passwd", "x:x:99999:1::/no:\n");
+    expect_given("no home", "~/v.yaml", "error 61");
+    write_stat(START + 1);
+    expect_given("another process", "/etc/v.yaml", "error 3");
 }
 
 /* Where the cache is: the file in each place says which it is. */
@@ -1067,6 +1263,10 @@ int main(void)
         IN_FOLDER(test_model_in_cache),
         IN_FOLDER(test_odd_refs),
         IN_FOLDER(test_odd_snapshots),
+        IN_FOLDER(test_weights),
+        IN_FOLDER(test_odd_weights),
+        IN_FOLDER(test_weights_in_cache),
+        IN_FOLDER(test_given_file),
         IN_FOLDER(test_caches),
         IN_FOLDER(test_no_home),
         cmocka_unit_test(test_hub_names),
