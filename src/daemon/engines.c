@@ -123,7 +123,7 @@ static void take_facts(struct watched *watched, struct model_facts *facts)
     watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
     if (facts && !watched->settings_asked &&
         (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
-         facts->launch.hf_overrides)) {
+         facts->launch.config_file[0] || facts->launch.hf_overrides)) {
         watched->settings_asked = true;
         scraper_ask(watched->scraper, ENGINE_ASK_SETTINGS);
     }

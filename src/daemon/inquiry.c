@@ -2,6 +2,8 @@
 #include "daemon/inquiry.h"
 
 #include "host/model_files.h"
+#include "model/launch_file.h"
+#include "model/model_weights.h"
 
 enum { TEXT_MAX = 1 << 20 }; // more than a scraper keeps
 
@@ -68,16 +70,32 @@ bool inquiry_is_busy(const struct inquiry *inquiry)
     return inquiry->busy;
 }
 
+/* The file of --config. If it cannot be read, `launch` goes on naming it. */
+static bool read_launch_file(struct inquiry *inquiry, struct span cmdline,
+                             struct launch *launch)
+{
+    OWNED(buf_done) struct buf text;
+    OWNED(buf_done) struct buf args;
+    struct complaint ignored; // whoever asks for the KV bytes is told
+
+    buf_init(&text, LAUNCH_FILE_MAX);
+    buf_init(&args, LAUNCH_FILE_ARGS_MAX);
+    if (host_read_given_file(inquiry->host, &inquiry->process, launch->config_file,
+                             &text) < 0 ||
+        launch_file_read(buf_span(&text), &args, &ignored) < 0)
+        return true;
+    return launch_read_with_file(cmdline, buf_span(&args), launch) == 1;
+}
+
 static bool read_launch(struct inquiry *inquiry, struct launch *ret)
 {
-    struct buf cmdline;
-    bool known;
+    OWNED(buf_done) struct buf cmdline;
 
     buf_init(&cmdline, HOST_CMDLINE_MAX);
-    known = host_read_cmdline(inquiry->host, &inquiry->process, &cmdline) == 0 &&
-            launch_read(buf_span(&cmdline), ret) == 1;
-    buf_done(&cmdline);
-    return known;
+    if (host_read_cmdline(inquiry->host, &inquiry->process, &cmdline) < 0 ||
+        launch_read(buf_span(&cmdline), ret) == 0)
+        return false;
+    return !ret->config_file[0] || read_launch_file(inquiry, buf_span(&cmdline), ret);
 }
 
 static bool read_config(struct inquiry *inquiry, const struct model_name *name,
@@ -93,6 +111,21 @@ static bool read_config(struct inquiry *inquiry, const struct model_name *name,
     return known;
 }
 
+static bool read_weights(struct inquiry *inquiry, const struct model_name *name,
+                         uint64_t *ret_bytes)
+{
+    OWNED(model_weights_done)
+    struct model_weights weights = {.file_bytes = UNKNOWN};
+    struct complaint ignored; // an estimate that is not made
+
+    if (host_find_model_weights(inquiry->host, &inquiry->process, name, &weights,
+                                &ignored) < 0)
+        return false;
+    *ret_bytes = weights.file_bytes;
+    return weights.index.len == 0 ||
+           model_weights_read(buf_span(&weights.index), ret_bytes, &ignored) == 0;
+}
+
 /* `root` is the model as the server names it, where the command line does not. */
 static void read_configs(struct inquiry *inquiry, const char *root,
                          struct model_facts *facts)
@@ -103,6 +136,8 @@ static void read_configs(struct inquiry *inquiry, const char *root,
     struct model_name draft = {launch->draft_model, NULL};
     struct complaint ignored; // the shape says that the draft is not known
 
+    if (model.model[0])
+        facts->has_weights = read_weights(inquiry, &model, &facts->weights_bytes);
     if (launch->hf_config_path[0])
         model.model = launch->hf_config_path;
     if (!model.model[0])
