@@ -328,7 +328,7 @@ const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n)
 
         engines->facts[i] = (struct join_engine){
             .engine = &watched->engine,
-            .listener_pid = watched->listener.pid,
+            .root_pid = watched->listener.pid,
             .name = watched->config->name,
             .kv_bytes_per_block = watched->config->kv_bytes_per_block,
             .kv_pool_bytes_per_gpu = watched->config->kv_pool_bytes_per_gpu,

@@ -5,8 +5,11 @@
 #include <stdio.h>
 
 static const char *const state_names[ENGINE_STATES] = {
-    [ENGINE_STARTING] = "starting",       [ENGINE_READY] = "ready",
-    [ENGINE_SLEEPING] = "sleeping",       [ENGINE_METRICS_DISABLED] = "metrics-disabled",
+    [ENGINE_LOADING] = "loading",
+    [ENGINE_STARTING] = "starting",
+    [ENGINE_READY] = "ready",
+    [ENGINE_SLEEPING] = "sleeping",
+    [ENGINE_METRICS_DISABLED] = "metrics-disabled",
     [ENGINE_UNREACHABLE] = "unreachable",
 };
 
@@ -67,6 +70,7 @@ void engine_take_page(struct engine *engine, const struct engine_page *page,
 {
     engine->page = *page;
     engine->page_ns = now_ns;
+    engine->strange = 0;
     engine->answered = true;
     engine->nobody_listens = false;
     engine->state = page->asleep ? ENGINE_SLEEPING : ENGINE_READY;
@@ -76,6 +80,20 @@ void engine_take_page(struct engine *engine, const struct engine_page *page,
         read_windows(engine, page->prefix, now_ns);
     set_pace(engine, took_ns);
     engine->due_ns = now_ns - MIN(took_ns, now_ns) + engine->pace_ns;
+}
+
+/*
+ * Whoever was not named to us, and has not yet shown that it is an engine, may be anything:
+ * it is asked ever more rarely, and in the end not at all.
+ */
+static void leave_alone(struct engine *engine, uint64_t now_ns)
+{
+    if (!engine->unnamed || engine->page_ns)
+        return;
+    if (++engine->strange >= ENGINE_STRANGE_MAX)
+        engine->due_ns = UINT64_MAX;
+    else
+        engine->due_ns = now_ns + (engine->pace_ns << (2 * engine->strange));
 }
 
 void engine_take_failure(struct engine *engine, enum engine_failure failure,
@@ -94,6 +112,8 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
     // A resolver that does not answer keeps a thread of its own waiting each time.
     engine->due_ns = now_ns + (failure == ENGINE_FAIL_UNRESOLVED ? ENGINE_PACE_MAX_NS
                                                                  : engine->pace_ns);
+    if (failure == ENGINE_FAIL_DISABLED || failure == ENGINE_FAIL_OTHER)
+        leave_alone(engine, now_ns);
 }
 
 void engine_restarted(struct engine *engine)
@@ -103,6 +123,7 @@ void engine_restarted(struct engine *engine)
     engine->answered = false;
     engine->nobody_listens = false;
     engine->n_recent = 0;
+    engine->strange = 0;
     engine->pace_ns = engine->interval_ns;
     engine->due_ns = 0;
     engine->page_ns = 0;

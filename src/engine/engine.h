@@ -18,13 +18,15 @@
 #define ENGINE_PACE_MAX_NS 5000000000ULL
 
 enum {
-    ENGINE_URL_MAX = 1100,   // the longest that config/ lets through, and a little
-    ENGINE_RECENT = 8,       // answers whose quickest sets the pace
-    ENGINE_STALE_PACES = 3,  // figures older than this many paces are marked
-    ENGINE_FORGET_PACES = 10 // and older than this are not known any more
+    ENGINE_URL_MAX = 1100,    // the longest that config/ lets through, and a little
+    ENGINE_RECENT = 8,        // answers whose quickest sets the pace
+    ENGINE_STALE_PACES = 3,   // figures older than this many paces are marked
+    ENGINE_FORGET_PACES = 10, // and older than this are not known any more
+    ENGINE_STRANGE_MAX = 5    // answers without metrics, and it is asked no more
 };
 
 enum engine_state {
+    ENGINE_LOADING,  // its process is there, its port is not open yet
     ENGINE_STARTING, // its port is open, it does not answer yet
     ENGINE_READY,
     ENGINE_SLEEPING,         // answers; weights offloaded or dropped, KV pool unmapped
@@ -56,6 +58,8 @@ struct engine {
     uint64_t page_ns;         // when they came in; 0: there are none
     uint64_t due_ns;          // of the next scrape
     uint64_t pace_ns;         // between two scrapes
+    bool unnamed;             // the operator did not name it: it was found
+    unsigned strange;         // its answers without metrics, before the first page
     uint64_t interval_ns;     // the least that pace may be
     uint64_t recent_ns[ENGINE_RECENT];
     uint32_t n_recent;

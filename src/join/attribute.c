@@ -15,7 +15,7 @@ static int engine_listening(const struct join_facts *facts, uint32_t pid)
     int found = -1;
 
     for (size_t i = 0; i < facts->n_engines; i++) {
-        if (facts->engines[i].listener_pid != pid)
+        if (facts->engines[i].root_pid != pid)
             continue;
         if (!facts->engines[i].engine->nobody_listens)
             return (int)i;
@@ -87,7 +87,7 @@ static struct figure initial(const struct join_facts *facts,
 {
     if (!facts->gpu)
         return figure_of(0, MEASURED, "no GPU on this host");
-    if (engine->listener_pid == 0)
+    if (engine->root_pid == 0)
         return figure_unknown("the process that listens on its port is not visible");
     return figure_of(0, MEASURED, NULL);
 }

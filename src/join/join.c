@@ -76,8 +76,8 @@ static bool is_named_twice(const struct join_facts *facts,
         const struct join_engine *e = &facts->engines[i];
         bool silent = engine->engine->nobody_listens;
 
-        if (e == engine || e->listener_pid == 0 ||
-            e->listener_pid != engine->listener_pid ||
+        if (e == engine || e->root_pid == 0 ||
+            e->root_pid != engine->root_pid ||
             e->engine->port != engine->engine->port)
             continue;
         if (e->engine->nobody_listens == silent ? e < engine : silent)
@@ -94,7 +94,7 @@ static bool has_row(const struct join_facts *facts, const struct join_engine *en
 {
     if (!served_name_of(engine)[0] || is_named_twice(facts, engine))
         return false;
-    return engine->listener_pid || !engine->engine->nobody_listens ||
+    return engine->root_pid || !engine->engine->nobody_listens ||
            engine_has_figures(engine->engine, facts->now_ns);
 }
 
@@ -116,7 +116,7 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
     *ret = (struct snapshot_model){
         .port = engine->port,
         .engine = (uint32_t)(from - facts->engines),
-        .pid = from->listener_pid,
+        .pid = from->root_pid,
         .state = engine->state,
         .stale = engine_is_stale(engine, facts->now_ns),
         .page_ns = engine->page_ns,

@@ -16,7 +16,7 @@
 /* An engine, and what the operator said about it (UNKNOWN, NULL: nothing). */
 struct join_engine {
     const struct engine *engine;
-    uint32_t listener_pid; // the process that listens on its port; 0: not known
+    uint32_t root_pid; // the process that listens on its port; 0: not known
     const char *name;
     uint64_t kv_bytes_per_block;
     uint64_t kv_pool_bytes_per_gpu;

@@ -70,7 +70,7 @@ static inline struct join_engine *facts_engine(struct facts *f, uint16_t port,
     engine_take_page(&f->engines[at], &page, FACTS_NS_PER_S / 1000, FACTS_NOW);
     f->joined[at] = (struct join_engine){
         .engine = &f->engines[at],
-        .listener_pid = listener,
+        .root_pid = listener,
         .kv_bytes_per_block = UNKNOWN,
         .kv_pool_bytes_per_gpu = UNKNOWN,
         .gpus = UNKNOWN,

@@ -495,7 +495,7 @@ static bool belongs_to_an_engine(uint32_t pid)
         uint32_t parent = 0;
 
         for (size_t i = 0; i < f.join.n_engines; i++)
-            if (f.joined[i].listener_pid == pid)
+            if (f.joined[i].root_pid == pid)
                 return true;
         for (uint32_t i = 0; i < f.tree.n; i++)
             if (f.tree.processes[i].pid == pid)
