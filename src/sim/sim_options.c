@@ -119,6 +119,8 @@ static const struct option table[] = {
      take_text, AT(host), 0, 0},
     {"--page", "FILE", "serve this file as /metrics instead of the simulation",
      take_text, AT(page), 0, 0},
+    {"--no-filter", NULL, "give /metrics/?name[]= an empty page, as several API servers do",
+     take_flag, AT(no_filter), 0, 0},
     {"--max-clients", "N", "connections at a time (1024)",
      take_number, AT(max_clients), 1, 1000000},
     {"--die-with-parent", NULL, "end when the process that started this one ends",

@@ -150,7 +150,8 @@ static void send_filtered(struct sim_server *server, struct http_conn *conn,
         return;
     }
     buf_clear(&server->body);
-    sim_filter_apply(&server->filter, page, &server->body);
+    if (!server->options->no_filter)
+        sim_filter_apply(&server->filter, page, &server->body);
     if (server->body.error)
         refuse_broken(conn);
     else

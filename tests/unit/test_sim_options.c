@@ -44,6 +44,7 @@ static void test_defaults(void **state)
     assert_true(options.kv_pool_bytes == UNKNOWN);
     assert_null(options.gpu_dir);
     assert_null(options.page);
+    assert_false(options.no_filter);
 }
 
 static void test_all_given(void **state)
@@ -52,10 +53,10 @@ static void test_all_given(void **state)
                      "4",     "--kv-blocks", "25028",       "--block-size",
                      "784",   "--load",      "burst",       "--seed=18446744073709551615",
                      NULL};
-    char *second[] = {BASE,          "--vram", "85899345920",  "--gpus=8",
-                      "--gpu-index", "3",      "--gpu-dir=/x", "--kv-pool-bytes",
-                      "1",           "--host", "::1",          "--max-clients=7",
-                      "--page=p",    NULL};
+    char *second[] = {
+        BASE,  "--vram",          "85899345920",     "--gpus=8",    "--gpu-index",
+        "3",   "--gpu-dir=/x",    "--kv-pool-bytes", "1",           "--host",
+        "::1", "--max-clients=7", "--page=p",        "--no-filter", NULL};
     struct sim_options options;
     struct complaint complaint;
 
@@ -78,6 +79,7 @@ static void test_all_given(void **state)
     assert_string_equal(options.host, "::1");
     assert_int_equal(options.max_clients, 7);
     assert_string_equal(options.page, "p");
+    assert_true(options.no_filter);
 }
 
 static void test_help_needs_nothing_else(void **state)
