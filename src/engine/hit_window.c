@@ -52,6 +52,8 @@ struct hit_counts hit_window_sum(const struct hit_window *window, uint64_t now_n
         sum.hits += window->step[s % HIT_WINDOW_STEPS].hits;
         sum.queries += window->step[s % HIT_WINDOW_STEPS].queries;
     }
+    // A page can be made between the two: hits of queries that have left the window.
+    sum.hits = MIN(sum.hits, sum.queries);
     return sum;
 }
 

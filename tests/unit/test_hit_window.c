@@ -38,6 +38,11 @@ static const struct {
     {"back to nothing", 0, 17, 0, 0, 0, 0},
     {"and up", 0, 18, 9, 10, 9, 10},
 
+    {"queries, whose hits are not on this page yet", FRESH, 10, 0, 0, 0, 0},
+    {"before", 0, 11, 0, 1000, 0, 1000},
+    {"the hits come late", 0, 12, 900, 1010, 900, 1010},
+    {"more hits than queries", 0, 71, 1005, 1015, 15, 15},
+
     {"a server not read for long", FRESH, 1000, 0, 0, 0, 0},
     {"59 s later: all of it was in this minute", 0, 1059, 10, 20, 10, 20},
     {"an hour later: nobody knows when it was", 0, 4659, 1000, 2000, 0, 0},
