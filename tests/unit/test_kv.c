@@ -207,13 +207,114 @@ static void test_caveat(void **state)
     assert_int_equal(kv.pool.how, DERIVED);
 }
 
+/* The engine's own count of bytes, which goes before all others. 400 of 802 blocks are in
+ * use; the operator says that a block has 7 bytes. */
+static const struct {
+    const char *row;
+    uint32_t engines;
+    uint64_t capacity, active; // of all engines; active: then both are of one rank
+    uint64_t gpus;
+    uint64_t used, pool;
+    const char *source;
+} own_counts[] = {
+    {"of the engine", 1, 802000, U, 1, 400000, 802000, "engine"},
+    {"over all its GPUs already", 1, 802000, U, 4, 400000, 802000, "engine"},
+    {"two engines", 2, 802000, U, 2, 400000, 802000, "engine"},
+    {"its GPUs need not be known", 1, 802000, U, U, 400000, 802000, "engine"},
+    {"of a rank", 1, 800000, 400001, 1, 400001, 800000, "engine"},
+    {"of a rank of four", 1, 800000, 400001, 4, 1600004, 3200000, "engine"},
+    {"two engines of two ranks", 2, 1600000, 400001, 4, 800002, 3200000, "engine"},
+    {"nothing in use", 1, 800000, 0, 2, 0, 1600000, "engine"},
+    {"of how many ranks?", 1, 800000, 400001, U, U, U, NULL},
+    {"no capacity: the block counts", 1, U, 400001, 1, 2800, 5614, "kv_bytes_per_block"},
+    {"larger than all GPUs: the block counts", 1, UINT64_C(1) << 50, U, 1, 2800, 5614,
+     "kv_bytes_per_block"},
+    {"more than an int64: the block counts", 1, INT64_MAX, 1, 2, 5600, 11228,
+     "kv_bytes_per_block"},
+};
+
+static void test_own_counts(void **state)
+{
+    static struct facts f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(own_counts); i++) {
+        const struct kv_holder holder = {0, U, 48 * GIB};
+        struct row row = {.engines = own_counts[i].engines,
+                          .usage = 0.5,
+                          .used_blocks = 400,
+                          .blocks = 802,
+                          .label = U,
+                          .per_block = 7,
+                          .pool_per_gpu = U,
+                          .gpus = own_counts[i].gpus};
+        struct kv_bytes kv;
+        bool own;
+
+        (void)ask(&row, &f, FACTS_NOW);
+        f.engines[0].page.kv_capacity_bytes = own_counts[i].capacity;
+        f.engines[0].page.kv_active_bytes = own_counts[i].active;
+        f.engines[0].page.kv_bytes_per_rank = own_counts[i].active != U;
+        kv = kv_bytes_of(&f.joined[0], &holder, FACTS_NOW);
+        own = own_counts[i].source && strcmp(own_counts[i].source, "engine") == 0;
+        if (kv.used.value != own_counts[i].used || kv.pool.value != own_counts[i].pool ||
+            (kv.source != NULL) != (own_counts[i].source != NULL) ||
+            (kv.source && strcmp(kv.source, own_counts[i].source) != 0) ||
+            (kv.source && kv.used.how != (own ? BY_ENGINE : DERIVED)))
+            fail_msg("[%s] %llu of %llu from %s (%s)", own_counts[i].row,
+                     (unsigned long long)kv.used.value, (unsigned long long)kv.pool.value,
+                     kv.source, kv.used.why);
+    }
+}
+
+/* By how much the bytes may be off: a pool is off by less than a block of it. */
+static const struct {
+    const char *row;
+    uint32_t engines;
+    double usage;
+    uint64_t blocks, per_block, pool_per_gpu, gpus;
+    uint64_t used_error, pool_error;
+} errors[] = {
+    {"by blocks: none", 1, 0.5, 101, 1000, U, 1, 0, 0},
+    {"half of a block", 1, 0.5, 101, U, 10100, 1, 50, 100},
+    {"of a block on each GPU", 1, 0.5, 101, U, 10100, 4, 200, 400},
+    {"of each engine", 2, 0.5, 202, U, 10100, 4, 200, 400},
+    {"rounded up", 1, 0.501, 101, U, 10100, 1, 51, 100},
+    {"nothing in use", 1, 0, 101, U, 10100, 1, 0, 100},
+    {"how many blocks is not known", 1, 0.5, U, U, 10100, 1, U, U},
+};
+
+static void test_errors(void **state)
+{
+    static struct facts f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        struct row row = {.engines = errors[i].engines,
+                          .usage = errors[i].usage,
+                          .used_blocks = errors[i].blocks == U ? U : 50,
+                          .blocks = errors[i].blocks,
+                          .label = U,
+                          .per_block = errors[i].per_block,
+                          .pool_per_gpu = errors[i].pool_per_gpu,
+                          .gpus = errors[i].gpus,
+                          .limit = NO_LIMIT};
+        struct kv_bytes kv = ask(&row, &f, FACTS_NOW);
+
+        if (kv.used.value == U || kv.used.error != errors[i].used_error ||
+            kv.pool.error != errors[i].pool_error)
+            fail_msg("[%s] used %llu +- %lld, pool +- %lld", errors[i].row,
+                     (unsigned long long)kv.used.value, (long long)kv.used.error,
+                     (long long)kv.pool.error);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_asleep),
-        cmocka_unit_test(test_forgotten),
-        cmocka_unit_test(test_caveat),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_asleep),
+        cmocka_unit_test(test_forgotten),  cmocka_unit_test(test_caveat),
+        cmocka_unit_test(test_own_counts), cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
