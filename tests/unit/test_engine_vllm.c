@@ -63,6 +63,11 @@ static const struct row ours[] = {
     {"huge_counters.txt", "huge", 2,        0,         U,     U, U,       U, U, U,   N, N, WHY},
     {"only_config.txt", "", 0,              N,         U,     U, U,       U, U, U,   N, N, WHY},
     {"memory_bytes.txt", "bytes", 1,        0.5,     400,   801, 8589934592, U, U, U, N, N, 0},
+    {"v1_hybrid.txt", "hybrid", 1,   103.0 / 207, 103,   208, 10737418240, 4, 0, U, 7840, 16000, 0},
+    {"v029_fp8.txt", "fp8", 1,       400.0 / 799, 400,   800, 8589934592, 2, 1, U,  0, 0, 0},
+    {"v030_prefix_hit.txt", "org/thirty", 1, 0.75, 1536, 2049, U,     3, 0, 2,   1024, 4096, 0},
+    {"capacity_bytes.txt", "sized", 2, 0.375,  300,   802, 7,         U, U, U,   N, N, 0},
+    {"capacity_per_rank.txt", "ranked", 1, 0.25, 100, 401, U,         U, U, U,   N, N, 0},
     {"one_block.txt", "tiny", 1,            1,         0,     1, U,       U, U, U,   N, N, 0},
     {"torn_end.txt", "torn", 1,             0.5,       U,     U, U,       U, 2, U,   N, N, WHY},
     {"no_engine_metrics.txt", "", 0,        N,         U,     U, U,       U, U, U,   N, N, WHY},
@@ -405,6 +410,64 @@ static void test_memory_words(void **state)
     }
 }
 
+/* Bytes that some builds tell, over all engines: NULL is no such line. */
+static const struct {
+    const char *row;
+    const char *capacity[2], *active[2]; // of engines 0 and 1
+    uint64_t capacity_bytes, active_bytes;
+    bool per_rank;
+} own_bytes[] = {
+    {"none", {NULL, NULL}, {NULL, NULL}, U, U, false},
+    {"capacity", {"1e+09", "1e+09"}, {NULL, NULL}, 2000000000, U, false},
+    {"and what is in use", {"4e+08", "4e+08"}, {"1", "2.0"}, 800000000, 3, true},
+    {"nothing in use", {"4e+08", "4e+08"}, {"0", "0"}, 800000000, 0, true},
+    {"one engine does not say", {"4e+08", NULL}, {"1", "2"}, U, 3, true},
+    {"nor what is in use", {"4e+08", "4e+08"}, {"1", NULL}, 800000000, U, false},
+    {"not a number", {"NaN", "4e+08"}, {NULL, NULL}, U, U, false},
+    {"below 0", {"-1", "4e+08"}, {"4e+08", "-1"}, U, U, false},
+    {"without end", {"+Inf", "4e+08"}, {"1e400", "0"}, U, U, false},
+    {"the most", {"1125899906842624", "0"}, {NULL, NULL}, UINT64_C(1) << 50, U, false},
+    {"more than the most", {"1125899906842624", "1"}, {NULL, NULL}, U, U, false},
+};
+
+static size_t write_bytes(char *to, size_t size, const char *family,
+                          const char *const values[2])
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (values[i])
+            len += (size_t)snprintf(to + len, size - len,
+                                    "vllm:%s{engine=\"%u\",model_name=\"m\"} %s\n",
+                                    family, i, values[i]);
+    return len;
+}
+
+static void test_own_bytes(void **state)
+{
+    static const char *const usage[2] = {"0.5", "0.5"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(own_bytes); i++) {
+        struct page_reading reading;
+        const struct engine_page *page = &reading.page;
+        char text[1024];
+        size_t len = write_bytes(text, sizeof(text), "kv_cache_usage_perc", usage);
+
+        len += write_bytes(text + len, sizeof(text) - len, "kv_cache_capacity_bytes",
+                           own_bytes[i].capacity);
+        len += write_bytes(text + len, sizeof(text) - len, "kv_cache_active_bytes",
+                           own_bytes[i].active);
+        page_read((struct span){text, len}, SIZE_MAX, &reading);
+        if (reading.r != 0 || page->kv_capacity_bytes != own_bytes[i].capacity_bytes ||
+            page->kv_active_bytes != own_bytes[i].active_bytes ||
+            page->kv_bytes_per_rank != own_bytes[i].per_rank)
+            fail_msg("[%s] %d: %llu of %llu", own_bytes[i].row, reading.r,
+                     (unsigned long long)page->kv_active_bytes,
+                     (unsigned long long)page->kv_capacity_bytes);
+    }
+}
+
 /* Names are cut at ENGINE_NAME_MAX, between two characters. */
 static const struct {
     size_t characters, kept;
@@ -510,9 +573,9 @@ int main(void)
         cmocka_unit_test(test_our_pages),      cmocka_unit_test(test_refused_pages),
         cmocka_unit_test(test_captured_pages), cmocka_unit_test(test_other_engines),
         cmocka_unit_test(test_usage_words),    cmocka_unit_test(test_block_words),
-        cmocka_unit_test(test_memory_words),   cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_many_engines),   cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_memory_words),   cmocka_unit_test(test_own_bytes),
+        cmocka_unit_test(test_long_names),     cmocka_unit_test(test_many_engines),
+        cmocka_unit_test(test_lines),          cmocka_unit_test(test_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
