@@ -129,6 +129,8 @@ static void take_facts(struct watched *watched, struct model_facts *facts)
     }
 }
 
+static void inquire_all(struct engines *engines, uint64_t now_ns);
+
 static void on_inquired(void *ctx, uint64_t ticket, struct model_facts *facts)
 {
     struct engines *engines = ctx;
@@ -138,6 +140,7 @@ static void on_inquired(void *ctx, uint64_t ticket, struct model_facts *facts)
             take_facts(engines->watched[i], TAKE(facts));
     free(facts);
     (void)malloc_trim(0); // what was read of another process can be a MiB
+    inquire_all(engines, ticker_now_ns());
 }
 
 int engines_new(uv_loop_t *loop, struct host *host, const char *proc_root,

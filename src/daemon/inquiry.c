@@ -227,6 +227,7 @@ static void ask_all(struct inquiry *inquiry, struct model_facts *facts)
     read_version(inquiry, &facts->rule);
     read_models(inquiry, &model);
     facts->max_model_len = model.max_model_len;
+    memcpy(facts->served_name, model.id, sizeof(model.id));
     if (visible)
         read_configs(inquiry, model.root, facts);
     if (told && (!facts->has_config || facts->launch.hf_overrides)) {

@@ -221,7 +221,10 @@ static void write_kv(struct buf *out, const struct snapshot_model *model)
     number(out, "capacity_tokens", times(page->kv_size_tokens, page->engines));
     number(out, "data_parallel_engines", page->engines ? page->engines : UNKNOWN);
     reason(out, "dtype", page->kv_dtype);
-    reason(out, "reason", page->kv_why ? page->kv_why : page->kv_caveat);
+    if (page->engines == 0)
+        reason(out, "reason", model->kv_used_bytes.why);
+    else
+        reason(out, "reason", page->kv_why ? page->kv_why : page->kv_caveat);
     end(out);
 }
 

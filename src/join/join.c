@@ -61,11 +61,17 @@ static int join_devices(const struct join_facts *facts, const struct attribution
     return 0;
 }
 
+/* What it says counts more than what it was told. */
 static const char *served_name_of(const struct join_engine *engine)
 {
-    const char *given = engine->name;
+    const char *names[] = {engine->name, engine->engine->page.served_name,
+                           engine->model ? engine->model->served_name : NULL,
+                           engine->launch_name};
 
-    return given && given[0] ? given : engine->engine->page.served_name;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i] && names[i][0])
+            return names[i];
+    return "";
 }
 
 /* One server under two URLs, as localhost and as ::1: the first that is answered counts. */

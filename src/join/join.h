@@ -17,7 +17,8 @@
 struct join_engine {
     const struct engine *engine;
     uint32_t root_pid; // the process that listens on its port; 0: not known
-    const char *name;
+    const char *name;        // to be used for it
+    const char *launch_name; // as its command line has it; NULL: not known
     uint64_t kv_bytes_per_block;
     uint64_t kv_pool_bytes_per_gpu;
     uint64_t gpus;

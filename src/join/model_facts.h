@@ -22,6 +22,7 @@ struct model_facts {
     bool has_weights;
     bool env_unclear; // its environment changes the KV cache in ways that are not known
     struct launch launch;
+    char served_name[LAUNCH_TEXT_MAX + 1]; // as /v1/models has it; "": not told
     struct model_config config;
     struct model_config draft; // of the model that guesses tokens ahead
     struct log_kv log;

@@ -46,6 +46,9 @@ int server_read_models(struct span json, struct server_model *ret, struct compla
     if (!model || !option_keep_text(ret->root, LAUNCH_TEXT_MAX,
                                     model_json_text(json_object_get(model, "root"))))
         return complain(why, -EBADMSG, "no model with a \"root\" in \"data\"");
+    ret->id[0] = '\0';
+    (void)option_keep_text(ret->id, LAUNCH_TEXT_MAX,
+                           model_json_text(json_object_get(model, "id")));
     len = json_object_get(model, "max_model_len");
     ret->max_model_len = UNKNOWN;
     if (json_is_integer(len) && json_integer_value(len) > 0)

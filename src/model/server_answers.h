@@ -17,6 +17,7 @@ int server_read_version(struct span json, enum kv_rule *ret,
                         struct complaint *why) MUST_CHECK;
 
 struct server_model {
+    char id[LAUNCH_TEXT_MAX + 1];   // the first of its served names
     char root[LAUNCH_TEXT_MAX + 1]; // what it was started with: a path or ORG/NAME
     uint64_t max_model_len;         // UNKNOWN: not told
 };

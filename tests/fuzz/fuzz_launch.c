@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct complaint why = {""};
     struct server_settings settings;
     struct model_config config;
-    struct server_model model = {"", 0};
+    struct server_model model = {"", "", 0};
     struct launch launch;
     enum kv_rule rule;
 

@@ -64,7 +64,7 @@ static void test_models(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct server_model model = {"before", 1};
+        struct server_model model = {"", "before", 1};
         struct complaint why = {""};
 
         assert_int_equal(server_read_models(span_of(rows[i].json), &model, &why),
