@@ -1,28 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/host.h"
 
+#include "base/number.h"
 #include "host/host_parse.h"
 #include "host/host_proc.h"
+#include "host/host_root.h"
+#include "host/host_text.h"
+#include "host/sock_diag.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <sys/vfs.h>
 
 enum {
-    STAT_MAX = 2048, // 52 fields of at most 20 digits, and a name of 64 bytes
+    STAT_MAX = 2048,     // 52 fields of at most 20 digits, and a name of 64 bytes
+    STATUS_START = 1024, // what precedes the user is a name and some numbers
+    MEMINFO_MAX = 8192,  // about 60 lines
     PID_TEXT_MAX = 16,
 };
 
 int host_new(const char *proc_root, struct host **ret)
 {
     OWNED(close_fd) int fd = open(proc_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct statfs file_system;
     struct host *host;
 
     if (fd < 0)
         return neg_errno();
-    host = malloc(sizeof(*host));
+    if (fstatfs(fd, &file_system) < 0)
+        return neg_errno();
+    host = calloc(1, sizeof(*host));
     if (!host)
         return -ENOMEM;
     host->proc_fd = fd;
+    host->is_live = (unsigned long)file_system.f_type == PROC_SUPER_MAGIC;
+    host->diag_fd = -1;
     fd = -1;
     *ret = host;
     return 0;
@@ -32,6 +45,7 @@ void host_free(struct host *host)
 {
     if (!host)
         return;
+    host_diag_close(host);
     (void)close(host->proc_fd); // only read
     free(host);
 }
@@ -49,8 +63,16 @@ int host_open_process(const struct host *host, uint32_t pid)
     return host_is_gone(r) || r == -ELOOP ? -ESRCH : r;
 }
 
-/* Returns the length. -EBADMSG: longer than such a file can be. */
-static ssize_t read_small_file(int dir_fd, const char *name, char *text, size_t room)
+uint32_t host_pid_of_name(const char *name)
+{
+    uint64_t pid;
+
+    if (*name == '0' || number_read_u64(span_of(name), INT32_MAX, &pid) < 0)
+        return 0;
+    return (uint32_t)pid;
+}
+
+ssize_t host_read_start(int dir_fd, const char *name, char *text, size_t room)
 {
     OWNED(close_fd) int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     size_t len = 0;
@@ -63,10 +85,18 @@ static ssize_t read_small_file(int dir_fd, const char *name, char *text, size_t 
         if (n < 0)
             return neg_errno();
         if (n == 0)
-            return (ssize_t)len;
+            break;
         len += (size_t)n;
     }
-    return -EBADMSG;
+    return (ssize_t)len;
+}
+
+/* Returns the length. -EBADMSG: longer than such a file can be. */
+static ssize_t read_small_file(int dir_fd, const char *name, char *text, size_t room)
+{
+    ssize_t len = host_read_start(dir_fd, name, text, room);
+
+    return len == (ssize_t)room ? -EBADMSG : len;
 }
 
 int host_read_process_at(int process_fd, uint32_t pid, struct host_process *ret)
@@ -177,4 +207,48 @@ void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
     tree->incomplete = false;
     for (size_t i = 0; i < n; i++)
         add_with_ancestors(host, pids[i], tree);
+}
+
+int host_read_owner(struct host *host, const struct host_process *process,
+                    uint32_t *ret_uid)
+{
+    OWNED(close_fd) int fd = host_open_same(host, process);
+    char text[STATUS_START];
+    ssize_t len;
+    uint32_t uid;
+    int r;
+
+    if (fd < 0)
+        return fd;
+    len = host_read_start(fd, "status", text, sizeof(text));
+    if (len < 0)
+        return host_is_gone((int)len) ? -ESRCH : host_denial_of((int)len);
+    r = host_find_uid((struct span){text, (size_t)len}, &uid);
+    if (r < 0)
+        return r;
+    r = host_check_same(fd, process);
+    if (r < 0)
+        return r;
+    *ret_uid = uid;
+    return 0;
+}
+
+int host_read_memory(struct host *host, uint64_t *ret_total, uint64_t *ret_available)
+{
+    char text[MEMINFO_MAX];
+    ssize_t len = read_small_file(host->proc_fd, "meminfo", text, sizeof(text));
+    struct span meminfo = {text, len < 0 ? 0 : (size_t)len};
+    uint64_t total, available;
+    int r;
+
+    if (len < 0)
+        return (int)len;
+    r = host_find_memory(meminfo, "MemTotal", &total);
+    if (r == 0)
+        r = host_find_memory(meminfo, "MemAvailable", &available);
+    if (r < 0)
+        return r;
+    *ret_total = total;
+    *ret_available = available;
+    return 0;
 }

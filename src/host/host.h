@@ -19,7 +19,8 @@ enum {
     HOST_COMM_MAX = 16,
     HOST_PROCESSES_MAX = 4096,
     HOST_OWNERS_MAX = 64,
-    HOST_DEPTH_MAX = 64, // ancestors of a process followed upwards
+    HOST_DEPTH_MAX = 64,    // ancestors of a process followed upwards
+    HOST_ADDRESS_SIZE = 16, // of IPv6; an IPv4 address is mapped, ::ffff:a.b.c.d
 };
 
 struct host;
@@ -55,6 +56,20 @@ void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
 
 /* The row of `pid`, or NULL. */
 const struct host_process *host_tree_find(const struct host_tree *tree, uint32_t pid);
+
+/*
+ * The real user who runs it. Not who owns its folder: that is root where a process may
+ * not be dumped. Needs no privilege.
+ */
+int host_read_owner(struct host *host, const struct host_process *process,
+                    uint32_t *ret_uid) MUST_CHECK;
+
+/*
+ * Of the whole machine, in bytes. Needs no privilege. -EBADMSG: one of the two is
+ * missing (the second, before Linux 3.14) or cannot be.
+ */
+int host_read_memory(struct host *host, uint64_t *ret_total,
+                     uint64_t *ret_available) MUST_CHECK;
 
 /*
  * The process that listens on TCP `port` in our network namespace: of all processes that

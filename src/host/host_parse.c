@@ -3,33 +3,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
-
-/* Take everything up to the next blank, skipping blanks before it; empty at the end. */
-static struct span take_field(struct span *text)
-{
-    struct span field;
-
-    while (text->len > 0 && *text->at == ' ') {
-        text->at++;
-        text->len--;
-    }
-    field = (struct span){text->at, 0};
-    while (text->len > 0 && *text->at != ' ') {
-        text->at++;
-        text->len--;
-        field.len++;
-    }
-    return field;
-}
-
-static struct span skip_fields(struct span *text, int n)
-{
-    struct span field = {text->at, 0};
-
-    while (n-- > 0)
-        field = take_field(text);
-    return field;
-}
+#include "host/host_text.h"
 
 static const char *find_last(struct span text, char c)
 {
@@ -69,10 +43,10 @@ int host_parse_stat(struct span text, struct host_process *ret)
         return -EBADMSG;
 
     rest = (struct span){close + 1, text.len - (size_t)(close + 1 - text.at)};
-    if (read_pid(skip_fields(&rest, FIELDS_TO_PARENT), &process.parent_pid) < 0)
+    if (read_pid(host_skip_fields(&rest, FIELDS_TO_PARENT), &process.parent_pid) < 0)
         return -EBADMSG;
-    if (number_read_u64(skip_fields(&rest, FIELDS_FROM_PARENT_TO_START), UINT64_MAX - 1,
-                        &process.start_ticks) < 0 ||
+    if (number_read_u64(host_skip_fields(&rest, FIELDS_FROM_PARENT_TO_START),
+                        UINT64_MAX - 1, &process.start_ticks) < 0 ||
         rest.len == 0)
         return -EBADMSG;
 
@@ -80,6 +54,28 @@ int host_parse_stat(struct span text, struct host_process *ret)
                      (struct span){open + 1, (size_t)(close - open - 1)});
     *ret = process;
     return 0;
+}
+
+/*
+ * Field 9 has a flag for what runs in the kernel only. Field 38 is the signal that the
+ * parent gets at the end: -1 for a thread, whose end no parent is told of.
+ */
+enum host_task host_parse_task(struct span text)
+{
+    enum { FIELDS_TO_FLAGS = 7, FIELDS_FROM_FLAGS_TO_SIGNAL = 29, PF_KTHREAD = 0x200000 };
+    const char *close = find_last(text, ')');
+    struct span rest = {NULL, 0};
+    uint64_t flags;
+
+    if (close)
+        rest = (struct span){close + 1, text.len - (size_t)(close + 1 - text.at)};
+    if (number_read_u64(host_skip_fields(&rest, FIELDS_TO_FLAGS), UINT32_MAX, &flags) ==
+            0 &&
+        flags & PF_KTHREAD)
+        return HOST_TASK_KERNEL;
+    if (span_is(host_skip_fields(&rest, FIELDS_FROM_FLAGS_TO_SIGNAL), "-1"))
+        return HOST_TASK_THREAD;
+    return HOST_TASK_PROCESS;
 }
 
 static int hex_digit(char c)
@@ -109,22 +105,39 @@ static int read_hex(struct span text, size_t digits, uint32_t *ret)
     return 0;
 }
 
-/* "0100007F:1F40", or with 32 digits before the colon. */
-static int read_port(struct span address, uint16_t *ret)
+void host_map_v4(uint8_t ret[HOST_ADDRESS_SIZE], const void *address)
 {
-    enum { V4_DIGITS = 8, V6_DIGITS = 32 };
-    const char *colon = find_last(address, ':');
-    size_t digits = colon ? (size_t)(colon - address.at) : 0;
-    uint32_t ignored, port;
+    static const uint8_t prefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-    if (digits != V4_DIGITS && digits != V6_DIGITS)
+    memcpy(ret, prefix, sizeof(prefix));
+    memcpy(ret + sizeof(prefix), address, HOST_ADDRESS_SIZE - sizeof(prefix));
+}
+
+/*
+ * "0100007F:1F40", or with 32 digits before the colon. Each 8 digits are 4 bytes of the
+ * address, printed as if they were one number of this machine.
+ */
+static int read_endpoint(struct span text, uint8_t ret_address[HOST_ADDRESS_SIZE],
+                         uint16_t *ret_port)
+{
+    enum { WORD_DIGITS = 8, WORDS = HOST_ADDRESS_SIZE / sizeof(uint32_t) };
+    const char *colon = find_last(text, ':');
+    size_t digits = colon ? (size_t)(colon - text.at) : 0;
+    uint32_t words[WORDS] = {0}, port;
+
+    if (digits != WORD_DIGITS && digits != WORDS * WORD_DIGITS)
         return -EBADMSG;
-    for (size_t i = 0; i < digits; i += V4_DIGITS)
-        if (read_hex((struct span){address.at + i, V4_DIGITS}, V4_DIGITS, &ignored) < 0)
+    for (size_t i = 0; i < digits / WORD_DIGITS; i++)
+        if (read_hex((struct span){text.at + i * WORD_DIGITS, WORD_DIGITS}, WORD_DIGITS,
+                     &words[i]) < 0)
             return -EBADMSG;
-    if (read_hex((struct span){colon + 1, address.len - digits - 1}, 4, &port) < 0)
+    if (read_hex((struct span){colon + 1, text.len - digits - 1}, 4, &port) < 0)
         return -EBADMSG;
-    *ret = (uint16_t)port;
+    if (digits == WORD_DIGITS)
+        host_map_v4(ret_address, words);
+    else
+        memcpy(ret_address, words, sizeof(words));
+    *ret_port = (uint16_t)port;
     return 0;
 }
 
@@ -143,34 +156,64 @@ static bool is_slot(struct span field)
  */
 int host_parse_tcp_line(struct span line, struct host_socket *ret)
 {
-    enum { FIELDS_FROM_STATE_TO_INODE = 6 };
+    enum { FIELDS_FROM_STATE_TO_UID = 4, FIELDS_FROM_UID_TO_INODE = 2 };
     struct host_socket found = {0};
-    uint32_t state;
+    uint8_t remote[HOST_ADDRESS_SIZE];
     uint16_t remote_port;
+    uint32_t state;
+    uint64_t uid;
 
-    if (!is_slot(take_field(&line)) || read_port(take_field(&line), &found.port) < 0 ||
-        read_port(take_field(&line), &remote_port) < 0 ||
-        read_hex(take_field(&line), 2, &state) < 0)
+    if (!is_slot(host_take_field(&line)) ||
+        read_endpoint(host_take_field(&line), found.address, &found.port) < 0 ||
+        read_endpoint(host_take_field(&line), remote, &remote_port) < 0 ||
+        read_hex(host_take_field(&line), 2, &state) < 0)
         return -EBADMSG;
-    if (number_read_u64(skip_fields(&line, FIELDS_FROM_STATE_TO_INODE), UINT64_MAX,
+    if (number_read_u64(host_skip_fields(&line, FIELDS_FROM_STATE_TO_UID), UINT32_MAX,
+                        &uid) < 0 ||
+        number_read_u64(host_skip_fields(&line, FIELDS_FROM_UID_TO_INODE), UINT64_MAX,
                         &found.inode) < 0 ||
         line.len == 0) // more fields follow; without them the inode may have been cut
         return -EBADMSG;
     found.state = (uint8_t)state;
+    found.uid = (uint32_t)uid;
     *ret = found;
     return 0;
 }
 
-int host_parse_socket_link(struct span link, uint64_t *ret)
+/* "socket:[12345]" */
+static int read_link(struct span link, const char *prefix, uint64_t *ret)
 {
-    static const char prefix[] = "socket:[";
-    const size_t len = sizeof(prefix) - 1;
+    const size_t len = strlen(prefix);
 
-    if (link.len <= len || memcmp(link.at, prefix, len) != 0 ||
+    if (link.len <= len || !host_starts_with(link, prefix) ||
         link.at[link.len - 1] != ']')
         return -EBADMSG;
     if (number_read_u64((struct span){link.at + len, link.len - len - 1}, UINT64_MAX,
                         ret) < 0)
         return -EBADMSG;
+    return 0;
+}
+
+int host_parse_socket_link(struct span link, uint64_t *ret)
+{
+    return read_link(link, "socket:[", ret);
+}
+
+int host_parse_net_link(struct span link, uint64_t *ret)
+{
+    return read_link(link, "net:[", ret);
+}
+
+/* 0.51 0.14 0.19 4/106 19559 */
+int host_parse_newest_pid(struct span loadavg, uint32_t *ret)
+{
+    enum { FIELDS = 5 };
+    struct span line;
+    uint32_t pid;
+
+    if (!host_take_until(&loadavg, '\n', &line) ||
+        read_pid(host_skip_fields(&line, FIELDS), &pid) < 0 || pid == 0 || line.len > 0)
+        return -EBADMSG;
+    *ret = pid;
     return 0;
 }

@@ -30,12 +30,6 @@ static const unsigned long pseudo_file_systems[] = {
     BINFMTFS_MAGIC,   CONFIGFS_MAGIC,
 };
 
-/* Which of the two a kernel says differs between its versions. */
-static int denial_of(int r)
-{
-    return r == -EPERM ? -EACCES : r;
-}
-
 int host_check_same(int process_fd, const struct host_process *process)
 {
     struct host_process now;
@@ -70,7 +64,7 @@ int host_open_root(const struct host *host, const struct host_process *process)
     fd = openat(process_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         r = neg_errno();
-        return host_is_gone(r) ? -ESRCH : denial_of(r);
+        return host_is_gone(r) ? -ESRCH : host_denial_of(r);
     }
     r = host_check_same(process_fd, process);
     if (r < 0)
@@ -93,7 +87,7 @@ static int open_below(int root_fd, const char *path, uint64_t flags)
 
         r = fd < 0 ? neg_errno() : (int)fd;
     }
-    return denial_of(r);
+    return host_denial_of(r);
 }
 
 static int check_is_ordinary(int fd)
@@ -128,7 +122,7 @@ int host_reopen_file(const struct host *host, int path_fd)
     if (fd >= 0)
         return fd;
     r = neg_errno();
-    return r == -ENOENT ? -ENOSYS : denial_of(r);
+    return r == -ENOENT ? -ENOSYS : host_denial_of(r);
 }
 
 int host_open_file(const struct host *host, int root_fd, const char *path)
@@ -197,7 +191,7 @@ int host_read_whole(int dir_fd, const char *name, size_t max, struct buf *buf)
         r = neg_errno();
     else
         r = read_all(fd, max, buf);
-    return host_is_gone(r) ? -ESRCH : denial_of(r);
+    return host_is_gone(r) ? -ESRCH : host_denial_of(r);
 }
 
 int host_read_file(const struct host *host, int root_fd, const char *path,

@@ -19,6 +19,32 @@ bool host_take_until(struct span *text, char end, struct span *ret)
     return true;
 }
 
+struct span host_take_field(struct span *text)
+{
+    struct span field;
+
+    while (text->len > 0 && *text->at == ' ') {
+        text->at++;
+        text->len--;
+    }
+    field = (struct span){text->at, 0};
+    while (text->len > 0 && *text->at != ' ') {
+        text->at++;
+        text->len--;
+        field.len++;
+    }
+    return field;
+}
+
+struct span host_skip_fields(struct span *text, int n)
+{
+    struct span field = {text->at, 0};
+
+    while (n-- > 0)
+        field = host_take_field(text);
+    return field;
+}
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -103,6 +129,60 @@ int host_find_ns_pid(struct span status, uint32_t *ret)
         if (number_read_u64(field, INT32_MAX, &pid) < 0 || pid == 0)
             return -EBADMSG;
         *ret = (uint32_t)pid;
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+bool host_has_one_ns_pid(struct span status)
+{
+    struct span line, field;
+    unsigned fields = 0;
+
+    while (host_take_until(&status, '\n', &line)) {
+        if (!host_starts_with(line, "NSpid:\t") || status.len == 0) // cut off
+            continue;
+        while (host_take_until(&line, '\t', &field))
+            fields++;
+    }
+    return fields == 2; // the name is one
+}
+
+/* Uid:	1000	1000	1000	1000, of which the first is the real one */
+int host_find_uid(struct span status, uint32_t *ret)
+{
+    static const char name[] = "Uid:\t";
+    struct span line, field;
+    uint64_t uid;
+
+    while (host_take_until(&status, '\n', &line)) {
+        if (!host_starts_with(line, name))
+            continue;
+        line = (struct span){line.at + strlen(name), line.len - strlen(name)};
+        if (!host_take_until(&line, '\t', &field) || line.len == 0 || // cut off
+            number_read_u64(field, UINT32_MAX - 1, &uid) < 0)
+            return -EBADMSG;
+        *ret = (uint32_t)uid;
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+/* MemTotal:       65536000 kB */
+int host_find_memory(struct span meminfo, const char *name, uint64_t *ret)
+{
+    size_t len = strlen(name);
+    struct span line;
+    uint64_t kib;
+
+    while (host_take_until(&meminfo, '\n', &line)) {
+        if (!host_starts_with(line, name) || line.len == len || line.at[len] != ':')
+            continue;
+        line = (struct span){line.at + len + 1, line.len - len - 1};
+        if (number_read_u64(host_take_field(&line), (UINT64_MAX - 1) / 1024, &kib) < 0 ||
+            !span_is(host_take_field(&line), "kB") || host_take_field(&line).len > 0)
+            return -EBADMSG;
+        *ret = kib * 1024;
         return 0;
     }
     return -EBADMSG;

@@ -1,124 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "host/listeners.h"
+
+#include "host/host_dir.h"
+#include "host/host_lines.h"
 #include "host/host_parse.h"
 #include "host/host_proc.h"
+#include "host/host_root.h"
+#include "host/sock_diag.h"
 
-#include "base/number.h"
-
-#include <dirent.h>
 #include <fcntl.h>
-
-enum {
-    LINES_ROOM = 8192, // a line has about 150 bytes
-    LINK_MAX = 64,     // "socket:[" and 20 digits; what is longer is no socket
-};
-
-/* The lines of a file of any size, in a window of fixed size. */
-struct lines {
-    int fd;
-    bool skipping; // the rest of a line that was longer than the window
-    size_t start;  // of what has not been given yet
-    size_t end;
-    char data[LINES_ROOM];
-};
 
 /* The listening sockets of one port: several addresses, or several that share it. */
 struct sockets {
+    uint16_t port;
     size_t n;
     uint64_t inodes[HOST_OWNERS_MAX];
 };
 
-static void close_dir(DIR **dir)
+/* Give the listening sockets that are listed in `path` below a folder. */
+static int read_sockets(int dir_fd, const char *path, host_socket_fn *fn, void *ctx)
 {
-    if (*dir)
-        (void)closedir(*dir); // only read
-}
-
-/* Move what is left to the front and read behind it. 1, or 0 at the end of the file. */
-static int refill(struct lines *lines)
-{
-    ssize_t n;
-
-    if (lines->end - lines->start == LINES_ROOM) {
-        lines->skipping = true;
-        lines->start = lines->end;
-    }
-    memmove(lines->data, lines->data + lines->start, lines->end - lines->start);
-    lines->end -= lines->start;
-    lines->start = 0;
-    n = read(lines->fd, lines->data + lines->end, LINES_ROOM - lines->end);
-    if (n < 0)
-        return neg_errno();
-    lines->end += (size_t)n;
-    return n > 0;
-}
-
-/* 1 with the next whole line, 0 at the end of the file. Too long a line is left out. */
-static int next_line(struct lines *lines, struct span *ret)
-{
-    for (;;) {
-        const char *start = lines->data + lines->start;
-        size_t left = lines->end - lines->start;
-        const char *newline = memchr(start, '\n', left);
-        int r;
-
-        if (newline) {
-            bool skipped = lines->skipping;
-
-            lines->start += (size_t)(newline - start) + 1;
-            lines->skipping = false;
-            if (skipped)
-                continue;
-            *ret = (struct span){start, (size_t)(newline - start)};
-            return 1;
-        }
-        if (lines->skipping)
-            lines->start = lines->end;
-        r = refill(lines);
-        if (r <= 0)
-            return r;
-    }
-}
-
-/* Add the sockets that listen on `port` and are listed in `path`. */
-static int read_sockets(const struct host *host, const char *path, uint16_t port,
-                        struct sockets *sockets)
-{
-    OWNED(close_fd) int fd = openat(host->proc_fd, path, O_RDONLY | O_CLOEXEC);
-    struct lines lines;
+    OWNED(close_fd) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+    struct host_lines lines;
 
     if (fd < 0)
         return neg_errno();
-    lines.fd = fd;
-    lines.skipping = false;
-    lines.start = lines.end = 0;
+    host_lines_init(&lines, fd);
     for (;;) {
         struct span line;
         struct host_socket found;
-        int r = next_line(&lines, &line);
+        int r = host_next_line(&lines, &line);
 
         if (r <= 0)
             return r;
-        if (host_parse_tcp_line(line, &found) < 0 || found.state != HOST_TCP_LISTEN ||
-            found.port != port || found.inode == 0)
-            continue;
-        if (sockets->n < HOST_OWNERS_MAX)
-            sockets->inodes[sockets->n++] = found.inode;
+        if (host_parse_tcp_line(line, &found) == 0 && found.state == HOST_TCP_LISTEN &&
+            found.inode != 0)
+            fn(ctx, &found);
     }
 }
 
-/* A kernel without IPv6 has no tcp6, and one without IPv4 is thinkable. */
-static int find_sockets(const struct host *host, uint16_t port, struct sockets *ret)
+/* A kernel without IPv6 has no tcp6, and one without IPv4 is thinkable; but not both. */
+static int read_all_sockets(int dir_fd, host_socket_fn *fn, void *ctx)
 {
     static const char *const files[] = {"net/tcp", "net/tcp6"};
+    int found = -ENOENT;
 
-    ret->n = 0;
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        int r = read_sockets(host, files[i], port, ret);
+        int r = read_sockets(dir_fd, files[i], fn, ctx);
 
         if (r < 0 && r != -ENOENT)
             return r;
+        if (r == 0)
+            found = 0;
     }
-    return ret->n ? 0 : -ENOENT;
+    return found;
+}
+
+/* Those of our namespace. `fn` may get a socket twice. */
+static int list_ours(struct host *host, host_socket_fn *fn, void *ctx)
+{
+    if (host->is_live && host_diag_listeners(host, fn, ctx) == 0)
+        return 0;
+    return read_all_sockets(host->proc_fd, fn, ctx);
 }
 
 static bool is_one_of(const struct sockets *sockets, uint64_t inode)
@@ -129,39 +72,182 @@ static bool is_one_of(const struct sockets *sockets, uint64_t inode)
     return false;
 }
 
-/* A link is read and never followed. */
-static bool is_socket_link(int dir_fd, const char *name, const struct sockets *sockets)
+static void add_socket(void *ctx, const struct host_socket *socket)
 {
-    char text[LINK_MAX];
+    struct sockets *sockets = ctx;
+
+    if (socket->port == sockets->port && !is_one_of(sockets, socket->inode) &&
+        sockets->n < HOST_OWNERS_MAX)
+        sockets->inodes[sockets->n++] = socket->inode;
+}
+
+static bool is_before(const struct host_listener *listener,
+                      const struct host_socket *socket)
+{
+    if (listener->port != socket->port)
+        return listener->port < socket->port;
+    return listener->inode < socket->inode;
+}
+
+/* A file that changes while it is read may list a socket twice. */
+static void add_listener(void *ctx, const struct host_socket *socket)
+{
+    struct host_listeners *listeners = ctx;
+    uint32_t low = 0, high = listeners->n;
+    struct host_listener *at;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (is_before(&listeners->at[middle], socket))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    at = &listeners->at[low];
+    if (low < listeners->n && at->inode == socket->inode && at->port == socket->port)
+        return;
+    if (listeners->n == HOST_LISTENERS_MAX) {
+        listeners->incomplete = true;
+        return;
+    }
+    memmove(at + 1, at, (listeners->n - low) * sizeof(*at));
+    *at = (struct host_listener){
+        .inode = socket->inode,
+        .uid = socket->uid,
+        .port = socket->port,
+    };
+    memcpy(at->address, socket->address, sizeof(at->address));
+    listeners->n++;
+}
+
+int host_read_listeners(struct host *host, uint32_t pid, struct host_listeners *ret)
+{
+    OWNED(close_fd) int fd = -1;
+    int r;
+
+    ret->n = 0;
+    ret->incomplete = false;
+    if (pid == 0)
+        return list_ours(host, add_listener, ret);
+    fd = host_open_process(host, pid);
+    if (fd < 0)
+        return fd;
+    r = read_all_sockets(fd, add_listener, ret);
+    return host_is_gone(r) ? -ESRCH : host_denial_of(r);
+}
+
+/* Whether to go on. */
+typedef bool held_socket_fn(void *ctx, uint64_t inode);
+
+/* The inode of the socket that a link names, or 0. A link is read and never followed. */
+static int read_socket_link(int dir_fd, const char *name, uint64_t *ret)
+{
+    char text[HOST_LINK_MAX];
     ssize_t n = readlinkat(dir_fd, name, text, sizeof(text));
-    uint64_t inode;
 
-    return n > 0 && host_parse_socket_link((struct span){text, (size_t)n}, &inode) == 0 &&
-           is_one_of(sockets, inode);
-}
-
-/* Owns `fd` from here on, even on failure. */
-static DIR *take_dir(int fd)
-{
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir && fd >= 0)
-        (void)close(fd); // only read
-    return dir;
-}
-
-/* 1: the process holds one of the sockets. */
-static int holds_socket(int process_fd, const struct sockets *sockets)
-{
-    OWNED(close_dir)
-    DIR *dir = take_dir(openat(process_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-
-    if (!dir)
-        return neg_errno();
-    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-        if (is_socket_link(dirfd(dir), entry->d_name, sockets))
-            return 1;
+    *ret = 0;
+    if (n < 0)
+        return host_denial_of(neg_errno());
+    if (host_parse_socket_link((struct span){text, (size_t)n}, ret) < 0)
+        *ret = 0;
     return 0;
+}
+
+/*
+ * Give the sockets that the process of an open folder holds. The folder can be listed
+ * with fewer rights than its links need. -EACCES: a link could not be read.
+ */
+static int visit_sockets(int process_fd, held_socket_fn *fn, void *ctx)
+{
+    OWNED(close_fd)
+    int fd = openat(process_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct host_dir dir;
+    const char *name;
+    int denied = 0;
+
+    if (fd < 0)
+        return host_denial_of(neg_errno());
+    host_dir_init(&dir, fd);
+    for (int i = 0; i < HOST_HELD_FDS_MAX; i++) {
+        uint64_t inode;
+        int r = host_dir_next(&dir, &name);
+
+        if (r < 0)
+            return host_denial_of(r);
+        if (r == 0)
+            break;
+        if (read_socket_link(fd, name, &inode) == -EACCES)
+            denied = -EACCES;
+        if (inode != 0 && !fn(ctx, inode))
+            return 0;
+    }
+    return denied;
+}
+
+/* Which rows of the listeners are held: a table of their inodes, and a bit for each. */
+struct holding {
+    const struct host_listeners *listeners;
+    uint16_t slots[2 * HOST_LISTENERS_MAX]; // row + 1, or 0
+    bool held[HOST_LISTENERS_MAX];
+};
+
+static uint16_t *find_slot(struct holding *holding, uint64_t inode)
+{
+    size_t at = (size_t)(inode * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    uint16_t *slot = &holding->slots[at % ARRAY_LEN(holding->slots)];
+
+    while (*slot != 0 && holding->listeners->at[*slot - 1].inode != inode)
+        slot = &holding->slots[++at % ARRAY_LEN(holding->slots)];
+    return slot;
+}
+
+static bool mark_held(void *ctx, uint64_t inode)
+{
+    struct holding *holding = ctx;
+    uint16_t row = *find_slot(holding, inode);
+
+    if (row != 0)
+        holding->held[row - 1] = true;
+    return true;
+}
+
+int host_held_listeners(struct host *host, const struct host_process *process,
+                        const struct host_listeners *listeners, uint32_t *ret_indices,
+                        size_t max)
+{
+    OWNED(close_fd) int fd = host_open_same(host, process);
+    struct holding holding = {.listeners = listeners};
+    size_t n = 0;
+    int r, denied;
+
+    if (fd < 0)
+        return fd;
+    for (uint32_t i = 0; i < listeners->n; i++)
+        *find_slot(&holding, listeners->at[i].inode) = (uint16_t)(i + 1);
+    denied = visit_sockets(fd, mark_held, &holding);
+    r = host_check_same(fd, process);
+    if (r < 0)
+        return r;
+    if (denied < 0 && denied != -EACCES)
+        return host_is_gone(denied) ? -ESRCH : denied;
+    for (uint32_t i = 0; i < listeners->n && n < max; i++)
+        if (holding.held[i])
+            ret_indices[n++] = i;
+    return n > 0 ? (int)n : denied;
+}
+
+struct search {
+    const struct sockets *sockets;
+    bool found;
+};
+
+static bool find_held(void *ctx, uint64_t inode)
+{
+    struct search *search = ctx;
+
+    search->found = is_one_of(search->sockets, inode);
+    return !search->found;
 }
 
 /*
@@ -172,23 +258,22 @@ static int read_holder(struct host *host, uint32_t pid, const struct sockets *so
                        struct host_process *ret)
 {
     OWNED(close_fd) int fd = host_open_process(host, pid);
-    struct host_process before, after;
+    struct search search = {.sockets = sockets};
+    struct host_process process;
     int r;
 
     if (fd < 0)
         return fd;
-    r = host_read_process_at(fd, pid, &before);
+    r = host_read_process_at(fd, pid, &process);
     if (r < 0)
         return r;
-    r = holds_socket(fd, sockets);
-    if (r <= 0)
+    r = visit_sockets(fd, find_held, &search);
+    if (r < 0 || !search.found)
         return r;
-    r = host_read_process_at(fd, pid, &after);
+    r = host_check_same(fd, &process);
     if (r < 0)
         return r;
-    if (before.start_ticks != after.start_ticks)
-        return -ESRCH;
-    *ret = after;
+    *ret = process;
     return 1;
 }
 
@@ -206,41 +291,44 @@ static bool is_about_one_process(int error)
            error == -EBADMSG;
 }
 
-/* Name of a process's folder, or 0. */
-static uint32_t pid_of(const char *name)
+/* Of all processes. -EACCES: none that we see. */
+static int find_oldest_holder(struct host *host, const struct sockets *sockets,
+                              struct host_process *ret)
 {
-    uint64_t pid;
-
-    if (*name == '0' || number_read_u64(span_of(name), INT32_MAX, &pid) < 0)
-        return 0;
-    return (uint32_t)pid;
-}
-
-int host_find_listener(struct host *host, uint16_t port, struct host_process *ret)
-{
-    OWNED(close_dir) DIR *dir = NULL;
+    OWNED(close_fd)
+    int fd = openat(host->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct host_process oldest = {0};
-    struct sockets sockets;
-    int r = find_sockets(host, port, &sockets);
+    struct host_dir dir;
+    const char *name;
+    int r;
 
-    if (r < 0)
-        return r;
-    dir = take_dir(openat(host->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir)
+    if (fd < 0)
         return neg_errno();
-
-    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-        uint32_t pid = pid_of(entry->d_name);
+    host_dir_init(&dir, fd);
+    for (r = host_dir_next(&dir, &name); r > 0; r = host_dir_next(&dir, &name)) {
+        uint32_t pid = host_pid_of_name(name);
         struct host_process holder;
 
-        r = pid ? read_holder(host, pid, &sockets, &holder) : 0;
+        r = pid ? read_holder(host, pid, sockets, &holder) : 0;
         if (r < 0 && !is_about_one_process(r))
             return r;
         if (r > 0 && (oldest.pid == 0 || is_older(&holder, &oldest)))
             oldest = holder;
     }
+    if (r < 0)
+        return r;
     if (oldest.pid == 0)
         return -EACCES;
     *ret = oldest;
     return 0;
+}
+
+int host_find_listener(struct host *host, uint16_t port, struct host_process *ret)
+{
+    struct sockets sockets = {.port = port};
+    int r = list_ours(host, add_socket, &sockets);
+
+    if (r < 0)
+        return r;
+    return sockets.n ? find_oldest_holder(host, &sockets, ret) : -ENOENT;
 }

@@ -28,6 +28,7 @@ static void try_stat(struct span text)
                  process.pid, process.comm, process.parent_pid,
                  (uintmax_t)process.start_ticks);
     assert(host_parse_stat((struct span){line, (size_t)n}, &again) == 0);
+    assert(host_parse_task((struct span){line, (size_t)n}) == HOST_TASK_PROCESS);
     assert(memcmp(&process, &again, sizeof(process)) == 0);
 }
 
@@ -40,11 +41,11 @@ static void try_tcp_line(struct span text)
     if (host_parse_tcp_line(text, &found) < 0)
         return;
     n = snprintf(line, sizeof(line),
-                 "0: 00000000:%04X 00000000:0000 %02X 0 0 0 0 0 %ju 1", found.port,
-                 found.state, (uintmax_t)found.inode);
+                 "0: 00000000:%04X 00000000:0000 %02X 0 0 0 %u 0 %ju 1", found.port,
+                 found.state, found.uid, (uintmax_t)found.inode);
     assert(host_parse_tcp_line((struct span){line, (size_t)n}, &again) == 0);
     assert(found.port == again.port && found.state == again.state &&
-           found.inode == again.inode);
+           found.uid == again.uid && found.inode == again.inode);
 }
 
 static void try_socket_link(struct span text)
@@ -60,12 +61,22 @@ static void try_socket_link(struct span text)
     assert(inode == again);
 }
 
+static void try_loadavg(struct span text)
+{
+    uint32_t pid;
+
+    if (host_parse_newest_pid(text, &pid) == 0)
+        assert(pid > 0 && pid <= INT32_MAX);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = {(const char *)data, size};
 
+    (void)host_parse_task(text); // any answer will do, if it reads no further
     try_stat(text);
     try_tcp_line(text);
     try_socket_link(text);
+    try_loadavg(text);
     return 0;
 }

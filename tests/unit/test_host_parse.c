@@ -94,6 +94,15 @@ static const struct {
 
 #define V4 "0100007F:1F40 00000000:0000 "
 #define V6 "00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 "
+#define LOOPBACK                                             \
+    {                                                        \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1 \
+    }
+#define LOOPBACK6                                      \
+    {                                                  \
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 \
+    }
+
 #define REST \
     " 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100 0 0 10 0"
 
@@ -103,21 +112,51 @@ static const struct {
     int r;
     struct host_socket socket;
 } sockets[] = {
-    {"listening", "   0: " V4 "0A" REST, 0, {12345, 8000, HOST_TCP_LISTEN}},
-    {"listening on IPv6", "  17: " V6 "0A" REST, 0, {12345, 8000, HOST_TCP_LISTEN}},
-    {"established", "1234567: 0100007F:FFFF 0100007F:1F40 01" REST, 0, {12345, 65535, 1}},
+    {"listening",
+     "   0: " V4 "0A" REST,
+     0,
+     {12345, 8000, HOST_TCP_LISTEN, 1000, LOOPBACK}},
+    {"listening on IPv6",
+     "  17: " V6 "0A" REST,
+     0,
+     {12345, 8000, HOST_TCP_LISTEN, 1000, LOOPBACK6}},
+    {"established",
+     "1234567: 0100007F:FFFF 0100007F:1F40 01" REST,
+     0,
+     {12345, 65535, 1, 1000, LOOPBACK}},
     {"nobody's",
      " 3: " V4 "06 00000000:00000000 03:00000D5A 00000000  0  0 0 3 0000000000000000",
      0,
-     {0, 8000, 6}},
+     {0, 8000, 6, 0, LOOPBACK}},
     {"largest inode",
      " 3: " V4 "0A 0:0 0:0 0 0 0 18446744073709551615 1",
      0,
-     {UINT64_MAX, 8000, HOST_TCP_LISTEN}},
+     {UINT64_MAX, 8000, HOST_TCP_LISTEN, 0, LOOPBACK}},
     {"blanks at the end",
      " 3: " V4 "0A" REST "          ",
      0,
-     {12345, 8000, HOST_TCP_LISTEN}},
+     {12345, 8000, HOST_TCP_LISTEN, 1000, LOOPBACK}},
+    {"largest user",
+     " 3: " V4 "0A 0:0 0:0 0 4294967295 0 7 1",
+     0,
+     {7, 8000, HOST_TCP_LISTEN, UINT32_MAX, LOOPBACK}},
+    {"an address of its own",
+     " 3: 040200C0:1F40 00000000:0000 0A" REST,
+     0,
+     {12345,
+      8000,
+      HOST_TCP_LISTEN,
+      1000,
+      {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 4}}},
+    {"an IPv6 address of its own",
+     " 3: B80D0120020001000400030006000500:1F40 00000000000000000000000000000000:0000 "
+     "0A" REST,
+     0,
+     {12345,
+      8000,
+      HOST_TCP_LISTEN,
+      1000,
+      {0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6}}},
     {"empty", "", -EBADMSG, {0}},
     {"blanks", "      ", -EBADMSG, {0}},
     {"heading",
@@ -147,6 +186,8 @@ static const struct {
     {"cut after the state", "0: " V4 "0A", -EBADMSG, {0}},
     {"cut before the inode", "0: " V4 "0A 0:0 0:0 0 1000 0", -EBADMSG, {0}},
     {"cut in the inode", "0: " V4 "0A 0:0 0:0 0 1000 0 123", -EBADMSG, {0}},
+    {"user that is no number", "0: " V4 "0A 0:0 0:0 0 x 0 7 1", -EBADMSG, {0}},
+    {"user too large", "0: " V4 "0A 0:0 0:0 0 4294967296 0 7 1", -EBADMSG, {0}},
     {"inode that is no number", "0: " V4 "0A 0:0 0:0 0 1000 0 x 1", -EBADMSG, {0}},
     {"inode too large",
      "0: " V4 "0A 0:0 0:0 0 0 0 18446744073709551616 1",
@@ -172,6 +213,41 @@ static const struct {
     {"cut", "socket:[12345", -EBADMSG, 0},
     {"negative", "socket:[-1]", -EBADMSG, 0},
     {"too large", "socket:[18446744073709551616]", -EBADMSG, 0},
+};
+
+/* With flags as field 9 and the signal of its end as field 38. */
+#define TASK(flags, signal)                                \
+    "7 (a) b) S 1 1 1 0 -1 " flags                         \
+    " 1 2 3 4 5 6 7 8 20 0 12 0 9 10 11 12 13 14 15 16 17" \
+    " 18 19 20 21 22 23 24 " signal " 3 0 0\n"
+
+static const struct {
+    const char *row;
+    const char *text;
+    enum host_task task;
+} tasks[] = {
+    {"process", TASK("4194304", "17"), HOST_TASK_PROCESS},
+    {"process whose parent wants no signal", TASK("4194304", "0"), HOST_TASK_PROCESS},
+    {"thread", TASK("4194368", "-1"), HOST_TASK_THREAD},
+    {"kernel thread", TASK("2129984", "17"), HOST_TASK_KERNEL},
+    {"kthreadd", TASK("2129984", "0"), HOST_TASK_KERNEL},
+    {"cut before the signal", "4711 (python3)" GOOD, HOST_TASK_PROCESS},
+    {"empty", "", HOST_TASK_PROCESS},
+};
+
+static const struct {
+    const char *row;
+    const char *text;
+    int r;
+    uint32_t pid;
+} loadavgs[] = {
+    {"plain", "0.51 0.14 0.19 4/106 19559\n", 0, 19559},
+    {"empty", "", -EBADMSG, 0},
+    {"one field less", "0.51 0.14 0.19 19559\n", -EBADMSG, 0},
+    {"one more", "0.51 0.14 0.19 4/106 19559 7\n", -EBADMSG, 0},
+    {"no pid yet", "0.51 0.14 0.19 4/106 0\n", -EBADMSG, 0},
+    {"no number", "0.51 0.14 0.19 4/106 x\n", -EBADMSG, 0},
+    {"too large", "0.51 0.14 0.19 4/106 2147483648\n", -EBADMSG, 0},
 };
 
 /* A copy of exactly that size on the heap, so that reading past it is found. */
@@ -232,7 +308,9 @@ static void test_tcp_line(void **state)
 
         release(line);
         if (r != sockets[i].r || found.inode != sockets[i].socket.inode ||
-            found.port != sockets[i].socket.port ||
+            found.port != sockets[i].socket.port || found.uid != sockets[i].socket.uid ||
+            memcmp(found.address, sockets[i].socket.address, sizeof(found.address)) !=
+                0 ||
             found.state != sockets[i].socket.state)
             fail_msg("[%s] is %d: inode %ju port %u state %x", sockets[i].row, r,
                      (uintmax_t)found.inode, found.port, found.state);
@@ -253,13 +331,51 @@ static void test_socket_link(void **state)
     }
 }
 
+static void test_net_link(void **state)
+{
+    uint64_t inode = 0;
+
+    (void)state;
+    assert_int_equal(host_parse_net_link(span_of("net:[4026531833]"), &inode), 0);
+    assert_int_equal(inode, 4026531833);
+    assert_int_equal(host_parse_net_link(span_of("mnt:[4026531833]"), &inode), -EBADMSG);
+    assert_int_equal(host_parse_net_link(span_of("net:[]"), &inode), -EBADMSG);
+}
+
+static void test_task(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(tasks); i++) {
+        struct span text = exact(tasks[i].text);
+        enum host_task task = host_parse_task(text);
+
+        release(text);
+        if (task != tasks[i].task)
+            fail_msg("[%s] is %d", tasks[i].row, task);
+    }
+}
+
+static void test_newest_pid(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(loadavgs); i++) {
+        struct span text = exact(loadavgs[i].text);
+        uint32_t pid = 0;
+        int r = host_parse_newest_pid(text, &pid);
+
+        release(text);
+        if (r != loadavgs[i].r || pid != loadavgs[i].pid)
+            fail_msg("[%s] is %d: %u", loadavgs[i].row, r, pid);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stat),
-        cmocka_unit_test(test_stat_cut_anywhere),
-        cmocka_unit_test(test_tcp_line),
-        cmocka_unit_test(test_socket_link),
+        cmocka_unit_test(test_stat),       cmocka_unit_test(test_stat_cut_anywhere),
+        cmocka_unit_test(test_tcp_line),   cmocka_unit_test(test_socket_link),
+        cmocka_unit_test(test_net_link),   cmocka_unit_test(test_task),
+        cmocka_unit_test(test_newest_pid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
