@@ -35,8 +35,9 @@ struct daemon {
     struct daemon_arguments arguments;
     struct host *host;
     struct engines *engines;
-    struct gpu_link *gpu; // NULL: --gpu none
-    struct demo *demo;    // NULL: no --demo
+    struct discovery *discovery; // NULL: --no-discover
+    struct gpu_link *gpu;        // NULL: --gpu none
+    struct demo *demo;           // NULL: no --demo
     struct snapshot_pool *snapshots;
     const struct snapshot *newest;
     struct service *service;
@@ -121,6 +122,11 @@ static void on_collect(void *ctx, uint64_t now_ns)
     if (daemon->gpu) {
         check_gpu(daemon, now_ns);
         gpu_link_request(daemon->gpu, now_ns);
+    }
+    if (daemon->discovery) {
+        discovery_run(daemon->discovery,
+                      daemon->gpu ? gpu_link_sample(daemon->gpu) : NULL, &daemon->tree);
+        engines_follow(daemon->engines, daemon->discovery);
     }
     engines_run(daemon->engines, now_ns);
 }
@@ -234,6 +240,9 @@ static void on_publish(void *ctx, uint64_t now_ns)
     struct snapshot *snapshot;
 
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
+    facts.servers_known = daemon->discovery != NULL;
+    if (daemon->discovery)
+        facts.adoptions = discovery_adoptions(daemon->discovery, &facts.n_adoptions);
     facts.tree = &daemon->tree;
     if (daemon->gpu) {
         facts.gpu = gpu_link_sample(daemon->gpu);
@@ -438,6 +447,8 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
         r = engines_new(&daemon->loop, daemon->host, config->proc_root, &daemon->engines);
     if (r == 0)
         r = engines_apply(daemon->engines, config);
+    if (r == 0 && config->discover)
+        r = discovery_new(config->proc_root, &daemon->discovery);
     if (r == 0)
         r = open_gpu(daemon);
     if (r < 0)
@@ -500,6 +511,7 @@ bool daemon_free(struct daemon *daemon)
     if (daemon->service)
         service_close(daemon->service);
     engines_free(daemon->engines);
+    discovery_free(daemon->discovery);
     demo_free(daemon->demo);
     if (daemon->gpu_polled && !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
         uv_close((uv_handle_t *)&daemon->gpu_poll, NULL);

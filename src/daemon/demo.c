@@ -185,16 +185,15 @@ static int find_program(char *path, size_t room)
     return 0;
 }
 
-/* Arguments of a server; `text` is where the numbers among them are written. */
+/* Arguments of a server, by which it is found like any other; `text` is where the numbers among them are written. */
 static void describe(const struct demo *demo, const struct demo_model *model,
-                     uint16_t port, char *program, char text[4][TEXT_MAX],
+                     uint16_t port, char text[4][TEXT_MAX],
                      char *arguments[ARGUMENTS_MAX])
 {
     const char *const words[] = {
-        program,     "--port",          text[0],   "--model",
-        model->name, "--kv-blocks",     text[1],   "--vram",
-        text[2],     "--kv-pool-bytes", text[3],   "--load",
-        model->load, "--gpu-dir",       demo->dir, "--die-with-parent"};
+        "vllm",      "serve",     model->name, "--port",           text[0], "--kv-blocks",
+        text[1],     "--vram",    text[2],     "--kv-pool-bytes",  text[3], "--load",
+        model->load, "--gpu-dir", demo->dir,   "--die-with-parent"};
 
     (void)snprintf(text[0], TEXT_MAX, "%u", port);
     (void)snprintf(text[1], TEXT_MAX, "%llu", (unsigned long long)model->kv_blocks);
@@ -231,7 +230,7 @@ static int start_server(struct demo *demo, uv_loop_t *loop, size_t i)
     server->port = pick_port(models[i].port);
     if (server->port == 0)
         return -EADDRINUSE;
-    describe(demo, &models[i], server->port, program, text, arguments);
+    describe(demo, &models[i], server->port, text, arguments);
     server->process.data = demo;
     demo->handles++;
     r = uv_spawn(loop, &server->process, &options);
@@ -274,7 +273,7 @@ int demo_new(uv_loop_t *loop, struct config *config, struct demo **ret,
     }
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(models); i++) {
         r = start_server(demo, loop, i);
-        if (r == 0)
+        if (r == 0 && !config->discover)
             r = add_engine(config, demo->servers[i].port);
     }
     if (r < 0) {

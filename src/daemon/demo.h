@@ -17,7 +17,10 @@
 
 struct demo;
 
-/* Start the servers, wait until they listen, and add them to the engines of `config`. */
+/*
+ * Start the servers and wait until they listen. They are found as all are; if `config`
+ * has no discovery they are added to its engines.
+ */
 int demo_new(uv_loop_t *loop, struct config *config, struct demo **ret,
              struct complaint *complaint) MUST_CHECK;
 

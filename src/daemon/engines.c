@@ -2,145 +2,43 @@
 #include "daemon/engines.h"
 
 #include "base/log.h"
-#include "base/number.h"
-#include "daemon/inquiry.h"
+#include "daemon/watched.h"
 #include "net/ticker.h"
 
+#include <assert.h>
 #include <malloc.h>
-#include <stdio.h>
 
 #define NS_PER_S 1000000000ULL
-#define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
-#define LOOK_MAX_NS (30 * NS_PER_S)      // between two walks through /proc for one port
-
-struct watched {
-    struct engine engine;
-    struct scraper *scraper;
-    const struct config_engine *config; // lent
-    struct host_process listener;       // pid 0: not known
-    struct model_facts *model;          // NULL: not yet read
-    uint64_t inquire_ns;                // when to find out (again)
-    uint64_t ticket;                    // of the inquiry about it; 0: there is none
-    uint32_t rounds;                    // of the scraper's answers, when last inquired
-    bool settings_asked;
-    bool local;       // on this host, as far as its address tells
-    uint64_t look_ns; // when to look for the listener again
-    uint64_t look_pace_ns;
-    enum engine_state logged_state;
-    bool logged;
-    uint64_t lost_ns;            // when it became unreachable; 0: it is not
-    const char *logged_kv_why;   // a literal
-    const char *logged_vram_why; // likewise
-};
+#define INQUIRE_AGAIN_NS (60 * NS_PER_S)
+#define LOOK_MAX_NS (30 * NS_PER_S) // between two walks through /proc for one port
 
 struct engines {
     struct fetcher *fetcher;
     struct host *host;
     struct inquiry *inquiry;
-    struct watched *watched[CONFIG_ENGINES_MAX];
-    struct join_engine facts[CONFIG_ENGINES_MAX];
+    struct watched *watched[SNAPSHOT_MODELS_MAX]; // those named first, then those found
+    struct join_engine facts[SNAPSHOT_MODELS_MAX];
     size_t n;
+    size_t n_named;
+    uint64_t interval_ns;
     uint64_t tickets; // given out
 };
 
-/* HOST and PORT of a URL that config/ has found well-formed. */
-static void split_url(const char *url, struct span *ret_host, uint16_t *ret_port)
-{
-    const char *host = strstr(url, "://") + 3;
-    size_t len = strcspn(host, "/");
-    const char *colon = memrchr(host, ':', len), *bracket = memchr(host, ']', len);
-    uint64_t port = strncmp(url, "https", 5) == 0 ? 443 : 80;
-
-    *ret_host = (struct span){host, len};
-    if (colon && (!bracket || colon > bracket)) {
-        ret_host->len = (size_t)(colon - host);
-        if (number_read_u64((struct span){colon + 1, len - ret_host->len - 1}, UINT16_MAX,
-                            &port) < 0)
-            port = 0;
-    }
-    *ret_port = (uint16_t)port;
-}
-
-static bool is_loopback_name(struct span host)
-{
-    return span_is(host, "localhost") || span_is(host, "[::1]") ||
-           (host.len > 4 && memcmp(host.at, "127.", 4) == 0);
-}
-
-static void watched_free(struct watched *watched)
-{
-    if (!watched)
-        return;
-    scraper_free(watched->scraper);
-    free(watched->model);
-    free(watched);
-}
-
-static int watched_new(struct engines *engines, const struct config_engine *config,
-                       uint64_t interval_ns, struct watched **ret)
-{
-    struct watched *watched = calloc(1, sizeof(*watched));
-    struct scraper_options options = {.fetcher = engines->fetcher,
-                                      .bearer = config->api_key,
-                                      .ca_file = config->ca_file,
-                                      .insecure = config->insecure,
-                                      .now_ns = ticker_now_ns};
-    struct span host;
-    uint16_t port;
-    int r;
-
-    if (!watched)
-        return -ENOMEM;
-    split_url(config->url, &host, &port);
-    watched->config = config;
-    watched->local = is_loopback_name(host);
-    watched->look_pace_ns = NS_PER_S;
-    engine_init(&watched->engine, config->url, port, interval_ns);
-    options.engine = &watched->engine;
-    r = scraper_new(&options, &watched->scraper);
-    if (r < 0) {
-        watched_free(watched);
-        return r;
-    }
-    *ret = watched;
-    return 0;
-}
-
-static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)
-{
-    return facts && (facts->has_config || !facts->has_launch) ? UINT64_MAX : again_ns;
-}
-
-/*
- * The settings can be dear to answer: they are asked for only where the host does not
- * tell how the server was started.
- */
-static void take_facts(struct watched *watched, struct model_facts *facts)
-{
-    free(watched->model);
-    watched->model = facts;
-    watched->ticket = 0;
-    watched->inquire_ns = or_never(facts, ticker_now_ns() + INQUIRE_AGAIN_NS);
-    if (facts && !watched->settings_asked &&
-        (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
-         facts->launch.config_file[0] || facts->launch.hf_overrides)) {
-        watched->settings_asked = true;
-        scraper_ask(watched->scraper, ENGINE_ASK_SETTINGS);
-    }
-}
+static_assert((int)CONFIG_ENGINES_MAX <= (int)SNAPSHOT_MODELS_MAX, "each has its row");
 
 static void inquire_all(struct engines *engines, uint64_t now_ns);
 
 static void on_inquired(void *ctx, uint64_t ticket, struct model_facts *facts)
 {
     struct engines *engines = ctx;
+    uint64_t now_ns = ticker_now_ns();
 
     for (size_t i = 0; i < engines->n; i++)
         if (engines->watched[i]->ticket == ticket)
-            take_facts(engines->watched[i], TAKE(facts));
+            watched_take_facts(engines->watched[i], TAKE(facts), now_ns);
     free(facts);
     (void)malloc_trim(0); // what was read of another process can be a MiB
-    inquire_all(engines, ticker_now_ns());
+    inquire_all(engines, now_ns);
 }
 
 int engines_new(uv_loop_t *loop, struct host *host, const char *proc_root,
@@ -190,7 +88,7 @@ static bool same_server(const struct config_engine *a, const struct config_engin
 static struct watched *watching(const struct engines *engines,
                                 const struct config_engine *config)
 {
-    for (size_t i = 0; i < engines->n; i++)
+    for (size_t i = 0; i < engines->n_named; i++)
         if (same_server(engines->watched[i]->config, config))
             return engines->watched[i];
     return NULL;
@@ -204,206 +102,240 @@ static bool is_among(const struct watched *watched, struct watched *const *list,
     return false;
 }
 
+/* Those found stay what they are; where there is no room for all, the last ones go. */
+static void make_room(struct engines *engines, size_t n_named)
+{
+    size_t n_found = engines->n - engines->n_named;
+
+    while (n_named + n_found > SNAPSHOT_MODELS_MAX)
+        watched_free(engines->watched[engines->n_named + --n_found]);
+    memmove(&engines->watched[n_named], &engines->watched[engines->n_named],
+            n_found * sizeof(struct watched *));
+    engines->n_named = n_named;
+    engines->n = n_named + n_found;
+}
+
 /* All or nothing: until everything new is there, the old list is not touched. */
 int engines_apply(struct engines *engines, const struct config *config)
 {
     struct watched *next[CONFIG_ENGINES_MAX] = {0};
     int r = 0;
 
+    engines->interval_ns = config->interval_ms * (NS_PER_S / 1000);
     for (size_t i = 0; r == 0 && i < config->n_engines; i++) {
         next[i] = watching(engines, &config->engines[i]);
         if (!next[i])
-            r = watched_new(engines, &config->engines[i],
-                            config->interval_ms * (NS_PER_S / 1000), &next[i]);
+            r = watched_new(engines->fetcher, &config->engines[i], engines->interval_ns,
+                            &next[i]);
     }
     if (r < 0) {
         for (size_t i = 0; i < config->n_engines; i++)
-            if (!is_among(next[i], engines->watched, engines->n))
+            if (!is_among(next[i], engines->watched, engines->n_named))
                 watched_free(next[i]);
         return r;
     }
 
-    for (size_t i = 0; i < engines->n; i++)
+    for (size_t i = 0; i < engines->n_named; i++)
         if (!is_among(engines->watched[i], next, config->n_engines))
             watched_free(engines->watched[i]);
+    make_room(engines, config->n_engines);
     for (size_t i = 0; i < config->n_engines; i++) {
         next[i]->config = &config->engines[i];
         engines->watched[i] = next[i];
     }
-    engines->n = config->n_engines;
     return 0;
 }
+
+/* ---- those found ---- */
+
+static bool is_of(const struct watched *watched, const struct discovered *found)
+{
+    return watched->found.root.pid == found->root.pid &&
+           watched->found.root.start_ticks == found->root.start_ticks;
+}
+
+/* Who watches it, if somebody does: whoever names it goes first. */
+static struct watched *watching_found(struct engines *engines,
+                                      const struct discovered *found)
+{
+    for (size_t i = 0; i < engines->n_named; i++)
+        if (watched_is_meant(engines->watched[i], found))
+            return engines->watched[i];
+    for (size_t i = engines->n_named; i < engines->n; i++)
+        if (is_of(engines->watched[i], found))
+            return engines->watched[i];
+    return NULL;
+}
+
+static void see(struct engines *engines, const struct discovered *found)
+{
+    struct watched *watched = watching_found(engines, found);
+    int r = 0;
+
+    if (watched) {
+        r = watched_see(watched, engines->fetcher, found);
+    } else if (engines->n < SNAPSHOT_MODELS_MAX) {
+        r = watched_new_found(engines->fetcher, found, engines->interval_ns, &watched);
+        if (r == 0)
+            engines->watched[engines->n++] = watched;
+    }
+    if (r < 0)
+        log_error("cannot watch process %u: %s", found->root.pid, strerror(-r));
+}
+
+/* Those found before that were not seen now are gone. */
+static void drop_unseen(struct engines *engines)
+{
+    size_t kept = engines->n_named;
+
+    for (size_t i = 0; i < engines->n; i++) {
+        struct watched *watched = engines->watched[i];
+
+        if (i < engines->n_named)
+            continue;
+        if (watched->is_found)
+            engines->watched[kept++] = watched;
+        else
+            watched_free(watched);
+    }
+    engines->n = kept;
+}
+
+void engines_follow(struct engines *engines, struct discovery *discovery)
+{
+    size_t n;
+    const struct discovered *found = discovery_servers(discovery, &n);
+
+    for (size_t i = 0; i < engines->n; i++)
+        engines->watched[i]->is_found = false;
+    for (size_t i = 0; i < n; i++)
+        see(engines, &found[i]);
+    drop_unseen(engines);
+    for (size_t i = engines->n_named; i < engines->n; i++) {
+        struct engine *engine = &engines->watched[i]->engine;
+
+        if (engine->strange < ENGINE_STRANGE_MAX)
+            continue;
+        discovery_reject(discovery, &engines->watched[i]->root);
+        engine->strange = 0; // until its socket is another
+    }
+}
+
+/* ---- who listens where nobody was found ---- */
 
 /* Is the listener we know still the process it was? */
 static bool listener_lives(struct engines *engines, const struct watched *watched)
 {
     struct host_process now;
 
-    return host_read_process(engines->host, watched->listener.pid, &now) == 0 &&
-           now.start_ticks == watched->listener.start_ticks;
-}
-
-/* What was found out is about a process that is not there any more. */
-static void forget_model(struct watched *watched)
-{
-    free(watched->model);
-    watched->model = NULL;
-    watched->inquire_ns = 0;
-    watched->ticket = 0;
-    watched->settings_asked = false;
+    return host_read_process(engines->host, watched->root.pid, &now) == 0 &&
+           now.start_ticks == watched->root.start_ticks;
 }
 
 static void find_listener(struct engines *engines, struct watched *watched,
                           uint64_t now_ns)
 {
-    int r = host_find_listener(engines->host, watched->engine.port, &watched->listener);
+    struct host_process listener = {0};
 
-    forget_model(watched);
-    if (r < 0) {
-        watched->listener.pid = 0;
+    if (host_find_listener(engines->host, watched->engine.port, &listener) < 0) {
         watched->look_ns = now_ns + watched->look_pace_ns;
         watched->look_pace_ns = MIN(2 * watched->look_pace_ns, LOOK_MAX_NS);
-        return;
+    } else {
+        watched->look_ns = now_ns + NS_PER_S;
+        watched->look_pace_ns = NS_PER_S;
     }
-    watched->look_ns = now_ns + NS_PER_S;
-    watched->look_pace_ns = NS_PER_S;
+    watched_set_root(watched, &listener);
 }
 
 static void look(struct engines *engines, struct watched *watched, uint64_t now_ns)
 {
-    if (!watched->local || now_ns < watched->look_ns)
+    if (!watched->local || watched->is_found || now_ns < watched->look_ns)
         return;
-    if (watched->listener.pid == 0) {
-        find_listener(engines, watched, now_ns);
-        return;
-    }
     watched->look_ns = now_ns + NS_PER_S;
-    if (listener_lives(engines, watched))
-        return;
-    scraper_restarted(watched->scraper);
-    find_listener(engines, watched, now_ns);
+    if (watched->root.pid == 0 || !listener_lives(engines, watched))
+        find_listener(engines, watched, now_ns);
 }
 
 /* Once it has answered, and again when it has said something else of itself. */
 static void inquire(struct engines *engines, struct watched *watched, uint64_t now_ns)
 {
-    uint32_t rounds = scraper_rounds(watched->scraper);
-    struct inquiry_question question = {
-        .process = watched->listener,
-        .version = scraper_answer(watched->scraper, ENGINE_ASK_VERSION),
-        .models = scraper_answer(watched->scraper, ENGINE_ASK_MODELS),
-        .settings = scraper_answer(watched->scraper, ENGINE_ASK_SETTINGS),
-    };
+    struct inquiry_question question = {.process = watched->root};
+    uint32_t rounds;
 
-    if (watched->model && watched->engine.nobody_listens)
-        forget_model(watched);
-    if (rounds == 0 || inquiry_is_busy(engines->inquiry) ||
-        (rounds == watched->rounds && now_ns < watched->inquire_ns))
+    if (!watched->scraper || inquiry_is_busy(engines->inquiry))
+        return;
+    rounds = scraper_rounds(watched->scraper);
+    if (rounds == 0 || (rounds == watched->rounds && now_ns < watched->inquire_ns))
         return;
     watched->rounds = rounds;
     watched->inquire_ns = now_ns + INQUIRE_AGAIN_NS;
     question.ticket = ++engines->tickets;
+    question.version = scraper_answer(watched->scraper, ENGINE_ASK_VERSION);
+    question.models = scraper_answer(watched->scraper, ENGINE_ASK_MODELS);
+    question.settings = scraper_answer(watched->scraper, ENGINE_ASK_SETTINGS);
     if (inquiry_start(engines->inquiry, &question) == 0)
         watched->ticket = question.ticket;
+}
+
+static void inquire_all(struct engines *engines, uint64_t now_ns)
+{
+    for (size_t i = 0; i < engines->n; i++)
+        inquire(engines, engines->watched[i], now_ns);
 }
 
 void engines_run(struct engines *engines, uint64_t now_ns)
 {
     for (size_t i = 0; i < engines->n; i++) {
         look(engines, engines->watched[i], now_ns);
-        inquire(engines, engines->watched[i], now_ns);
-        scraper_run(engines->watched[i]->scraper, now_ns);
+        watched_ask(engines->watched[i], now_ns);
     }
+    inquire_all(engines, now_ns);
 }
 
 bool engines_waiting(const struct engines *engines)
 {
     for (size_t i = 0; i < engines->n; i++)
-        if (scraper_waiting(engines->watched[i]->scraper))
+        if (engines->watched[i]->scraper && scraper_waiting(engines->watched[i]->scraper))
             return true;
     return inquiry_is_busy(engines->inquiry);
 }
 
+static struct join_engine fact_of(const struct watched *watched)
+{
+    static const struct config_engine unsaid = {
+        .kv_bytes_per_block = UNKNOWN,
+        .kv_pool_bytes_per_gpu = UNKNOWN,
+        .gpus = UNKNOWN,
+    };
+    const struct config_engine *config = watched->config ? watched->config : &unsaid;
+
+    return (struct join_engine){
+        .engine = &watched->engine,
+        .root_pid = watched->root.pid,
+        .name = config->name,
+        .launch_name = watched->is_found ? watched->found.name : NULL,
+        .cgroup = watched->is_found ? &watched->found.cgroup : NULL,
+        .kv_bytes_per_block = config->kv_bytes_per_block,
+        .kv_pool_bytes_per_gpu = config->kv_pool_bytes_per_gpu,
+        .gpus = config->gpus,
+        .model = watched->model,
+    };
+}
+
 const struct join_engine *engines_facts(struct engines *engines, size_t *ret_n)
 {
-    for (size_t i = 0; i < engines->n; i++) {
-        const struct watched *watched = engines->watched[i];
-
-        engines->facts[i] = (struct join_engine){
-            .engine = &watched->engine,
-            .root_pid = watched->listener.pid,
-            .name = watched->config->name,
-            .kv_bytes_per_block = watched->config->kv_bytes_per_block,
-            .kv_pool_bytes_per_gpu = watched->config->kv_pool_bytes_per_gpu,
-            .gpus = watched->config->gpus,
-            .model = watched->model,
-        };
-    }
+    for (size_t i = 0; i < engines->n; i++)
+        engines->facts[i] = fact_of(engines->watched[i]);
     *ret_n = engines->n;
     return engines->facts;
-}
-
-static void log_state(struct watched *watched, uint64_t now_ns)
-{
-    const struct engine *engine = &watched->engine;
-    bool lost = engine->state == ENGINE_UNREACHABLE;
-
-    if (watched->logged && watched->logged_state == engine->state)
-        return;
-    if (!watched->logged && !engine->answered && !engine->why[0])
-        return;
-    watched->logged = true;
-    watched->logged_state = engine->state;
-
-    if (lost)
-        log_warning("engine %s unreachable: %s", engine->url, engine->why);
-    else if (engine->state == ENGINE_READY && watched->lost_ns)
-        log_info("engine %s back after %llu s", engine->url,
-                 (unsigned long long)((now_ns - watched->lost_ns) / NS_PER_S));
-    else if (engine->state == ENGINE_READY)
-        log_info("engine %s ready, serving '%s'", engine->url, engine->page.served_name);
-    else
-        log_info("engine %s %s: %s", engine->url, engine_state_name(engine->state),
-                 engine->why);
-    watched->lost_ns = lost ? now_ns : 0;
-}
-
-static void log_vram(struct watched *watched, const struct snapshot_model *model)
-{
-    const char *why =
-        model->allocated_bytes.how == MEASURED ? NULL : model->allocated_bytes.why;
-
-    if (model->state != ENGINE_READY || why == watched->logged_vram_why)
-        return;
-    watched->logged_vram_why = why;
-    if (why)
-        log_warning(
-            "engine %s: its GPU memory is %s: %s", watched->engine.url,
-            model->allocated_bytes.how == FROM_NOWHERE ? "not known" : "a minimum", why);
-}
-
-static void log_kv(struct watched *watched, const struct snapshot_model *model)
-{
-    const char *why =
-        model->kv_pool_bytes.how == FROM_NOWHERE ? model->kv_pool_bytes.why : NULL;
-
-    if (model->state != ENGINE_READY || why == watched->logged_kv_why)
-        return;
-    watched->logged_kv_why = why;
-    if (why)
-        log_warning(
-            "engine %s: KV-cache bytes are not known: %s (`kv_bytes_per_block` in "
-            "the config file settles it)",
-            watched->engine.url, why);
 }
 
 void engines_log(struct engines *engines, const struct snapshot *snapshot,
                  uint64_t now_ns)
 {
     for (size_t i = 0; i < engines->n; i++)
-        log_state(engines->watched[i], now_ns);
-    for (uint32_t i = 0; snapshot && i < snapshot->n_models; i++) {
-        log_vram(engines->watched[snapshot->models[i].engine], &snapshot->models[i]);
-        log_kv(engines->watched[snapshot->models[i].engine], &snapshot->models[i]);
-    }
+        watched_log_state(engines->watched[i], now_ns);
+    for (uint32_t i = 0; snapshot && i < snapshot->n_models; i++)
+        watched_log_model(engines->watched[snapshot->models[i].engine],
+                          &snapshot->models[i]);
 }

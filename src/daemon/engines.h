@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * engines.h - the engines being watched, and who listens on their ports
+ * engines.h - the engines being watched: those that the operator names, and those found
  */
 #ifndef DAEMON_ENGINES_H
 #define DAEMON_ENGINES_H
 
 #include "config/config.h"
-#include "engine/scraper.h"
-#include "join/join.h"
+#include "daemon/discovery.h"
+
+#include <uv.h>
 
 struct engines;
 
@@ -20,6 +21,9 @@ void engines_free(struct engines *engines); // the loop must turn once more
  * end. `config` is lent until the next call.
  */
 int engines_apply(struct engines *engines, const struct config *config) MUST_CHECK;
+
+/* Watch those that were found as well; those that are gone are not watched any more. */
+void engines_follow(struct engines *engines, struct discovery *discovery);
 
 /* Ask those that are due, and look who listens where that is not known. */
 void engines_run(struct engines *engines, uint64_t now_ns);

@@ -93,6 +93,7 @@ static void write_totals(struct buf *out, const struct snapshot *snapshot)
     figure(out, "allocated_bytes", snapshot->allocated_bytes);
     number(out, "models_bytes", snapshot->models_bytes);
     number(out, "other_bytes", snapshot->other_bytes);
+    number(out, "orphan_bytes", snapshot->orphan_bytes);
     signed_number(out, "unattributed_bytes", snapshot->unattributed_bytes);
     end(out);
 
@@ -286,6 +287,8 @@ static void write_model(struct buf *out, const struct snapshot *snapshot,
     text(out, "model_id", model->id);
     number(out, "port", model->port);
     number(out, "pid", model->pid ? model->pid : UNKNOWN);
+    reason(out, "container_id", model->container_id);
+    reason(out, "pod_uid", model->pod_uid);
     text(out, "state", engine_state_name(model->state));
     reason(out, "reason", model->why);
     boolean(out, "stale", model->stale);

@@ -3,16 +3,18 @@
 
 #include <assert.h>
 
+enum { NOBODY = -1, ORPHAN = -2 };
+
 static_assert(GPU_PROCESSES_MAX <= INT64_MAX / ATTRIBUTE_BYTES_MAX,
               "the memory of all processes must be an int64");
 
 /*
- * The engine whose listener is `pid`; -1: none. Of two URLs of one server, as localhost
+ * The engine whose root is `pid`, or NOBODY. Of two URLs of one server, as localhost
  * and as ::1, it is the one that is answered.
  */
-static int engine_listening(const struct join_facts *facts, uint32_t pid)
+static int engine_rooted_at(const struct join_facts *facts, uint32_t pid)
 {
-    int found = -1;
+    int found = NOBODY;
 
     for (size_t i = 0; i < facts->n_engines; i++) {
         if (facts->engines[i].root_pid != pid)
@@ -24,20 +26,42 @@ static int engine_listening(const struct join_facts *facts, uint32_t pid)
     return found;
 }
 
-/* The engine whose listener is `pid` or one of its ancestors; -1: none. */
+/* The engine whose root is `pid` or one of its ancestors, or NOBODY. */
 static int engine_of(const struct join_facts *facts, uint32_t pid)
 {
     for (int depth = 0; pid && depth < HOST_DEPTH_MAX; depth++) {
         const struct host_process *process;
 
-        int engine = engine_listening(facts, pid);
+        int engine = engine_rooted_at(facts, pid);
 
         if (engine >= 0)
             return engine;
         process = host_tree_find(facts->tree, pid);
         pid = process ? process->parent_pid : 0;
     }
-    return -1;
+    return NOBODY;
+}
+
+/* The root of the server that a process of another tree belongs to; 0: none. */
+static uint32_t adopted_by(const struct join_facts *facts, uint32_t pid)
+{
+    for (size_t i = 0; i < facts->n_adoptions; i++)
+        if (facts->adoptions[i].pid == pid)
+            return facts->adoptions[i].root_pid;
+    return 0;
+}
+
+/*
+ * vLLM's worker (from 0.10.1 on they have titles) in no server's tree, where every server
+ * is known: its server has ended without it.
+ */
+static bool is_orphan(const struct join_facts *facts, uint32_t pid)
+{
+    static const char title[] = "VLLM::";
+    const struct host_process *process = host_tree_find(facts->tree, pid);
+
+    return facts->servers_known && process &&
+           strncmp(process->comm, title, sizeof(title) - 1) == 0;
 }
 
 static void add(struct attributions *ret, const struct gpu_process *process, int engine)
@@ -47,6 +71,11 @@ static void add(struct attributions *ret, const struct gpu_process *process, int
     struct figure *sum;
 
     ret->devices_bytes[process->device] += bytes;
+    if (engine == ORPHAN) {
+        ret->orphan_bytes += bytes;
+        ret->orphans++;
+        return;
+    }
     if (engine < 0) {
         ret->other_bytes += bytes;
         return;
@@ -92,6 +121,17 @@ static struct figure initial(const struct join_facts *facts,
     return figure_of(0, MEASURED, NULL);
 }
 
+/* An engine, or NOBODY or ORPHAN. */
+static int owner_of(const struct join_facts *facts, uint32_t pid)
+{
+    int engine = engine_of(facts, pid);
+    uint32_t adopter = engine < 0 ? adopted_by(facts, pid) : 0;
+
+    if (adopter)
+        engine = engine_of(facts, adopter);
+    return engine < 0 && is_orphan(facts, pid) ? ORPHAN : engine;
+}
+
 void attribute(const struct join_facts *facts, struct attributions *ret)
 {
     bool hidden = false, some_missing;
@@ -105,7 +145,7 @@ void attribute(const struct join_facts *facts, struct attributions *ret)
     for (uint32_t i = 0; i < facts->gpu->n_processes; i++) {
         const struct gpu_process *process = &facts->gpu->processes[i];
 
-        add(ret, process, engine_of(facts, process->pid));
+        add(ret, process, owner_of(facts, process->pid));
         hidden = hidden || !host_tree_find(facts->tree, process->pid);
     }
     some_missing = facts->gpu->processes_incomplete || facts->tree->incomplete || hidden;

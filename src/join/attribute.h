@@ -23,6 +23,8 @@ struct attributions {
     struct attribution engines[SNAPSHOT_MODELS_MAX]; // as facts->engines
     uint64_t devices_bytes[GPU_DEVICES_MAX];         // of all processes on each
     uint64_t other_bytes;                            // of processes in no engine's tree
+    uint64_t orphan_bytes;                           // of workers whose server is gone
+    uint64_t orphans; // how many rows of the driver's lists that is
 };
 
 /* facts->n_engines is at most SNAPSHOT_MODELS_MAX. */

@@ -82,8 +82,7 @@ static bool is_named_twice(const struct join_facts *facts,
         const struct join_engine *e = &facts->engines[i];
         bool silent = engine->engine->nobody_listens;
 
-        if (e == engine || e->root_pid == 0 ||
-            e->root_pid != engine->root_pid ||
+        if (e == engine || e->root_pid == 0 || e->root_pid != engine->root_pid ||
             e->engine->port != engine->engine->port)
             continue;
         if (e->engine->nobody_listens == silent ? e < engine : silent)
@@ -140,10 +139,18 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
     else
         engine_page_clear(&ret->page);
     memcpy(ret->why, engine->why, sizeof(ret->why));
+    if (from->cgroup) {
+        memcpy(ret->container_id, from->cgroup->container_id, sizeof(ret->container_id));
+        memcpy(ret->pod_uid, from->cgroup->pod_uid, sizeof(ret->pod_uid));
+    }
     (void)text_clean(ret->served_name, sizeof(ret->served_name),
                      span_of(served_name_of(from)));
     snapshot_make_id(ret->served_name, ret->id);
 }
+
+static_assert((int)SNAPSHOT_CONTAINER_ID_SIZE == (int)HOST_CONTAINER_ID_SIZE &&
+                  (int)SNAPSHOT_POD_UID_SIZE == (int)HOST_POD_UID_SIZE,
+              "they are copied");
 
 static bool comes_before(const struct snapshot_model *a, const struct snapshot_model *b)
 {
@@ -229,8 +236,9 @@ static void check_invariant(const struct snapshot *snapshot)
             rows += snapshot->models[i].allocated_bytes.value;
     for (uint32_t i = 0; i < snapshot->n_devices; i++)
         processes += snapshot->devices[i].processes_bytes;
-    assert(rows + snapshot->other_bytes <= processes);
-    assert(rows + snapshot->other_bytes + (uint64_t)snapshot->unattributed_bytes ==
+    rows += snapshot->other_bytes + snapshot->orphan_bytes;
+    assert(rows <= processes);
+    assert(rows + (uint64_t)snapshot->unattributed_bytes ==
            snapshot->allocated_bytes.value);
     (void)rows, (void)processes; // without assertions
 }
@@ -252,8 +260,9 @@ int join(const struct join_facts *facts, struct snapshot *ret)
 
     join_models(facts, &shares, ret);
     ret->other_bytes = shares.other_bytes;
-    ret->unattributed_bytes =
-        (int64_t)(ret->allocated_bytes.value - ret->models_bytes - ret->other_bytes);
+    ret->orphan_bytes = shares.orphan_bytes;
+    ret->unattributed_bytes = (int64_t)(ret->allocated_bytes.value - ret->models_bytes -
+                                        ret->other_bytes - ret->orphan_bytes);
     join_hit_rate(facts, ret);
     check_invariant(ret);
     return 0;

@@ -9,20 +9,27 @@
 #ifndef JOIN_JOIN_H
 #define JOIN_JOIN_H
 
-#include "host/host.h"
+#include "host/cgroup.h"
 #include "join/model_facts.h"
 #include "snapshot/snapshot.h"
 
 /* An engine, and what the operator said about it (UNKNOWN, NULL: nothing). */
 struct join_engine {
     const struct engine *engine;
-    uint32_t root_pid; // the process that listens on its port; 0: not known
+    uint32_t root_pid;       // of its process tree; 0: not known
     const char *name;        // to be used for it
     const char *launch_name; // as its command line has it; NULL: not known
     uint64_t kv_bytes_per_block;
     uint64_t kv_pool_bytes_per_gpu;
     uint64_t gpus;
-    const struct model_facts *model; // NULL: not (yet) read
+    const struct host_cgroup *cgroup; // NULL: not known
+    const struct model_facts *model;  // NULL: not (yet) read
+};
+
+/* A process that belongs to a server, although its tree is another. */
+struct join_adoption {
+    uint32_t pid;
+    uint32_t root_pid; // of the server's tree
 };
 
 struct join_facts {
@@ -34,6 +41,9 @@ struct join_facts {
     const struct host_tree *tree; // processes of `gpu`, and their ancestors
     const struct join_engine *engines;
     size_t n_engines;
+    const struct join_adoption *adoptions;
+    size_t n_adoptions;
+    bool servers_known;              // every vLLM server of this host is among `engines`
     const struct snapshot *previous; // NULL: there was none
 };
 

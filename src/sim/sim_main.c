@@ -24,6 +24,7 @@ struct sim {
     struct sim_tree tree;
     struct sim_server *server;
     struct http_server *http;
+    bool stopping;
     int status;
 };
 
@@ -36,7 +37,10 @@ static void close_handle(uv_handle_t *handle, void *unused)
 
 static void on_stop(uv_signal_t *handle, int number)
 {
+    struct sim *sim = handle->data;
+
     (void)number;
+    sim->stopping = true;
     uv_stop(handle->loop);
 }
 
@@ -49,6 +53,7 @@ static void on_child(uv_signal_t *handle, int number)
         return;
     log_error("an engine process has ended: stopping, as vLLM does");
     sim->status = EXIT_RUNTIME;
+    sim->stopping = true;
     uv_stop(handle->loop);
 }
 
@@ -76,6 +81,25 @@ static void start_watching(struct sim *sim)
     (void)uv_timer_init(&sim->loop, &sim->timer);
     sim->timer.data = sim;
     (void)uv_timer_start(&sim->timer, on_timer, ADVANCE_MS, ADVANCE_MS);
+}
+
+static void on_loaded(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+/* Its memory is held, its port is not open yet. */
+static void load(struct sim *sim)
+{
+    uv_timer_t timer;
+
+    if (sim->options->load_seconds == 0)
+        return;
+    (void)uv_timer_init(&sim->loop, &timer);
+    (void)uv_timer_start(&timer, on_loaded, sim->options->load_seconds * 1000, 0);
+    (void)uv_run(&sim->loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    (void)uv_run(&sim->loop, UV_RUN_NOWAIT); // until it is closed
 }
 
 static int start_listening(struct sim *sim, struct complaint *complaint)
@@ -111,9 +135,11 @@ static int serve(struct sim *sim, struct complaint *complaint)
 
     if (r == 0) {
         start_watching(sim);
-        r = start_listening(sim, complaint);
+        load(sim);
+        if (!sim->stopping)
+            r = start_listening(sim, complaint);
     }
-    if (r == 0)
+    if (r == 0 && !sim->stopping)
         (void)uv_run(&sim->loop, UV_RUN_DEFAULT);
 
     http_server_close(sim->http);

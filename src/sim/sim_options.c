@@ -97,6 +97,8 @@ static const struct option table[] = {
      take_model, AT(model), 0, 0},
     {"--engines", "N", "data-parallel engines (1)",
      take_number, AT(load.engines), 1, SIM_ENGINES_MAX},
+    {"--data-parallel-size", "N", "the same, as vLLM calls it",
+     take_number, AT(load.engines), 1, SIM_ENGINES_MAX},
     {"--kv-blocks", "N", "KV blocks of each engine (4096)",
      take_number, AT(load.kv_blocks), 2, 100000000},
     {"--block-size", "N", "tokens per KV block (16)",
@@ -109,12 +111,16 @@ static const struct option table[] = {
      take_number, AT(vram_bytes), 0, INT64_MAX},
     {"--gpus", "N", "GPUs of each engine, a worker process for each if several (1)",
      take_number, AT(gpus), 1, 64},
+    {"--tensor-parallel-size", "N", "the same, as vLLM calls it",
+     take_number, AT(gpus), 1, 64},
     {"--gpu-index", "I", "the first GPU (0)",
      take_number, AT(gpu_index), 0, 65535},
     {"--gpu-dir", "DIR", "tell the simulated driver whose state is in DIR",
      take_text, AT(gpu_dir), 0, 0},
     {"--kv-pool-bytes", "N", "show this as kv_cache_memory_bytes, per GPU",
      take_number, AT(kv_pool_bytes), 1, INT64_MAX},
+    {"--load-seconds", "N", "hold the memory, and listen so much later (0)",
+     take_number, AT(load_seconds), 0, 3600},
     {"--host", "ADDRESS", "listen on this address (127.0.0.1)",
      take_text, AT(host), 0, 0},
     {"--page", "FILE", "serve this file as /metrics instead of the simulation",
@@ -194,7 +200,17 @@ int sim_options_read(int argc, char **argv, struct sim_options *ret,
         .max_clients = 1024,
     };
 
-    for (int i = 1; i < argc; i++) {
+    int first = 1;
+
+    // As vLLM's own: serve NAME --port P
+    if (argc > 2 && strcmp(argv[1], "serve") == 0 && argv[2][0] != '-') {
+        int r = take_model(find_option(span_of("--model")), argv[2], &options, complaint);
+
+        if (r < 0)
+            return r;
+        first = 3;
+    }
+    for (int i = first; i < argc; i++) {
         int r = take(argc, argv, &i, &options, complaint);
 
         if (r < 0)
@@ -213,8 +229,9 @@ int sim_options_read(int argc, char **argv, struct sim_options *ret,
 void sim_options_print_help(void)
 {
     printf("usage: vramscope-sim --port P --model NAME [option...]\n"
+           "       vramscope-sim serve NAME --port P [option...]\n"
            "Simulate a vLLM server: its pages, its load and its processes.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        printf("  %-15s %-8s %s\n", table[i].name, table[i].value ? table[i].value : "",
+        printf("  %-22s %-8s %s\n", table[i].name, table[i].value ? table[i].value : "",
                table[i].help);
 }

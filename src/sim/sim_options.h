@@ -20,6 +20,7 @@ struct sim_options {
     uint64_t gpus;          // of each engine
     uint64_t gpu_index;     // the first GPU
     uint64_t kv_pool_bytes; // UNKNOWN: not given
+    uint64_t load_seconds;  // from holding the memory to listening
     uint64_t max_clients;
     bool no_filter; // name[] gives an empty page
     bool die_with_parent;

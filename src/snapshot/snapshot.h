@@ -13,6 +13,8 @@
 
 enum {
     SNAPSHOT_MODELS_MAX = 64,
+    SNAPSHOT_CONTAINER_ID_SIZE = 65, // each with its NUL
+    SNAPSHOT_POD_UID_SIZE = 37,
 };
 
 /* Where a number comes from. */
@@ -62,7 +64,9 @@ struct snapshot_model {
     char id[ENGINE_NAME_MAX + 1]; // identifier form: [A-Za-z0-9-]
     uint16_t port;
     uint32_t engine; // index in the facts it was made from
-    uint32_t pid;    // that listens; 0: not known
+    uint32_t pid;    // of the first process of its tree; 0: not known
+    char container_id[SNAPSHOT_CONTAINER_ID_SIZE]; // "": in none, or not known
+    char pod_uid[SNAPSHOT_POD_UID_SIZE];           // of Kubernetes; likewise
     enum engine_state state;
     char why[ENGINE_WHY_MAX];
     bool stale;
@@ -99,9 +103,10 @@ struct snapshot {
     struct figure total_bytes;
     struct figure allocated_bytes;
 
-    /* allocated = models_bytes + other_bytes + unattributed_bytes, always. */
+    /* allocated = models + other + orphan + unattributed bytes, always. */
     uint64_t models_bytes;      // of all rows of `models` where it is known
     uint64_t other_bytes;       // of processes that belong to no engine
+    uint64_t orphan_bytes;      // of an engine's workers whose server is gone
     int64_t unattributed_bytes; // the rest; negative when the driver's lists claim more
 
     uint64_t kv_used_bytes; // of all models where it is known

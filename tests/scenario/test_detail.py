@@ -36,7 +36,8 @@ def value(figure):
 def check_totals(document):
     vram, models = document["vram"], document["models"]
     assert vram["allocated_bytes"]["value"] == (
-        vram["models_bytes"] + vram["other_bytes"] + vram["unattributed_bytes"]), vram
+        vram["models_bytes"] + vram["other_bytes"] + vram["orphan_bytes"] +
+        vram["unattributed_bytes"]), vram
     rows = [model["vram"]["allocated_bytes"] for model in models]
     assert vram["models_bytes"] == sum(map(value, rows)), (vram, rows)
     used = [model["kv_cache"]["used_bytes"] for model in models]

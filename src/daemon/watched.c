@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/watched.h"
+
+#include "base/log.h"
+#include "base/number.h"
+#include "net/ticker.h"
+
+#include <stdio.h>
+
+#define NS_PER_S 1000000000ULL
+#define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
+
+/* HOST and PORT of a URL that config/ has found well-formed. */
+static void split_url(const char *url, struct span *ret_host, uint16_t *ret_port)
+{
+    const char *host = strstr(url, "://") + 3;
+    size_t len = strcspn(host, "/");
+    const char *colon = memrchr(host, ':', len), *bracket = memchr(host, ']', len);
+    uint64_t port = strncmp(url, "https", 5) == 0 ? 443 : 80;
+
+    *ret_host = (struct span){host, len};
+    if (colon && (!bracket || colon > bracket)) {
+        ret_host->len = (size_t)(colon - host);
+        if (number_read_u64((struct span){colon + 1, len - ret_host->len - 1}, UINT16_MAX,
+                            &port) < 0)
+            port = 0;
+    }
+    *ret_port = (uint16_t)port;
+}
+
+static bool is_loopback_name(struct span host)
+{
+    return span_is(host, "localhost") || span_is(host, "[::1]") ||
+           (host.len > 4 && memcmp(host.at, "127.", 4) == 0);
+}
+
+void watched_free(struct watched *watched)
+{
+    if (!watched)
+        return;
+    scraper_free(watched->scraper);
+    free(watched->model);
+    free(watched);
+}
+
+/* Begin to ask at the URL that the engine was given. */
+static int open_scraper(struct watched *watched, struct fetcher *fetcher)
+{
+    const struct config_engine *config = watched->config;
+    struct scraper_options options = {.fetcher = fetcher,
+                                      .engine = &watched->engine,
+                                      .bearer = config ? config->api_key : NULL,
+                                      .ca_file = config ? config->ca_file : NULL,
+                                      .insecure = !config || config->insecure,
+                                      .now_ns = ticker_now_ns};
+
+    return scraper_new(&options, &watched->scraper);
+}
+
+int watched_new(struct fetcher *fetcher, const struct config_engine *config,
+                uint64_t interval_ns, struct watched **ret)
+{
+    struct watched *watched = calloc(1, sizeof(*watched));
+    struct span host;
+    uint16_t port;
+    int r;
+
+    if (!watched)
+        return -ENOMEM;
+    split_url(config->url, &host, &port);
+    watched->config = config;
+    watched->local = is_loopback_name(host);
+    watched->look_pace_ns = NS_PER_S;
+    engine_init(&watched->engine, config->url, port, interval_ns);
+    r = open_scraper(watched, fetcher);
+    if (r < 0) {
+        watched_free(watched);
+        return r;
+    }
+    *ret = watched;
+    return 0;
+}
+
+int watched_new_found(struct fetcher *fetcher, const struct discovered *found,
+                      uint64_t interval_ns, struct watched **ret)
+{
+    struct watched *watched = calloc(1, sizeof(*watched));
+    int r;
+
+    if (!watched)
+        return -ENOMEM;
+    engine_init(&watched->engine, "", found->port, interval_ns);
+    watched->engine.unnamed = true;
+    watched->engine.state = ENGINE_LOADING;
+    r = watched_see(watched, fetcher, found);
+    if (r < 0) {
+        watched_free(watched);
+        return r;
+    }
+    *ret = watched;
+    return 0;
+}
+
+bool watched_is_meant(const struct watched *watched, const struct discovered *found)
+{
+    if (!watched->config)
+        return false;
+    if (watched->local && found->on_host && found->port == watched->engine.port)
+        return true;
+    return found->url[0] && strcmp(watched->config->url, found->url) == 0;
+}
+
+/* What was found out is about a process that is not there any more. */
+static void forget_model(struct watched *watched)
+{
+    free(watched->model);
+    watched->model = NULL;
+    watched->inquire_ns = 0;
+    watched->ticket = 0;
+    watched->settings_asked = false;
+}
+
+void watched_set_root(struct watched *watched, const struct host_process *root)
+{
+    bool another =
+        watched->root.pid != root->pid || watched->root.start_ticks != root->start_ticks;
+
+    if (!another)
+        return;
+    forget_model(watched);
+    if (watched->root.pid && watched->scraper)
+        scraper_restarted(watched->scraper);
+    watched->root = *root;
+}
+
+/* It was found under another address than before, or under one at last. */
+static int move(struct watched *watched, struct fetcher *fetcher,
+                const struct discovered *found)
+{
+    uint64_t interval_ns = watched->engine.interval_ns;
+
+    scraper_free(watched->scraper);
+    watched->scraper = NULL;
+    forget_model(watched);
+    engine_init(&watched->engine, found->url, found->port, interval_ns);
+    watched->engine.unnamed = true;
+    return open_scraper(watched, fetcher);
+}
+
+int watched_see(struct watched *watched, struct fetcher *fetcher,
+                const struct discovered *found)
+{
+    bool moved = strcmp(watched->engine.url, found->url) != 0;
+    bool reopened = watched->found.inode && watched->found.inode != found->inode;
+    int r = 0;
+
+    watched_set_root(watched, &found->root);
+    watched->is_found = true;
+    watched->found = *found;
+    if (watched->config)
+        return 0; // it is asked where the operator says
+    watched->engine.port = found->port;
+    if (!found->url[0] && !watched->scraper)
+        (void)snprintf(watched->engine.why, sizeof(watched->engine.why), "%s",
+                       found->why ? found->why : "");
+    else if (moved && found->url[0])
+        r = move(watched, fetcher, found);
+    else if (reopened && found->inode)
+        scraper_restarted(watched->scraper);
+    return r;
+}
+
+void watched_ask(struct watched *watched, uint64_t now_ns)
+{
+    if (watched->model && watched->engine.nobody_listens)
+        forget_model(watched);
+    if (watched->scraper)
+        scraper_run(watched->scraper, now_ns);
+}
+
+static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)
+{
+    return facts && (facts->has_config || !facts->has_launch) ? UINT64_MAX : again_ns;
+}
+
+/*
+ * The settings can be dear to answer: they are asked for only where the host does not
+ * tell how the server was started.
+ */
+void watched_take_facts(struct watched *watched, struct model_facts *facts,
+                        uint64_t now_ns)
+{
+    free(watched->model);
+    watched->model = facts;
+    watched->ticket = 0;
+    watched->inquire_ns = or_never(facts, now_ns + INQUIRE_AGAIN_NS);
+    if (facts && !watched->settings_asked &&
+        (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
+         facts->launch.config_file[0] || facts->launch.hf_overrides)) {
+        watched->settings_asked = true;
+        scraper_ask(watched->scraper, ENGINE_ASK_SETTINGS);
+    }
+}
+
+void watched_log_state(struct watched *watched, uint64_t now_ns)
+{
+    const struct engine *engine = &watched->engine;
+    bool lost = engine->state == ENGINE_UNREACHABLE;
+
+    if (watched->logged && watched->logged_state == engine->state)
+        return;
+    if (!watched->logged && !engine->answered && !engine->why[0])
+        return;
+    watched->logged = true;
+    watched->logged_state = engine->state;
+
+    if (lost)
+        log_warning("engine %s unreachable: %s", engine->url, engine->why);
+    else if (engine->state == ENGINE_READY && watched->lost_ns)
+        log_info("engine %s back after %llu s", engine->url,
+                 (unsigned long long)((now_ns - watched->lost_ns) / NS_PER_S));
+    else if (engine->state == ENGINE_READY)
+        log_info("engine %s ready, serving '%s'", engine->url, engine->page.served_name);
+    else
+        log_info("engine %s %s: %s", engine->url, engine_state_name(engine->state),
+                 engine->why);
+    watched->lost_ns = lost ? now_ns : 0;
+}
+
+static void log_vram(struct watched *watched, const struct snapshot_model *model)
+{
+    const char *why =
+        model->allocated_bytes.how == MEASURED ? NULL : model->allocated_bytes.why;
+
+    if (model->state != ENGINE_READY || why == watched->logged_vram_why)
+        return;
+    watched->logged_vram_why = why;
+    if (why)
+        log_warning(
+            "engine %s: its GPU memory is %s: %s", watched->engine.url,
+            model->allocated_bytes.how == FROM_NOWHERE ? "not known" : "a minimum", why);
+}
+
+static void log_kv(struct watched *watched, const struct snapshot_model *model)
+{
+    const char *why =
+        model->kv_pool_bytes.how == FROM_NOWHERE ? model->kv_pool_bytes.why : NULL;
+
+    if (model->state != ENGINE_READY || why == watched->logged_kv_why)
+        return;
+    watched->logged_kv_why = why;
+    if (why)
+        log_warning(
+            "engine %s: KV-cache bytes are not known: %s (`kv_bytes_per_block` in "
+            "the config file settles it)",
+            watched->engine.url, why);
+}
+
+void watched_log_model(struct watched *watched, const struct snapshot_model *model)
+{
+    log_vram(watched, model);
+    log_kv(watched, model);
+}
