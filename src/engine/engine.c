@@ -39,8 +39,10 @@ void engine_page_clear(struct engine_page *page)
 void engine_init(struct engine *engine, const char *url, uint16_t port,
                  uint64_t interval_ns)
 {
-    *engine =
-        (struct engine){.port = port, .interval_ns = interval_ns, .pace_ns = interval_ns};
+    *engine = (struct engine){.port = port,
+                              .state = ENGINE_STARTING,
+                              .interval_ns = interval_ns,
+                              .pace_ns = interval_ns};
     (void)snprintf(engine->url, sizeof(engine->url), "%s", url);
     engine_page_clear(&engine->page);
     hit_window_init(&engine->minute, 1);
@@ -93,7 +95,7 @@ static void leave_alone(struct engine *engine, uint64_t now_ns)
     if (++engine->strange >= ENGINE_STRANGE_MAX)
         engine->due_ns = UINT64_MAX;
     else
-        engine->due_ns = now_ns + (engine->pace_ns << (2 * engine->strange));
+        engine->due_ns = now_ns + (engine->pace_ns << engine->strange);
 }
 
 void engine_take_failure(struct engine *engine, enum engine_failure failure,

@@ -289,12 +289,47 @@ static void test_long_words(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const names[] = {"starting",         "ready",       "sleeping",
-                                        "metrics-disabled", "unreachable", "?"};
+    static const char *const names[] = {"loading",  "starting",         "ready",
+                                        "sleeping", "metrics-disabled", "unreachable",
+                                        "?"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_string_equal(engine_state_name((enum engine_state)i), names[i]);
+}
+
+/* Seconds from each answer without metrics to the next request. */
+static void test_strangers_are_left_alone(void **state)
+{
+    static const uint64_t pauses[] = {1, 2, 4, 8};
+    static struct engine engine;
+
+    (void)state;
+    begin(&engine);
+    engine.unnamed = true;
+    for (size_t i = 0; i < ARRAY_LEN(pauses); i++) {
+        engine_take_failure(&engine, i % 2 ? ENGINE_FAIL_OTHER : ENGINE_FAIL_DISABLED,
+                            "no metrics", 10 * S);
+        assert_int_equal(engine.due_ns, (10 + pauses[i]) * S);
+    }
+    engine_take_failure(&engine, ENGINE_FAIL_DISABLED, "no metrics", 10 * S);
+    assert_false(engine_is_due(&engine, UINT64_MAX / 2));
+    assert_int_equal(engine.strange, ENGINE_STRANGE_MAX);
+
+    // Its socket is another: from the beginning.
+    engine_restarted(&engine);
+    assert_true(engine_is_due(&engine, 11 * S));
+    assert_int_equal(engine.strange, 0);
+
+    // Who has shown figures is asked at its pace, and so is who was named.
+    take(&engine, MS, 20 * S);
+    for (int i = 0; i < 10; i++)
+        engine_take_failure(&engine, ENGINE_FAIL_OTHER, "torn", 21 * S);
+    assert_int_equal(engine.due_ns, 21 * S + INTERVAL);
+    begin(&engine);
+    for (int i = 0; i < 10; i++)
+        engine_take_failure(&engine, ENGINE_FAIL_DISABLED, "no metrics", 21 * S);
+    assert_int_equal(engine.due_ns, 21 * S + INTERVAL);
 }
 
 int main(void)
@@ -309,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_strangers_are_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
