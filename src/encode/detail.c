@@ -210,9 +210,7 @@ static void write_kv(struct buf *out, const struct snapshot_model *model)
     begin(out, "kv_cache");
     figure(out, "used_bytes", model->kv_used_bytes);
     figure(out, "capacity_bytes", model->kv_pool_bytes);
-    figure(out, "retained_bytes",
-           figure_unknown(
-               "vLLM does not tell cached blocks without a request from free ones"));
+    figure(out, "retained_bytes", model->kv_retained_bytes);
     reason(out, "source", model->kv_source);
     text(out, "from", provenance_name(page->engines ? BY_ENGINE : FROM_NOWHERE));
     decimal(out, "usage_ratio", page->kv_usage_ratio, 6);

@@ -29,6 +29,7 @@ void engine_page_clear(struct engine_page *page)
         .kv_memory_bytes = UNKNOWN,
         .kv_capacity_bytes = UNKNOWN,
         .kv_active_bytes = UNKNOWN,
+        .kv_retained_bytes = UNKNOWN,
         .requests_running = UNKNOWN,
         .requests_waiting = UNKNOWN,
         .preemptions = UNKNOWN,

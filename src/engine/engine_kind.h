@@ -39,6 +39,7 @@ struct engine_page {
     const char *kv_caveat;      // why they may be off; a literal, or NULL
     uint64_t kv_capacity_bytes; // of all engines' pools, by the engine's own count
     uint64_t kv_active_bytes;   // of it, held by live requests
+    uint64_t kv_retained_bytes; // cached, held by nobody; of one GPU of each engine
     bool kv_bytes_per_rank;     // those two are of one GPU of each engine
     uint64_t requests_running;
     uint64_t requests_waiting;

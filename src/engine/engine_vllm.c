@@ -32,6 +32,7 @@ enum figure {
     PREEMPTIONS,
     KV_CAPACITY, // bytes; in forks and proposals
     KV_ACTIVE,   // bytes, with KV_CAPACITY then of one rank
+    KV_RETAINED, // likewise
     FIGURES,     // from here on: not a plain figure of a series
     CACHE_CONFIG = FIGURES,
     SLEEP_STATE,
@@ -53,6 +54,7 @@ enum figure {
     FAMILY("num_preemptions_total", PREEMPTIONS)                 \
     FAMILY("kv_cache_capacity_bytes", KV_CAPACITY)               \
     FAMILY("kv_cache_active_bytes", KV_ACTIVE)                   \
+    FAMILY("kv_cache_inactive_cached_bytes", KV_RETAINED)        \
     FAMILY("cache_config_info", CACHE_CONFIG)                    \
     FAMILY("engine_sleep_state", SLEEP_STATE)
 
@@ -491,6 +493,7 @@ static void vllm_finish(void *state, struct engine_page *ret)
     ret->preemptions = count_of(page, PREEMPTIONS, COUNT_MAX);
     ret->kv_capacity_bytes = count_of(page, KV_CAPACITY, BYTES_MAX);
     ret->kv_active_bytes = count_of(page, KV_ACTIVE, BYTES_MAX);
+    ret->kv_retained_bytes = count_of(page, KV_RETAINED, BYTES_MAX);
     ret->kv_bytes_per_rank = ret->kv_active_bytes != UNKNOWN;
     finish_prefix(page, ret);
     if (page->several_models)

@@ -130,6 +130,7 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
         .allocated_bytes = share->bytes,
         .kv_used_bytes = kv.used,
         .kv_pool_bytes = kv.pool,
+        .kv_retained_bytes = kv.retained,
         .kv_source = kv.source,
         .prefix_minute = hit_window_sum(&engine->minute, facts->now_ns),
         .prefix_five_minutes = hit_window_sum(&engine->five_minutes, facts->now_ns),

@@ -52,6 +52,19 @@ static bool are_counted(const struct engine_page *page)
     return page->kv_blocks != UNKNOWN && page->kv_used_blocks != UNKNOWN;
 }
 
+/* What is told per rank is told of the usable blocks: the pool has one more. */
+static void add_null_blocks(const struct question *q, struct answer *answer)
+{
+    uint64_t engines = q->page->engines, blocks = q->page->kv_blocks;
+
+    if (blocks != UNKNOWN && blocks > engines) {
+        answer->pool_bytes = scale(answer->pool_bytes, blocks, 1, blocks - engines);
+        return;
+    }
+    answer->caveat = "without the null block, whose size is not known";
+    answer->error = UNKNOWN;
+}
+
 /*
  * The engine's own byte metrics. Two builds export kv_cache_capacity_bytes: one for the
  * whole engine; the other, told by kv_cache_active_bytes beside it, for one rank.
@@ -68,8 +81,10 @@ static bool ask_engine(const struct question *q, struct answer *ret, const char 
     }
     ret->how = BY_ENGINE;
     ret->pool_bytes = scale(q->page->kv_capacity_bytes, ranks, 1, q->page->engines);
-    if (q->page->kv_bytes_per_rank)
+    if (q->page->kv_bytes_per_rank) {
         ret->used_bytes = scale(q->page->kv_active_bytes, ranks, 1, 1);
+        add_null_blocks(q, ret);
+    }
     return true;
 }
 
@@ -110,9 +125,15 @@ static bool ask_operator_pool(const struct question *q, struct answer *ret,
     return pool_per_gpu(q, q->engine->kv_pool_bytes_per_gpu, ret, ret_why);
 }
 
-static bool ask_label(const struct question *q, struct answer *ret, const char **ret_why)
+/* --kv-cache-memory-bytes, by the engine's label or by the command line itself. */
+static bool ask_order(const struct question *q, struct answer *ret, const char **ret_why)
 {
-    return pool_per_gpu(q, q->page->kv_memory_bytes, ret, ret_why);
+    const struct model_facts *model = q->engine->model;
+    uint64_t bytes = q->page->kv_memory_bytes;
+
+    if (bytes == UNKNOWN && model && (model->has_launch || model->has_settings))
+        bytes = model->launch.kv_cache_memory_bytes;
+    return pool_per_gpu(q, bytes, ret, ret_why);
 }
 
 static uint64_t or_one(uint64_t value)
@@ -292,7 +313,7 @@ static const struct {
     {"engine", ask_engine},
     {"kv_bytes_per_block", ask_operator_block},
     {"kv_pool_bytes_per_gpu", ask_operator_pool},
-    {"kv_cache_memory_bytes", ask_label},
+    {"kv_cache_memory_bytes", ask_order},
     {"config.json", ask_config},
     {"server_info", ask_server},
     {"log", ask_log},
@@ -314,6 +335,9 @@ static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_
         return gpus / engines;
     return 0;
 }
+
+static const char NOT_TOLD_APART[] =
+    "vLLM does not tell cached blocks without a request from free ones";
 
 static void all_unknown(struct kv_bytes *kv, const char *why)
 {
@@ -384,12 +408,24 @@ static void ask_all(const struct question *q, struct kv_bytes *ret)
                                  "`kv_bytes_per_block` in the config file");
 }
 
+/* One build counts it, per rank; vLLM itself does not tell. */
+static struct figure retained_of(const struct question *q)
+{
+    uint64_t bytes = q->page->kv_retained_bytes;
+
+    if (bytes == UNKNOWN)
+        return figure_unknown(NOT_TOLD_APART);
+    if (q->gpus == 0)
+        return figure_unknown(q->gpus_why);
+    return figure_of(scale(bytes, q->gpus, 1, 1), BY_ENGINE, NULL);
+}
+
 struct kv_bytes kv_bytes_of(const struct join_engine *engine,
                             const struct kv_holder *holder, uint64_t now_ns)
 {
     const struct engine_page *page = &engine->engine->page;
     struct question q = {.engine = engine, .page = page, .holder = holder};
-    struct kv_bytes kv = {.source = NULL};
+    struct kv_bytes kv = {.retained = figure_unknown(NOT_TOLD_APART)};
 
     all_unknown(&kv, "the engine has not told its KV-cache usage");
     if (!engine_has_figures(engine->engine, now_ns) || page->engines == 0)
@@ -410,6 +446,7 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine,
         kv.used.why = page->kv_caveat;
         kv.used.error = UNKNOWN;
     }
+    kv.retained = retained_of(&q);
     if (kv.used.how == FROM_NOWHERE && page->kv_usage_ratio <= 0)
         kv.used = figure_of(0, DERIVED, "no block is held by a request");
     return kv;

@@ -73,8 +73,9 @@ struct snapshot_model {
     uint64_t page_ns; // when its figures came in; 0: there are none
     struct figure allocated_bytes;
     struct figure kv_used_bytes;
-    struct figure kv_pool_bytes; // over all its GPUs
-    const char *kv_source;       // who says how large a block is; a literal, or NULL
+    struct figure kv_pool_bytes;     // over all its GPUs
+    struct figure kv_retained_bytes; // cached blocks that no request holds
+    const char *kv_source;           // who says how large a block is; a literal, or NULL
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
     uint64_t devices;        // bit per index of `devices` that it holds memory on

@@ -221,10 +221,11 @@ static const struct {
     {"over all its GPUs already", 1, 802000, U, 4, 400000, 802000, "engine"},
     {"two engines", 2, 802000, U, 2, 400000, 802000, "engine"},
     {"its GPUs need not be known", 1, 802000, U, U, 400000, 802000, "engine"},
-    {"of a rank", 1, 800000, 400001, 1, 400001, 800000, "engine"},
-    {"of a rank of four", 1, 800000, 400001, 4, 1600004, 3200000, "engine"},
-    {"two engines of two ranks", 2, 1600000, 400001, 4, 800002, 3200000, "engine"},
-    {"nothing in use", 1, 800000, 0, 2, 0, 1600000, "engine"},
+    {"of a rank, its null block left out", 1, 801000, 400001, 1, 400001, 802000,
+     "engine"},
+    {"of a rank of four", 1, 801000, 400001, 4, 1600004, 3208000, "engine"},
+    {"two engines of two ranks", 2, 1600000, 400001, 4, 800002, 3208000, "engine"},
+    {"nothing in use", 1, 801000, 0, 2, 0, 1604000, "engine"},
     {"of how many ranks?", 1, 800000, 400001, U, U, U, NULL},
     {"no capacity: the block counts", 1, U, 400001, 1, 2800, 5614, "kv_bytes_per_block"},
     {"larger than all GPUs: the block counts", 1, UINT64_C(1) << 50, U, 1, 2800, 5614,
@@ -255,7 +256,14 @@ static void test_own_counts(void **state)
         f.engines[0].page.kv_capacity_bytes = own_counts[i].capacity;
         f.engines[0].page.kv_active_bytes = own_counts[i].active;
         f.engines[0].page.kv_bytes_per_rank = own_counts[i].active != U;
+        f.engines[0].page.kv_retained_bytes = own_counts[i].active;
         kv = kv_bytes_of(&f.joined[0], &holder, FACTS_NOW);
+        if (own_counts[i].active != U && own_counts[i].gpus != U)
+            assert_int_equal(kv.retained.value, own_counts[i].active *
+                                                    own_counts[i].gpus /
+                                                    own_counts[i].engines);
+        else
+            assert_true(kv.retained.how == FROM_NOWHERE && kv.retained.why);
         own = own_counts[i].source && strcmp(own_counts[i].source, "engine") == 0;
         if (kv.used.value != own_counts[i].used || kv.pool.value != own_counts[i].pool ||
             (kv.source != NULL) != (own_counts[i].source != NULL) ||

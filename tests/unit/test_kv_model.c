@@ -157,6 +157,12 @@ static void measured_hidden(struct situation *s)
     s->holder.held_bytes = U;
 }
 
+static void ordered(struct situation *s)
+{
+    s->model.has_config = false;
+    s->model.launch.kv_cache_memory_bytes = 10 * GIB;
+}
+
 static const struct row {
     change_fn *change;
     uint64_t pool;
@@ -181,6 +187,7 @@ static const struct row {
     {capacity_of_others, U, FROM_NOWHERE, NULL, "capacity in tokens"},
     {held_less, U, FROM_NOWHERE, NULL, "larger than what its processes hold"},
     {two_gpus, U, FROM_NOWHERE, NULL, "another number of GPUs"},
+    {ordered, 10 * GIB, ESTIMATED, "kv_cache_memory_bytes", "less than one block"},
     {measured, 4 * GIB, ESTIMATED, "process_memory", "allowance"},
     {measured_hardly, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
     {measured_quantized, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
