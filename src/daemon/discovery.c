@@ -47,6 +47,7 @@ struct discovery {
     struct host *host;
     struct host_scan *scan;
     uint32_t own_uid;
+    uint32_t parent; // of all that are shown; 0: of any
     bool began;
     bool full; // more servers than there is room for
     struct buf cmdline;
@@ -519,9 +520,14 @@ static void look_for_sockets(struct discovery *discovery)
 static void show(struct discovery *discovery)
 {
     discovery->n_shown = 0;
-    for (size_t i = 0; i < discovery->n_servers; i++)
-        if (discover_may_ask(&discovery->servers[i].facts, discovery->own_uid))
-            discovery->shown[discovery->n_shown++] = discovery->servers[i].found;
+    for (size_t i = 0; i < discovery->n_servers; i++) {
+        const struct server *server = &discovery->servers[i];
+
+        if (!discover_may_ask(&server->facts, discovery->own_uid) ||
+            (discovery->parent && server->found.root.parent_pid != discovery->parent))
+            continue;
+        discovery->shown[discovery->n_shown++] = server->found;
+    }
 }
 
 void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
@@ -541,7 +547,7 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
 
 /* ---- outside ---- */
 
-int discovery_new(const char *proc_root, struct discovery **ret)
+int discovery_new(const char *proc_root, uint32_t parent, struct discovery **ret)
 {
     struct discovery *discovery = calloc(1, sizeof(*discovery));
     int r;
@@ -550,6 +556,7 @@ int discovery_new(const char *proc_root, struct discovery **ret)
         return -ENOMEM;
     buf_init(&discovery->cmdline, HOST_CMDLINE_MAX);
     discovery->own_uid = geteuid();
+    discovery->parent = parent;
     r = host_new(proc_root, &discovery->host);
     if (r == 0)
         r = host_scan_new(discovery->host, &discovery->scan);

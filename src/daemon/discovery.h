@@ -36,7 +36,9 @@ struct discovered {
 
 struct discovery;
 
-int discovery_new(const char *proc_root, struct discovery **ret) MUST_CHECK;
+/* `parent`: show the servers that this process has started, and no others; 0: all. */
+int discovery_new(const char *proc_root, uint32_t parent,
+                  struct discovery **ret) MUST_CHECK;
 void discovery_free(struct discovery *discovery);
 
 /*

@@ -61,6 +61,7 @@ static void add_null_blocks(const struct question *q, struct answer *answer)
         answer->pool_bytes = scale(answer->pool_bytes, blocks, 1, blocks - engines);
         return;
     }
+    answer->how = ESTIMATED;
     answer->caveat = "without the null block, whose size is not known";
     answer->error = UNKNOWN;
 }

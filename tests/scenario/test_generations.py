@@ -145,7 +145,7 @@ OURS = (
     # bytes per GPU are not asked for. Of one rank with the sister metric: twice that on two.
     ("capacity_bytes.txt", {"gpus": 2}, (300000000, "engine", 0), (802000000, "engine", 0),
      "engine", None, (None, None)),
-    ("capacity_per_rank.txt", {"gpus": 2}, (200000002, "engine", 0), (800000000, "engine", 0),
+    ("capacity_per_rank.txt", {"gpus": 2}, (200000002, "engine", 0), (802000000, "engine", 0),
      "engine", None, (None, None)),
     ("capacity_per_rank.txt", {}, UNKNOWN, UNKNOWN, None, NO_GPUS, (None, None)),
     # The Rust front end has no cache_config_info.
