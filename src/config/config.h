@@ -27,7 +27,7 @@ enum config_model_id { MODEL_ID_IDENTIFIER, MODEL_ID_SERVED };
 
 /* An engine to scrape besides those discovered. Strings are owned; NULL: not given. */
 struct config_engine {
-    char *url;  // http://HOST:PORT or https://HOST:PORT, perhaps with a path
+    char *url;  // http://HOST:PORT or https://HOST:PORT, perhaps with a path; unix:PATH
     char *name; // served model name to use instead of the engine's own
     uint64_t kv_bytes_per_block;    // of one KV block on one GPU; UNKNOWN: not given
     uint64_t kv_pool_bytes_per_gpu; // UNKNOWN: not given

@@ -301,6 +301,8 @@ static int split_host_port(struct span text, struct span *host, uint64_t *port,
     return 0;
 }
 
+static const char UNIX_PREFIX[] = "unix:";
+
 static int check_socket_path(struct span path, struct complaint *why)
 {
     struct sockaddr_un address;
@@ -319,13 +321,12 @@ static int check_socket_path(struct span path, struct complaint *why)
 
 int value_check_listen(struct span text, struct complaint *why)
 {
-    static const char unix_prefix[] = "unix:";
     struct span host;
     uint64_t port = UNKNOWN;
     int r;
 
-    if (span_is(first(text, MIN(text.len, strlen(unix_prefix))), unix_prefix))
-        return check_socket_path(skip(text, strlen(unix_prefix)), why);
+    if (span_is(first(text, MIN(text.len, strlen(UNIX_PREFIX))), UNIX_PREFIX))
+        return check_socket_path(skip(text, strlen(UNIX_PREFIX)), why);
     if (find_any(text, ":") == text.len)
         return complain(why, -EINVAL, "'%s' is neither HOST:PORT nor unix:PATH",
                         quote(text).text);
@@ -350,12 +351,27 @@ static const char *find_url_fault(struct span text)
     if (!is_visible_ascii(text))
         return "contains a blank, a control or a non-ASCII character";
     if (!has_prefix(text, "http://") && !has_prefix(text, "https://"))
-        return "does not begin with http:// or https://";
+        return "does not begin with http://, https:// or unix:";
     if (find_any(text, "@") < text.len)
         return "contains '@'; give the key by api_key_file in the file";
     if (find_any(text, "?#") < text.len)
         return "must have neither query nor fragment";
     return NULL;
+}
+
+/* unix:/path/of/its/socket, as `vllm serve --uds` has it. */
+static int read_unix_url(struct span text, char **ret, struct complaint *why)
+{
+    struct span path = skip(text, strlen(UNIX_PREFIX));
+    int r = check_socket_path(path, why);
+
+    if (r < 0)
+        return r;
+    if (*path.at != '/')
+        return complain(why, -EINVAL, "'%s' must begin with '/'", quote(path).text);
+    if (asprintf(ret, "%s%.*s", UNIX_PREFIX, (int)path.len, path.at) < 0)
+        return out_of_memory(why);
+    return 0;
 }
 
 int value_read_url(struct span text, char **ret, struct complaint *why)
@@ -367,6 +383,8 @@ int value_read_url(struct span text, char **ret, struct complaint *why)
     char *url;
     int r;
 
+    if (has_prefix(text, UNIX_PREFIX))
+        return read_unix_url(text, ret, why);
     if (fault)
         return complain(why, -EINVAL, "'%s' %s", quote(text).text, fault);
 

@@ -28,6 +28,15 @@ static void split_url(const char *url, struct span *ret_host, uint16_t *ret_port
     *ret_port = (uint16_t)port;
 }
 
+/* The path of an engine on a Unix socket; NULL: it is on another. */
+static const char *unix_path_of(const char *url)
+{
+    static const char prefix[] = "unix:";
+
+    return strncmp(url, prefix, sizeof(prefix) - 1) == 0 ? url + sizeof(prefix) - 1
+                                                         : NULL;
+}
+
 static bool is_loopback_name(struct span host)
 {
     return span_is(host, "localhost") || span_is(host, "[::1]") ||
@@ -52,6 +61,7 @@ static int open_scraper(struct watched *watched, struct fetcher *fetcher)
                                       .bearer = config ? config->api_key : NULL,
                                       .ca_file = config ? config->ca_file : NULL,
                                       .insecure = !config || config->insecure,
+                                      .unix_path = unix_path_of(watched->engine.url),
                                       .now_ns = ticker_now_ns};
 
     return scraper_new(&options, &watched->scraper);
@@ -61,15 +71,16 @@ int watched_new(struct fetcher *fetcher, const struct config_engine *config,
                 uint64_t interval_ns, struct watched **ret)
 {
     struct watched *watched = calloc(1, sizeof(*watched));
-    struct span host;
-    uint16_t port;
+    struct span host = {NULL, 0};
+    uint16_t port = 0; // a Unix socket has none
     int r;
 
     if (!watched)
         return -ENOMEM;
-    split_url(config->url, &host, &port);
+    if (!unix_path_of(config->url))
+        split_url(config->url, &host, &port);
     watched->config = config;
-    watched->local = is_loopback_name(host);
+    watched->local = port && is_loopback_name(host);
     watched->look_pace_ns = NS_PER_S;
     engine_init(&watched->engine, config->url, port, interval_ns);
     r = open_scraper(watched, fetcher);

@@ -294,7 +294,8 @@ static void add_kind(struct scraper *scraper, size_t kind)
 
 static void write_url(struct scraper *scraper)
 {
-    const char *url = scraper->options.engine->url;
+    const char *url =
+        scraper->options.unix_path ? "http://localhost" : scraper->options.engine->url;
     size_t len = strlen(url), tail = sizeof(METRICS) - 1;
     bool whole;
 
@@ -311,6 +312,7 @@ int scraper_new(const struct scraper_options *options, struct scraper **ret)
     struct fetch_options fetch = {.bearer = options->bearer,
                                   .ca_file = options->ca_file,
                                   .insecure = options->insecure,
+                                  .unix_path = options->unix_path,
                                   .body = on_body,
                                   .done = on_done,
                                   .ctx = scraper};

@@ -24,6 +24,7 @@ struct scraper_options {
     const char *bearer;      // may be NULL
     const char *ca_file;     // may be NULL
     bool insecure;
+    const char *unix_path; // where its socket is, if it is one of Unix; may be NULL
     uint64_t (*now_ns)(void);
 };
 

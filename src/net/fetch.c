@@ -307,6 +307,8 @@ static int set_options(struct fetch *fetch)
     SET(CURLOPT_HTTPHEADER, fetch->fields);
     if (fetch->options.ca_file)
         SET(CURLOPT_CAINFO, fetch->options.ca_file);
+    if (fetch->options.unix_path)
+        SET(CURLOPT_UNIX_SOCKET_PATH, fetch->options.unix_path);
     if (fetch->options.insecure) {
         SET(CURLOPT_SSL_VERIFYPEER, 0L);
         SET(CURLOPT_SSL_VERIFYHOST, 0L);

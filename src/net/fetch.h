@@ -58,9 +58,10 @@ int fetcher_new(uv_loop_t *loop, struct fetcher **ret) MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 
 struct fetch_options {
-    const char *bearer;  // Authorization: Bearer ..., or NULL
-    const char *ca_file; // or NULL for the system's
-    bool insecure;       // accept any certificate
+    const char *bearer;    // Authorization: Bearer ..., or NULL
+    const char *ca_file;   // or NULL for the system's
+    bool insecure;         // accept any certificate
+    const char *unix_path; // of a socket to connect to, whatever the URL's host; or NULL
     fetch_body_fn *body;
     fetch_done_fn *done;
     void *ctx;

@@ -152,11 +152,11 @@ class Stream:
 class Engine:
     """A server on a free port; `answer(socket)` is called for each request head read."""
 
-    def __init__(self, answer, port=0):
+    def __init__(self, answer, port=0, listener=None):
         self.answer = answer
         self.requests = []
         self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener = listener or socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.open = []
         self.url = f"http://127.0.0.1:{self.port}"

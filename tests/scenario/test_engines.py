@@ -2,6 +2,7 @@
 """Engines of every manner beside a healthy one: its row stays exact, the beat holds."""
 import os
 import socket
+import tempfile
 import threading
 import time
 
@@ -256,6 +257,19 @@ def test_a_slow_name_server_is_not_waited_for():
         assert "not resolved" in daemon.log(), daemon.log()
 
 
+def test_an_engine_on_a_unix_socket():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "vllm.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        with Engine(page_answer(HEALTHY), listener=listener), \
+                Daemon(*OPTIONS, "--engine", f"unix:{path}") as daemon:
+            row = eventually("its row", lambda: daemon.vram()["models"])[0]
+            assert row["port"] == 0 and row["model_id"] == "healthy", row
+            assert f"engine unix:{path} ready" in daemon.log(), daemon.log()
+
+
 def test_model_id_served():
     with Engine(page_answer(vllm_page(model='we"ird/Näme'))) as engine, \
             Daemon(*OPTIONS, "--engine", engine.url, "--model-id", "served") as daemon:
@@ -275,4 +289,5 @@ run(test_hostile_engines_harm_only_themselves, test_recovery_is_quick,
     test_one_server_under_two_urls_is_one_row,
     test_a_twin_that_nobody_answers_takes_no_row,
     test_a_page_that_is_cut_off_gives_no_figures,
-    test_a_slow_name_server_is_not_waited_for, test_model_id_served)
+    test_a_slow_name_server_is_not_waited_for, test_an_engine_on_a_unix_socket,
+    test_model_id_served)
