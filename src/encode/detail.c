@@ -304,6 +304,35 @@ static void write_model(struct buf *out, const struct snapshot *snapshot,
     end(out);
 }
 
+static void write_process(struct buf *out, const struct snapshot_process *process)
+{
+    static const char *const owners[] = {
+        [OWNER_OTHER] = "other", [OWNER_ENGINE] = "engine", [OWNER_ORPHAN] = "orphan"};
+    bool has_engine = process->owner == OWNER_ENGINE;
+
+    buf_add_char(out, '{');
+    number(out, "pid", process->pid);
+    reason(out, "comm", process->comm);
+    number(out, "device", process->device);
+    number(out, "bytes", process->bytes);
+    text(out, "owner", owners[process->owner]);
+    number(out, "port", has_engine ? process->port : UNKNOWN);
+    end(out);
+}
+
+static void write_processes(struct buf *out, const struct snapshot *snapshot)
+{
+    key(out, "processes");
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < snapshot->n_processes; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_process(out, &snapshot->processes[i]);
+    }
+    buf_add_char(out, ']');
+    number(out, "processes_left_out", snapshot->processes_left_out);
+}
+
 static void write_self(struct buf *out, const struct snapshot_self *self)
 {
     begin(out, "self");
@@ -337,6 +366,7 @@ void detail_write(struct buf *out, const struct snapshot *snapshot,
         write_model(out, snapshot, &snapshot->models[i]);
     }
     buf_add_char(out, ']');
+    write_processes(out, snapshot);
     write_self(out, &snapshot->self);
     end(out);
 }

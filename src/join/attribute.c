@@ -3,18 +3,16 @@
 
 #include <assert.h>
 
-enum { NOBODY = -1, ORPHAN = -2 };
-
 static_assert(GPU_PROCESSES_MAX <= INT64_MAX / ATTRIBUTE_BYTES_MAX,
               "the memory of all processes must be an int64");
 
 /*
- * The engine whose root is `pid`, or NOBODY. Of two URLs of one server, as localhost
+ * The engine whose root is `pid`, or ATTRIBUTE_NOBODY. Of two URLs of one server, as localhost
  * and as ::1, it is the one that is answered.
  */
 static int engine_rooted_at(const struct join_facts *facts, uint32_t pid)
 {
-    int found = NOBODY;
+    int found = ATTRIBUTE_NOBODY;
 
     for (size_t i = 0; i < facts->n_engines; i++) {
         if (facts->engines[i].root_pid != pid)
@@ -26,7 +24,7 @@ static int engine_rooted_at(const struct join_facts *facts, uint32_t pid)
     return found;
 }
 
-/* The engine whose root is `pid` or one of its ancestors, or NOBODY. */
+/* The engine whose root is `pid` or one of its ancestors, or ATTRIBUTE_NOBODY. */
 static int engine_of(const struct join_facts *facts, uint32_t pid)
 {
     for (int depth = 0; pid && depth < HOST_DEPTH_MAX; depth++) {
@@ -39,7 +37,7 @@ static int engine_of(const struct join_facts *facts, uint32_t pid)
         process = host_tree_find(facts->tree, pid);
         pid = process ? process->parent_pid : 0;
     }
-    return NOBODY;
+    return ATTRIBUTE_NOBODY;
 }
 
 /* The root of the server that a process of another tree belongs to; 0: none. */
@@ -71,9 +69,8 @@ static void add(struct attributions *ret, const struct gpu_process *process, int
     struct figure *sum;
 
     ret->devices_bytes[process->device] += bytes;
-    if (engine == ORPHAN) {
+    if (engine == ATTRIBUTE_ORPHAN) {
         ret->orphan_bytes += bytes;
-        ret->orphans++;
         return;
     }
     if (engine < 0) {
@@ -121,7 +118,7 @@ static struct figure initial(const struct join_facts *facts,
     return figure_of(0, MEASURED, NULL);
 }
 
-/* An engine, or NOBODY or ORPHAN. */
+/* An engine, or ATTRIBUTE_NOBODY or ATTRIBUTE_ORPHAN. */
 static int owner_of(const struct join_facts *facts, uint32_t pid)
 {
     int engine = engine_of(facts, pid);
@@ -129,7 +126,7 @@ static int owner_of(const struct join_facts *facts, uint32_t pid)
 
     if (adopter)
         engine = engine_of(facts, adopter);
-    return engine < 0 && is_orphan(facts, pid) ? ORPHAN : engine;
+    return engine < 0 && is_orphan(facts, pid) ? ATTRIBUTE_ORPHAN : engine;
 }
 
 void attribute(const struct join_facts *facts, struct attributions *ret)
@@ -145,7 +142,8 @@ void attribute(const struct join_facts *facts, struct attributions *ret)
     for (uint32_t i = 0; i < facts->gpu->n_processes; i++) {
         const struct gpu_process *process = &facts->gpu->processes[i];
 
-        add(ret, process, owner_of(facts, process->pid));
+        ret->owner[i] = (int16_t)owner_of(facts, process->pid);
+        add(ret, process, ret->owner[i]);
         hidden = hidden || !host_tree_find(facts->tree, process->pid);
     }
     some_missing = facts->gpu->processes_incomplete || facts->tree->incomplete || hidden;

@@ -13,6 +13,8 @@
  */
 #define ATTRIBUTE_BYTES_MAX (UINT64_C(1) << 50)
 
+enum { ATTRIBUTE_NOBODY = -1, ATTRIBUTE_ORPHAN = -2 };
+
 /* The device memory of one engine's process tree. */
 struct attribution {
     struct figure bytes;
@@ -24,7 +26,8 @@ struct attributions {
     uint64_t devices_bytes[GPU_DEVICES_MAX];         // of all processes on each
     uint64_t other_bytes;                            // of processes in no engine's tree
     uint64_t orphan_bytes;                           // of workers whose server is gone
-    uint64_t orphans; // how many rows of the driver's lists that is
+    int16_t owner[GPU_PROCESSES_MAX]; // of each row of the driver's lists: an index of
+                                      // `engines`, or one of the two above
 };
 
 /* facts->n_engines is at most SNAPSHOT_MODELS_MAX. */

@@ -194,6 +194,56 @@ static void join_models(const struct join_facts *facts, const struct attribution
     }
 }
 
+static struct snapshot_process describe(const struct join_facts *facts,
+                                        const struct gpu_process *process, int owner)
+{
+    const struct host_process *known = host_tree_find(facts->tree, process->pid);
+    struct snapshot_process ret = {
+        .pid = process->pid, .device = process->device, .bytes = process->used_bytes};
+
+    static_assert(sizeof(ret.comm) == sizeof(known->comm), "it is copied");
+    if (process->used_bytes > ATTRIBUTE_BYTES_MAX)
+        ret.bytes = UNKNOWN;
+    if (known)
+        memcpy(ret.comm, known->comm, sizeof(ret.comm));
+    if (owner >= 0) {
+        ret.owner = OWNER_ENGINE;
+        ret.port = facts->engines[owner].engine->port;
+    } else if (owner == ATTRIBUTE_ORPHAN) {
+        ret.owner = OWNER_ORPHAN;
+    }
+    return ret;
+}
+
+/* Put a process into its place; the smallest falls out when there is no room. */
+static void insert_process(struct snapshot *snapshot,
+                           const struct snapshot_process *process)
+{
+    uint32_t at = snapshot->n_processes;
+
+    if (at == SNAPSHOT_PROCESSES_MAX) {
+        snapshot->processes_left_out++;
+        if (process->bytes <= snapshot->processes[--at].bytes)
+            return;
+    } else {
+        snapshot->n_processes++;
+    }
+    for (; at > 0 && process->bytes > snapshot->processes[at - 1].bytes; at--)
+        snapshot->processes[at] = snapshot->processes[at - 1];
+    snapshot->processes[at] = *process;
+}
+
+static void join_processes(const struct join_facts *facts,
+                           const struct attributions *shares, struct snapshot *ret)
+{
+    for (uint32_t i = 0; facts->gpu && i < facts->gpu->n_processes; i++) {
+        struct snapshot_process process =
+            describe(facts, &facts->gpu->processes[i], shares->owner[i]);
+
+        insert_process(ret, &process);
+    }
+}
+
 static void add_counts(struct hit_counts *sum, struct hit_counts more)
 {
     if (isnan(more.queries))
@@ -260,6 +310,7 @@ int join(const struct join_facts *facts, struct snapshot *ret)
         return r;
 
     join_models(facts, &shares, ret);
+    join_processes(facts, &shares, ret);
     ret->other_bytes = shares.other_bytes;
     ret->orphan_bytes = shares.orphan_bytes;
     ret->unattributed_bytes = (int64_t)(ret->allocated_bytes.value - ret->models_bytes -

@@ -15,6 +15,8 @@ enum {
     SNAPSHOT_MODELS_MAX = 64,
     SNAPSHOT_CONTAINER_ID_SIZE = 65, // each with its NUL
     SNAPSHOT_POD_UID_SIZE = 37,
+    SNAPSHOT_COMM_SIZE = 16,
+    SNAPSHOT_PROCESSES_MAX = 128,
 };
 
 /* Where a number comes from. */
@@ -83,6 +85,23 @@ struct snapshot_model {
     struct hit_counts prefix_five_minutes;
 };
 
+/* Whose a process with device memory is. */
+enum snapshot_owner {
+    OWNER_OTHER,  // of no engine
+    OWNER_ENGINE, // in the tree of a model's server
+    OWNER_ORPHAN, // an engine's worker whose server is gone
+};
+
+/* A process on one device. */
+struct snapshot_process {
+    uint32_t pid;
+    uint32_t device;               // index of `devices`
+    uint64_t bytes;                // UNKNOWN where the driver hides it
+    char comm[SNAPSHOT_COMM_SIZE]; // "": it is hidden from here
+    enum snapshot_owner owner;
+    uint16_t port; // of the engine
+};
+
 /* What watching costs the host. Sums since the start of the program. */
 struct snapshot_self {
     uint64_t rss_bytes;
@@ -120,9 +139,14 @@ struct snapshot {
     uint32_t n_sources;
     uint32_t n_devices;
     uint32_t n_models;
+    uint32_t n_processes;
+    uint32_t processes_left_out; // there was no room for them
     struct gpu_source_state sources[GPU_SOURCES_MAX];
     struct snapshot_device devices[GPU_DEVICES_MAX];
     struct snapshot_model models[SNAPSHOT_MODELS_MAX]; // by port, then id
+
+    /* The largest ones, by falling bytes; those of unknown size first. */
+    struct snapshot_process processes[SNAPSHOT_PROCESSES_MAX];
 };
 
 struct snapshot_pool;

@@ -56,6 +56,23 @@ def check_devices(document):
     assert (document["gpu"]["age_ms"] is None) == (document["gpu"]["sources"] == [])
 
 
+def check_processes(document):
+    processes = document["processes"]
+    sizes = [1 << 64 if p["bytes"] is None else p["bytes"] for p in processes]
+    assert sizes == sorted(sizes, reverse=True), sizes
+    ports = {model["port"] for model in document["models"]}
+    for process in processes:
+        assert process["device"] < len(document["devices"]), process
+        assert (process["port"] in ports) == (process["owner"] == "engine"), process
+    if document["processes_left_out"] == 0:
+        for i, device in enumerate(document["devices"]):
+            on_it = sum(p["bytes"] or 0 for p in processes if p["device"] == i)
+            assert on_it == device["processes_bytes"], (device, processes)
+        for owner in ("other", "orphan"):
+            held = sum(p["bytes"] or 0 for p in processes if p["owner"] == owner)
+            assert held == document["vram"][owner + "_bytes"], (owner, processes)
+
+
 def check_window(window):
     hits, queries, percent = window["hits"], window["queries"], window["hit_percent"]
     assert (hits is None) == (queries is None), window
@@ -98,6 +115,7 @@ def check(text):
     assert not undescribed, f"{undescribed}: say in {SCHEMA_FILE.name} what it is"
     check_totals(document)
     check_devices(document)
+    check_processes(document)
     order = [(model["port"], model["model_id"]) for model in document["models"]]
     assert order == sorted(order), order
     for model in document["models"]:
@@ -242,7 +260,7 @@ def test_the_schema_notices():
                 (("vram", "models_bytes"), 1), (("vram", "total_bytes", "from"), "guessed"),
                 (("vram", "total_bytes", "value"), None), (("models",), None),
                 (("vram", "total_bytes", "error"), 1), (("models", 0, "state"), "dead"),
-                (("models", 0, "port"), 0), (("models", 0, "model_id"), "a/b"),
+                (("models", 0, "port"), -1), (("models", 0, "model_id"), "a/b"),
                 (("models", 0, "kv_cache", "used_bytes", "value"), 0),
                 (("models", 0, "kv_cache", "used_bytes", "reason"), None),
                 (("models", 0, "stale"), 0), (("models", 0, "model"), "a\nb"),

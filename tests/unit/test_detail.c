@@ -97,6 +97,7 @@ static void test_empty(void **state)
         "\"kv_cache\":{\"used_bytes\":0,\"unknown_models\":0},"
         "\"prefix_cache\":{\"hit_percent\":0.0,\"in_window\":false},"
         "\"gpu\":{\"age_ms\":null,\"sources\":[]},\"devices\":[],\"models\":[],"
+        "\"processes\":[],\"processes_left_out\":0,"
         "\"self\":{\"rss_bytes\":0,\"cpu_seconds\":0.0,\"late_ms\":0.0,\"subscribers\":0,"
         "\"frames_sent\":0,\"frames_skipped\":0,\"worker_restarts\":0}}");
 }

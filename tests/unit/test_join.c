@@ -571,6 +571,58 @@ static void check_invariant(int round, const struct snapshot *snapshot)
         fail_msg("round %d: hit rate %g", round, snapshot->hit_percent);
 }
 
+/* The largest first, and none that nobody counts. */
+static void check_processes(int round, const struct snapshot *snapshot)
+{
+    uint64_t engines = 0, other = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_processes; i++) {
+        const struct snapshot_process *process = &snapshot->processes[i];
+
+        if (i > 0 && process->bytes > process[-1].bytes)
+            fail_msg("round %d: processes out of order", round);
+        if (process->bytes == U)
+            continue;
+        if (process->owner == OWNER_OTHER)
+            other += process->bytes;
+        else
+            engines += process->bytes;
+    }
+    if (snapshot->processes_left_out == 0 && other != snapshot->other_bytes)
+        fail_msg("round %d: other processes hold %llu", round, (unsigned long long)other);
+    if (snapshot->processes_left_out == 0 && engines < snapshot->models_bytes)
+        fail_msg("round %d: the engines' hold %llu", round, (unsigned long long)engines);
+}
+
+/* Of more than fit the smallest are left out. */
+static void test_many_processes(void **state)
+{
+    struct snapshot *snapshot;
+
+    (void)state;
+    begin(80 * GIB, 80 * GIB);
+    for (uint32_t i = 0; i < SNAPSHOT_PROCESSES_MAX + 40; i++)
+        facts_holds(&f, 100 + i, 0, 1 + i * 7919 % 1000);
+    facts_holds(&f, 99, 0, U);
+    snapshot = joined();
+    assert_int_equal(snapshot->n_processes, SNAPSHOT_PROCESSES_MAX);
+    assert_int_equal(snapshot->processes_left_out, 41);
+    check_processes(0, snapshot);
+    assert_int_equal(snapshot->processes[0].pid, 99);
+    for (uint32_t i = 0; i < f.gpu.n_processes; i++) {
+        uint64_t bytes = f.gpu.processes[i].used_bytes;
+        const struct snapshot_process *last =
+            &snapshot->processes[SNAPSHOT_PROCESSES_MAX - 1];
+        bool there = false;
+
+        for (uint32_t j = 0; j < snapshot->n_processes; j++)
+            there = there || snapshot->processes[j].pid == f.gpu.processes[i].pid;
+        if (!there && bytes > last->bytes)
+            fail_msg("%llu bytes are left out", (unsigned long long)bytes);
+    }
+    snapshot_unref(snapshot);
+}
+
 enum { ROUNDS = 10000 };
 
 static void test_random_facts(void **state)
@@ -591,6 +643,8 @@ static void test_random_facts(void **state)
         if (r == 0) {
             known++;
             check_invariant(round, snapshot);
+            check_processes(round, snapshot);
+            check_processes(round, snapshot);
             check_models(round, snapshot);
             buf_clear(&first);
             buf_clear(&again);
@@ -623,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_hit_rate),
+        cmocka_unit_test(test_many_processes),
         cmocka_unit_test(test_random_facts),
     };
 
