@@ -18,6 +18,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "gpu/small_files.h"
 
 enum { FILE_MAX = 32768, NAMES_MAX = 8192 };
 
@@ -42,21 +43,6 @@ struct sim {
     bool unattributed;                    // an allocation could be on any device
     uint64_t used_bytes[GPU_DEVICES_MAX]; // UNKNOWN: a row of it is
 };
-
-/* Up to `c`, which is consumed; the rest when there is none. False: nothing is left. */
-static bool take_until(struct span *rest, char c, struct span *ret)
-{
-    const char *end;
-
-    if (rest->len == 0)
-        return false;
-    end = memchr(rest->at, c, rest->len);
-    ret->at = rest->at;
-    ret->len = end ? (size_t)(end - rest->at) : rest->len;
-    rest->at += ret->len + (end ? 1 : 0);
-    rest->len -= ret->len + (end ? 1 : 0);
-    return true;
-}
 
 static bool take_number(struct span *rest, uint64_t max, uint64_t *ret)
 {
