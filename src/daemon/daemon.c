@@ -378,6 +378,7 @@ static int open_gpu(struct daemon *daemon)
         .backends = config->demo ? "sim" : config->gpu,
         .nvml_library = config->nvml_library,
         .sys_root = config->sys_root,
+        .proc_root = config->proc_root,
         .sim_dir = config->demo ? demo_gpu_dir(daemon->demo) : config->sim_dir,
     };
 

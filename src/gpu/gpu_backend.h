@@ -15,6 +15,7 @@
 struct gpu_env {
     const char *nvml_library; // NULL: libnvidia-ml.so.1, as the dynamic linker finds it
     const char *sys_root;     // "/sys"
+    const char *proc_root;    // "/proc"
     const char *sim_dir;      // state of the simulated driver; NULL: an empty device
 };
 

@@ -29,6 +29,7 @@ struct gpu_link {
     char *backends;
     char *nvml_library; // "" when not given, as are the next two
     char *sys_root;
+    char *proc_root;
     char *sim_dir;
 
     pid_t pid; // 0: no worker runs
@@ -102,9 +103,10 @@ static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t
 static int spawn(struct gpu_link *link, int fd)
 {
     char role[] = GPU_WORKER_ROLE;
-    char *argv[] = {
-        link->program, role, link->backends, link->nvml_library, link->sys_root,
-        link->sim_dir, NULL};
+    char *argv[] = {link->program,  role,
+                    link->backends, link->nvml_library,
+                    link->sys_root, link->proc_root,
+                    link->sim_dir,  NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     int r = posix_spawn_file_actions_init(&actions);
@@ -455,9 +457,10 @@ int gpu_link_new(const struct gpu_link_options *options, uint64_t now_ns,
     link->backends = strdup(options->backends);
     link->nvml_library = strdup(options->nvml_library ? options->nvml_library : "");
     link->sys_root = strdup(options->sys_root ? options->sys_root : "");
+    link->proc_root = strdup(options->proc_root ? options->proc_root : "");
     link->sim_dir = strdup(options->sim_dir ? options->sim_dir : "");
     if (!link->program || !link->backends || !link->nvml_library || !link->sys_root ||
-        !link->sim_dir) {
+        !link->proc_root || !link->sim_dir) {
         gpu_link_free(link);
         return -ENOMEM;
     }
@@ -492,6 +495,7 @@ void gpu_link_free(struct gpu_link *link)
     free(link->backends);
     free(link->nvml_library);
     free(link->sys_root);
+    free(link->proc_root);
     free(link->sim_dir);
     free(link);
 }

@@ -31,6 +31,7 @@ struct gpu_link_options {
     const char *backends;     // "auto", or the name of one back end
     const char *nvml_library; // may be NULL
     const char *sys_root;
+    const char *proc_root;
     const char *sim_dir; // may be NULL
 };
 

@@ -247,7 +247,7 @@ int gpu_worker_main(int argc, char **argv)
 {
     OWNED(worker_free) struct worker *w = NULL;
 
-    if (argc != 6 || strcmp(argv[1], GPU_WORKER_ROLE) != 0)
+    if (argc != 7 || strcmp(argv[1], GPU_WORKER_ROLE) != 0)
         return EXIT_USAGE;
     w = calloc(1, sizeof(*w));
     if (!w)
@@ -256,7 +256,8 @@ int gpu_worker_main(int argc, char **argv)
     w->env = (struct gpu_env){
         .nvml_library = *argv[3] ? argv[3] : NULL,
         .sys_root = argv[4],
-        .sim_dir = *argv[5] ? argv[5] : NULL,
+        .proc_root = argv[5],
+        .sim_dir = *argv[6] ? argv[6] : NULL,
     };
     choose_backends(w, argv[2]);
     if (w->n_slots == 0)

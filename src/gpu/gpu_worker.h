@@ -17,7 +17,7 @@ enum { GPU_WORKER_FD = 3 };
 
 /*
  * The worker's main(): argv is {program, GPU_WORKER_ROLE, backends, nvml library or "",
- * sys root, sim directory or ""}. Returns the exit status.
+ * sys root, proc root, sim directory or ""}. Returns the exit status.
  */
 int gpu_worker_main(int argc, char **argv);
 

@@ -37,6 +37,7 @@ static struct gpu_link *link_new(const char *backend, const char *library)
         .backends = backend,
         .nvml_library = library,
         .sys_root = "/sys",
+        .proc_root = "/proc",
     };
     struct gpu_link *link = NULL;
 
@@ -177,7 +178,8 @@ static void test_unknown_backend(void **state)
 
 static void test_program_missing(void **state)
 {
-    const struct gpu_link_options options = {"/nonexistent", "sim", NULL, "/sys", NULL};
+    const struct gpu_link_options options = {
+        .program = "/nonexistent", .backends = "sim", .sys_root = "/sys"};
     struct gpu_link *link = NULL;
 
     (void)state;
