@@ -25,19 +25,21 @@ static const struct {
         "Install the libnvidia-ml.so.1 that belongs to the driver, of this architecture, "
         "or name its path with --nvml-library."},
     [GPU_NO_DRIVER] = {"no-driver",
-        "Load the kernel driver (modprobe nvidia) and look for its errors in dmesg. On a "
-        "host without a GPU use --gpu none; to look around, --demo."},
+        "Load the kernel driver (modprobe nvidia, modprobe amdgpu) and look for its errors "
+        "in dmesg. On a host without a GPU use --gpu none; to look around, --demo."},
     [GPU_VERSION_MISMATCH] = {"version-mismatch",
         "The driver was upgraded while it was in use: reboot, or unload and load its "
         "kernel modules again."},
     [GPU_NO_DEVICE] = {"no-device",
-        "Look whether lspci shows the device; a container must be given it (--gpus all). "
-        "On a host without a GPU use --gpu none; to look around, --demo."},
+        "Look whether lspci shows the device; a container must be given it (--gpus all; "
+        "--device /dev/kfd --device /dev/dri). On a host without a GPU use --gpu none; to "
+        "look around, --demo."},
     [GPU_NO_PERMISSION] = {"no-permission",
         "Let this user open the driver's device files (/dev/nvidiactl, /dev/nvidia0), "
         "also in the service's DeviceAllow= or the container's device list."},
     [GPU_FAILED] = {"failed",
-        "Look for the driver's errors in dmesg (NVRM: Xid); reset the device or reboot."},
+        "Look for the driver's errors in dmesg (NVRM: Xid, amdgpu); reset the device or "
+        "reboot."},
 };
 // clang-format on
 

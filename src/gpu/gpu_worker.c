@@ -100,6 +100,34 @@ static void slot_sample(struct slot *slot, bool with_processes, struct gpu_sampl
                       "the driver answers, but has no device");
 }
 
+/* Nothing on this host asks for such a driver. */
+static bool is_absent(const struct gpu_source_state *state)
+{
+    return state->verdict == GPU_NO_LIBRARY || state->verdict == GPU_NO_DEVICE;
+}
+
+/*
+ * Who has the GPUs of one vendor need not hear that another's driver is missing. Where
+ * all are, all are told.
+ */
+static void leave_out_absent(struct gpu_sample *out)
+{
+    uint32_t kept = 0, moved_to[GPU_SOURCES_MAX];
+
+    for (uint32_t i = 0; i < out->n_sources; i++) {
+        moved_to[i] = kept;
+        kept += !is_absent(&out->sources[i]);
+    }
+    if (kept == 0)
+        return;
+    for (uint32_t i = 0; i < out->n_sources; i++)
+        if (!is_absent(&out->sources[i]))
+            out->sources[moved_to[i]] = out->sources[i];
+    for (uint32_t i = 0; i < out->n_devices; i++)
+        out->devices[i].source = moved_to[out->devices[i].source];
+    out->n_sources = kept;
+}
+
 static void take_sample(struct worker *w, bool with_processes)
 {
     struct gpu_sample *out = &w->sample;
@@ -121,6 +149,7 @@ static void take_sample(struct worker *w, bool with_processes)
             slot_sample(slot, with_processes, out);
         out->sources[at] = slot->state;
     }
+    leave_out_absent(out);
 }
 
 /* Other devices, or other memory, than when the process lists were taken. */

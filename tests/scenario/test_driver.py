@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The NVML path end to end, on a fake libnvidia-ml.so.1 that follows a script."""
+"""GPU drivers end to end: a fake libnvidia-ml.so.1 that follows a script; files of amdgpu."""
 import contextlib
 import json
 import os
@@ -278,10 +278,40 @@ def test_the_daemon_never_loads_the_library():
             assert sum(link.startswith("socket:") for link in links) == 1, links
 
 
+def amd_card(folder, n, address, total, used):
+    """class/drm/card<n>, as amdgpu makes it."""
+    device = folder / "devices/pci0000:00" / address
+    (device / f"drm/card{n}").mkdir(parents=True)
+    (folder / "class/drm").mkdir(parents=True, exist_ok=True)
+    for name, text in (("vendor", "0x1002"), ("device", "0x74a1"),
+                       ("uevent", f"DRIVER=amdgpu\nPCI_SLOT_NAME={address}"),
+                       ("mem_info_vram_total", total), ("mem_info_vram_used", used)):
+        (device / name).write_text(f"{text}\n")
+    (device / f"drm/card{n}/device").symlink_to(f"../../../{address}")
+    (folder / f"class/drm/card{n}").symlink_to(
+        f"../../devices/pci0000:00/{address}/drm/card{n}")
+    return device
+
+
+def test_amd_cards():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        first = amd_card(folder, 0, "0000:03:00.0", 192 * GIB, 20 * GIB)
+        amd_card(folder, 1, "0000:83:00.0", 192 * GIB, 1 * GIB)
+        with Daemon("--gpu", "amdgpu", "--sys", name, "--no-discover") as daemon:
+            with Stream(daemon) as stream:
+                event = stream.event()
+                assert event["total_vram_bytes"] == 384 * GIB, event
+                assert event["allocated_vram_bytes"] == 21 * GIB, event
+                (first / "mem_info_vram_used").write_text(f"{30 * GIB}\n")
+                eventually("the new figure",
+                           lambda: stream.event()["allocated_vram_bytes"] == 31 * GIB)
+
+
 run(test_figures_of_two_devices, test_memory_of_the_tree_on_all_devices,
     test_kv_bytes_from_the_model_s_own_config,
     test_a_gpu_that_hides_its_processes_is_no_half,
     test_a_proxy_holds_nothing_that_is_known, test_a_driver_that_starts_slowly,
     test_a_lost_device_leaves_the_others, test_a_hung_driver, test_no_library,
-    test_driver_loaded_later, test_a_killed_worker_is_replaced,
+    test_driver_loaded_later, test_amd_cards, test_a_killed_worker_is_replaced,
     test_the_daemon_never_loads_the_library)

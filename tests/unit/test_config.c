@@ -372,7 +372,7 @@ static const struct {
     {"missing value", {"--interval"}, "--interval needs a value: --interval MS"},
     {"flag for a value",
      {"--gpu", "--demo"},
-     "--gpu needs a value: --gpu auto|nvml|sim|none"},
+     "--gpu needs a value: --gpu auto|nvml|amdgpu|sim|none"},
     {"empty value", {"--proc="}, "--proc: the value is empty"},
     {"value of a switch", {"--demo=true"}, "--demo takes no value"},
     {"value of help", {"--help=x"}, "--help takes no value"},
@@ -387,11 +387,13 @@ static const struct {
      {"--max-clients=0x10"},
      "--max-clients: '0x10' is not a whole number"},
     {"no clients", {"--max-clients=0"}, "--max-clients: 0 is out of range (1..1000000)"},
-    {"no such driver", {"--gpu=nvlm"}, "--gpu: expected auto|nvml|sim|none, not 'nvlm'"},
+    {"no such driver",
+     {"--gpu=nvlm"},
+     "--gpu: expected auto|nvml|amdgpu|sim|none, not 'nvlm'"},
     {"list of drivers",
      {"--gpu=auto|nvml"},
-     "--gpu: expected auto|nvml|sim|none, not 'auto|nvml'"},
-    {"no driver", {"--gpu="}, "--gpu: expected auto|nvml|sim|none, not ''"},
+     "--gpu: expected auto|nvml|amdgpu|sim|none, not 'auto|nvml'"},
+    {"no driver", {"--gpu="}, "--gpu: expected auto|nvml|amdgpu|sim|none, not ''"},
     {"no such form",
      {"--model-id=both"},
      "--model-id: expected identifier|served, not 'both'"},
@@ -609,7 +611,7 @@ static const struct {
     {"NUL in a number", "interval: \"500\\0\"\n",
      "1:11: interval: '500\xef\xbf\xbd' is not a whole number"},
     {"NUL in a word", "gpu: \"none\\0\"\n",
-     "1:6: gpu: expected auto|nvml|sim|none, not 'none\xef\xbf\xbd'"},
+     "1:6: gpu: expected auto|nvml|amdgpu|sim|none, not 'none\xef\xbf\xbd'"},
     {"NUL in an address", "listen: \"a\\0b:1\"\n",
      "1:9: listen: 'a\xef\xbf\xbd"
      "b' is not a host name"},
@@ -885,7 +887,7 @@ static void test_help(void **state)
 {
     static const char *const wanted[] = {
         "  -h, --help", "  -V, --version",    "      --listen HOST:PORT|unix:PATH",
-        "default 500",  "VRAMSCOPE_DISCOVER", "--gpu auto|nvml|sim|none",
+        "default 500",  "VRAMSCOPE_DISCOVER", "--gpu auto|nvml|amdgpu|sim|none",
     };
     char text[8192];
     size_t n = capture_help(text, sizeof(text));

@@ -36,7 +36,7 @@ static struct gpu_link *link_new(const char *backend, const char *library)
         .program = GPU_WORKER_PATH,
         .backends = backend,
         .nvml_library = library,
-        .sys_root = "/sys",
+        .sys_root = files_dir, // where no card is, whatever this host has
         .proc_root = "/proc",
     };
     struct gpu_link *link = NULL;
@@ -136,9 +136,11 @@ static void test_auto_never_simulates(void **state)
     (void)state;
     assert_int_equal(exchange(link, START), 1);
     sample = gpu_link_sample(link);
-    assert_int_equal(sample->n_sources, 1);
+    assert_int_equal(sample->n_sources, 2);
     assert_string_equal(sample->sources[0].backend, "nvml");
     assert_int_equal(sample->sources[0].verdict, GPU_NO_LIBRARY);
+    assert_string_equal(sample->sources[1].backend, "amdgpu");
+    assert_int_equal(sample->sources[1].verdict, GPU_NO_DEVICE);
     assert_non_null(strstr(sample->sources[0].reason, "/nonexistent/libnvidia-ml.so.1"));
     assert_int_equal(sample->n_devices, 0);
     gpu_link_free(link);
@@ -156,9 +158,37 @@ static void test_library_found_by_its_name(void **state)
     link = link_new("auto", NULL);
     assert_int_equal(unsetenv("LD_LIBRARY_PATH"), 0);
     assert_int_equal(exchange(link, START), 1);
+    assert_int_equal(gpu_link_sample(link)->n_sources, 1); // nothing of AMD's
     assert_int_equal(gpu_link_sample(link)->sources[0].verdict, GPU_OK);
     assert_int_equal(gpu_link_sample(link)->n_devices, 2);
     gpu_link_free(link);
+}
+
+/* A host with a card of AMD's: not a word about NVIDIA's library. */
+static void test_only_the_vendors_that_are_there(void **state)
+{
+    static const char *const folders[] = {"class", "class/drm", "class/drm/card0",
+                                          "class/drm/card0/device"};
+    const struct gpu_sample *sample;
+    struct gpu_link *link;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        assert_int_equal(mkdir(files_path(folders[i]), 0755), 0);
+    files_write("class/drm/card0/device/vendor", "0x1002\n");
+    files_write("class/drm/card0/device/mem_info_vram_total", "1000\n");
+    files_write("class/drm/card0/device/mem_info_vram_used", "400\n");
+    link = link_new("auto", "/nonexistent/libnvidia-ml.so.1");
+    assert_int_equal(exchange(link, START), 1);
+    sample = gpu_link_sample(link);
+    assert_int_equal(sample->n_sources, 1);
+    assert_string_equal(sample->sources[0].backend, "amdgpu");
+    assert_int_equal(sample->sources[0].verdict, GPU_OK);
+    assert_int_equal(sample->n_devices, 1);
+    assert_int_equal(sample->devices[0].source, 0);
+    assert_int_equal(sample->devices[0].mem_used_bytes, 400);
+    gpu_link_free(link);
+    assert_int_equal(rename(files_path("class"), files_path("no class")), 0);
 }
 
 static void test_unknown_backend(void **state)
@@ -651,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_auto_never_simulates),
         cmocka_unit_test(test_library_found_by_its_name),
+        cmocka_unit_test(test_only_the_vendors_that_are_there),
         cmocka_unit_test(test_unknown_backend),
         cmocka_unit_test(test_program_missing),
         cmocka_unit_test(test_hanging_driver),
