@@ -99,6 +99,7 @@ struct gpu_device *gpu_add_device(struct gpu_sample *out, uint32_t index)
     *device = (struct gpu_device){
         .source = out->n_sources ? out->n_sources - 1 : 0,
         .index = index,
+        .instance = GPU_NO_INSTANCE,
         .mem_total_bytes = UNKNOWN,
         .mem_used_bytes = UNKNOWN,
         .mem_reserved_bytes = UNKNOWN,

@@ -34,6 +34,8 @@ enum gpu_verdict {
     GPU_VERDICTS
 };
 
+#define GPU_NO_INSTANCE UINT32_MAX
+
 /* One back end, as it is now. */
 struct gpu_source_state {
     char backend[16];
@@ -43,11 +45,18 @@ struct gpu_source_state {
     char reason[GPU_REASON_MAX]; // a sentence; "" when GPU_OK
 };
 
+/*
+ * A row to be summed over: a whole GPU, or an instance of one that is partitioned, whose
+ * GPU then has no row of its own. No byte of memory is in two rows.
+ */
 struct gpu_device {
-    uint32_t source; // index into gpu_sample.sources
-    uint32_t index;  // the driver's own number
+    uint32_t source;   // index into gpu_sample.sources
+    uint32_t index;    // the driver's own number; of an instance, that of its GPU
+    uint32_t instance; // GPU instance (MIG) of GPU `index`; GPU_NO_INSTANCE: a whole GPU
+    uint32_t unified;  // 1: its memory is the host's, so total and used are, too
     char uuid[GPU_UUID_MAX];
     char name[GPU_NAME_MAX];
+    char parent_uuid[GPU_UUID_MAX]; // of the GPU that an instance is a part of; else ""
     uint64_t mem_total_bytes;
     uint64_t mem_used_bytes; // by anyone; without mem_reserved_bytes where that is known
     uint64_t mem_reserved_bytes; // held by driver and firmware, in no process

@@ -30,7 +30,8 @@ int gpu_say(struct gpu_source_state *state, int r, enum gpu_verdict verdict,
 /*
  * Open the driver. On failure `state` holds verdict and reason, and the result is
  * -ENODEV when this machine just has no such driver, any other error when it has one
- * that fails. On success fill state->driver_version.
+ * that fails. -ESTALE: this process cannot get rid of an older driver's library; the
+ * worker ends, and the next one loads the new one. On success fill state->driver_version.
  */
 typedef int gpu_open_fn(const struct gpu_env *env, struct gpu_source_state *state,
                         struct gpu_source **ret);

@@ -7,7 +7,7 @@
 #define FRAME_MAGIC UINT32_C(0x66757067)   // "gpuf"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     WITH_PROCESSES = 1, // the only flag
 };
 
@@ -40,7 +40,7 @@ _Static_assert(sizeof(struct frame_header) == GPU_FRAME_HEADER_SIZE, "no unnamed
 _Static_assert(sizeof(struct gpu_source_state) == 16 + 2 * 4 + 32 + GPU_REASON_MAX,
                "no unnamed bytes");
 _Static_assert(sizeof(struct gpu_device) ==
-                   2 * 4 + GPU_UUID_MAX + GPU_NAME_MAX + 3 * 8 + GPU_REASON_MAX,
+                   4 * 4 + 2 * GPU_UUID_MAX + GPU_NAME_MAX + 3 * 8 + GPU_REASON_MAX,
                "no unnamed bytes");
 _Static_assert((int)GPU_REASON_MAX >= (int)GPU_NAME_MAX &&
                    (int)GPU_REASON_MAX >= (int)GPU_UUID_MAX,
@@ -165,8 +165,10 @@ static bool are_devices_good(const struct frame_header *h, const char *at)
         struct gpu_device d;
 
         memcpy(&d, at, sizeof(d));
-        if (d.source >= h->n_sources || !is_clean(d.uuid, sizeof(d.uuid)) ||
-            !is_clean(d.name, sizeof(d.name)) || !is_clean(d.reason, sizeof(d.reason)))
+        if (d.source >= h->n_sources || d.unified > 1 ||
+            !is_clean(d.uuid, sizeof(d.uuid)) || !is_clean(d.name, sizeof(d.name)) ||
+            !is_clean(d.parent_uuid, sizeof(d.parent_uuid)) ||
+            !is_clean(d.reason, sizeof(d.reason)))
             return false;
     }
     return true;

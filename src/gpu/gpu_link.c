@@ -27,7 +27,7 @@ enum {
 struct gpu_link {
     char *program;
     char *backends;
-    char *nvml_library; // "" when not given, as are the next two
+    char *nvml_library; // "" when not given, as are the next three
     char *sys_root;
     char *proc_root;
     char *sim_dir;

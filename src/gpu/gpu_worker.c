@@ -30,6 +30,7 @@ struct slot {
     struct gpu_source_state state;
     uint64_t retry_ns; // not to be opened before
     uint64_t delay_ns; // of the last failure; 0 after a good sample
+    bool stale;        // the driver's library is an old one, and stays in this process
 };
 
 struct worker {
@@ -72,6 +73,7 @@ static void slot_open(struct slot *slot, const struct gpu_env *env)
     memcpy(slot->state.backend, slot->backend->name,
            strnlen(slot->backend->name, sizeof(slot->state.backend) - 1));
     r = slot->backend->open(env, &slot->state, &slot->source);
+    slot->stale = r == -ESTALE;
     if (r < 0)
         slot_failed(slot, r);
 }
@@ -152,7 +154,18 @@ static void take_sample(struct worker *w, bool with_processes)
     leave_out_absent(out);
 }
 
-/* Other devices, or other memory, than when the process lists were taken. */
+static bool is_stale(const struct worker *w)
+{
+    for (size_t i = 0; i < w->n_slots; i++)
+        if (w->slots[i].stale)
+            return true;
+    return false;
+}
+
+/*
+ * Other devices, or other memory, than when the process lists were taken. The memory of
+ * the host never rests, and says nothing about a device that shares it.
+ */
 static bool has_moved(const struct worker *w)
 {
     const struct gpu_sample *now = &w->sample;
@@ -162,8 +175,11 @@ static bool has_moved(const struct worker *w)
     for (uint32_t i = 0; i < w->n_listed; i++) {
         const struct gpu_device *a = &w->listed[i], *b = &now->devices[i];
 
-        if (a->mem_used_bytes != b->mem_used_bytes || a->source != b->source ||
-            a->index != b->index || strcmp(a->uuid, b->uuid) != 0)
+        if (a->source != b->source || a->index != b->index ||
+            a->instance != b->instance || a->unified != b->unified ||
+            strcmp(a->uuid, b->uuid) != 0)
+            return true;
+        if (!a->unified && a->mem_used_bytes != b->mem_used_bytes)
             return true;
     }
     return false;
@@ -209,9 +225,10 @@ static int receive(struct gpu_request *ret)
 static int serve(struct worker *w)
 {
     struct gpu_request request;
-    int r;
+    int r = 0;
 
-    while ((r = receive(&request)) > 0) {
+    // The answer that says so is the last one.
+    while (!is_stale(w) && (r = receive(&request)) > 0) {
         size_t len = answer(w, &request);
         ssize_t sent;
 

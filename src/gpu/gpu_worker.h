@@ -17,7 +17,8 @@ enum { GPU_WORKER_FD = 3 };
 
 /*
  * The worker's main(): argv is {program, GPU_WORKER_ROLE, backends, nvml library or "",
- * sys root, proc root, sim directory or ""}. Returns the exit status.
+ * sys root, proc root, sim directory or ""}. Returns the exit status: success when the
+ * other end has closed, and when only another process can load the driver's library.
  */
 int gpu_worker_main(int argc, char **argv);
 

@@ -157,7 +157,7 @@ static const struct {
 } spoiled[] = {
     {"magic", AT_MAGIC, 0x66757068, false},
     {"request's magic", AT_MAGIC, 0x71757067, false},
-    {"next version", AT_VERSION, 2, false},
+    {"next version", AT_VERSION, 3, false},
     {"version 0", AT_VERSION, 0, false},
     {"length too small", AT_LENGTH, FRAME_SIZE - 1, false},
     {"length too large", AT_LENGTH, FRAME_SIZE + 1, false},
@@ -185,6 +185,8 @@ static const struct {
     {"device of no source", DEVICE(source), 2, false},
     {"uuid cut in a character", DEVICE(uuid) + 4, 0x000000c3, false},
     {"name with C1", DEVICE(name), 0x00009bc2, false},
+    {"unified is no flag", DEVICE(unified), 2, false},
+    {"uuid of a parent with newline", DEVICE(parent_uuid), 0x0a, false},
     {"reason of a device", DEVICE(reason), 0x7f, false},
     {"third device too", DEVICE(source) + 2 * (int)sizeof(struct gpu_device), 9, false},
     {"process of no device", AT_PROCESS + 4, 3, false},
