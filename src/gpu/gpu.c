@@ -23,7 +23,8 @@ static const struct {
         "a host without a GPU use --gpu none; to look around, --demo."},
     [GPU_BAD_LIBRARY] = {"bad-library",
         "Install the libnvidia-ml.so.1 that belongs to the driver, of this architecture, "
-        "or name its path with --nvml-library."},
+        "or name its path with --nvml-library. It must be owned by root, and nobody else "
+        "may write to it."},
     [GPU_NO_DRIVER] = {"no-driver",
         "Load the kernel driver (modprobe nvidia, modprobe amdgpu) and look for its errors "
         "in dmesg. On a host without a GPU use --gpu none; to look around, --demo."},

@@ -16,8 +16,10 @@ typedef struct nvml_device_opaque *nvml_device;
 enum nvml_return {
     NVML_SUCCESS = 0,
     NVML_UNINITIALIZED = 1,
+    NVML_INVALID_ARGUMENT = 2,
     NVML_NOT_SUPPORTED = 3,
     NVML_NO_PERMISSION = 4,
+    NVML_NOT_FOUND = 6,
     NVML_INSUFFICIENT_SIZE = 7,
     NVML_DRIVER_NOT_LOADED = 9,
     NVML_TIMEOUT = 10,
@@ -29,8 +31,11 @@ enum nvml_return {
     NVML_LIB_RM_VERSION_MISMATCH = 18,
     NVML_MEMORY = 20,
     NVML_ARGUMENT_VERSION_MISMATCH = 25,
+    NVML_GPU_NOT_FOUND = 28,
     NVML_UNKNOWN = 999,
 };
+
+enum { NVML_MIG_ENABLED = 1 };
 
 /* "N/A", in every 64-bit figure; the same bits as UNKNOWN. */
 #define NVML_VALUE_NOT_AVAILABLE UINT64_MAX

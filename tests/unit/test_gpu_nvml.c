@@ -13,60 +13,7 @@
 #include <cmocka.h>
 
 #include "test_gpu_allocs.h"
-#include "test_gpu_files.h"
-
-#define SECOND UINT64_C(1000000000)
-
-static struct gpu_sample sample; // too large for the stack
-static struct gpu_source_state said;
-
-static int nvml_open(const char *library, struct gpu_source **ret)
-{
-    const struct gpu_env env = {.nvml_library = library, .sys_root = "/sys"};
-
-    memset(&said, 0, sizeof(said));
-    return gpu_nvml.open(&env, &said, ret);
-}
-
-static struct gpu_source *nvml_open_good(const char *library, const char *script)
-{
-    struct gpu_source *source = NULL;
-
-    files_write("script", script);
-    files_write("calls", "");
-    if (nvml_open(library, &source) != 0)
-        fail_msg("%s", said.reason);
-    return source;
-}
-
-static int take(struct gpu_source *source, uint64_t now_ns, bool with_processes)
-{
-    memset(&sample, 0, sizeof(sample));
-    sample.n_sources = 1;
-    sample.taken_ns = now_ns;
-    return gpu_nvml.sample(source, with_processes, &said, &sample);
-}
-
-/* "pid/bytes ..." of a device, in the order given; "?" for UNKNOWN. */
-static const char *processes_of(uint32_t device)
-{
-    static char text[512];
-    size_t len = 0;
-
-    text[0] = '\0';
-    for (uint32_t i = 0; i < sample.n_processes; i++) {
-        const struct gpu_process *p = &sample.processes[i];
-        char used[32] = "?";
-
-        if (p->device != device)
-            continue;
-        if (p->used_bytes != UNKNOWN)
-            (void)snprintf(used, sizeof(used), "%" PRIu64, p->used_bytes);
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%" PRIu32 "/%s",
-                                len ? " " : "", p->pid, used);
-    }
-    return text;
-}
+#include "test_gpu_nvml.h"
 
 /* Why there is no driver to talk to. */
 static const struct {
@@ -186,9 +133,30 @@ static const struct {
      "1001 of 1000", "", false},
     {"no figures", FAKE_NVML_PATH, "memory none none none\n", UNKNOWN, UNKNOWN, UNKNOWN,
      "does not tell", "", false},
-    {"unified memory", FAKE_NVML_PATH,
-     "error DeviceGetMemoryInfo_v2 3\nmemory 1 0 1\nprocess compute 7 500\n", UNKNOWN,
-     UNKNOWN, UNKNOWN, "not supported", "7/500", false},
+    {"memory v2 not on this device", FAKE_NVML_PATH,
+     "error DeviceGetMemoryInfo_v2 3\nmemory 1000 50 600\n", 1000, 650, UNKNOWN,
+     "own share", "", false},
+    {"graphics", FAKE_NVML_PATH,
+     "memory 1000 0 600\nprocess graphics 7 5\nprocess graphics 8 none\n", 1000, 600, 0,
+     "", "7/5 8/?", false},
+    {"in all three lists", FAKE_NVML_PATH,
+     "memory 1000 0 600\nprocess compute 7 500\nprocess mps 7 501\n"
+     "process graphics 7 499\nprocess graphics 8 9\n",
+     1000, 600, 0, "", "7/501 8/9", false},
+    {"in two lists of which one is old", FAKE_NVML_PATH,
+     "memory 1000 0 600\nprocess compute 7 500\nprocess graphics 7 600\n"
+     "error DeviceGetGraphicsRunningProcesses_v3 13\n",
+     1000, 600, 0, "", "7/600", false},
+    {"all ones in one list", FAKE_NVML_PATH,
+     "memory 1000 0 600\nprocess compute 7 500\nprocess graphics 7 none\n", 1000, 600, 0,
+     "", "7/500", false},
+    {"no graphics", FAKE_NVML_PATH,
+     "memory 1000 0 600\nerror DeviceGetGraphicsRunningProcesses_v3 3\n", 1000, 600, 0,
+     "", "", false},
+    {"graphics list fails", FAKE_NVML_PATH,
+     "memory 1000 0 600\nprocess compute 7 5\n"
+     "error DeviceGetGraphicsRunningProcesses_v3 999\n",
+     1000, 600, 0, "cannot be listed", "7/5", true},
     {"lost", FAKE_NVML_PATH, "lost\nmemory 1000 0 600\n", UNKNOWN, UNKNOWN, UNKNOWN,
      "fallen off the bus (NVML error 15)", "", true},
     {"needs a reset", FAKE_NVML_PATH,
@@ -240,16 +208,17 @@ static const struct {
      "memory 1000 50 600\nerror DeviceGetMemoryInfo_v2 25\n", 1000, 650, UNKNOWN,
      "own share", "", false},
     {"old library", FAKE_NVML_V1_PATH,
-     "memory 1000 50 600\nprocess compute 7 5\nprocess compute 9 6\nprocess mps 9 7\n",
-     1000, 650, UNKNOWN, "own share", "7/5 9/7", false},
+     "memory 1000 50 600\nprocess compute 7 5\nprocess compute 9 6\nprocess mps 9 7\n"
+     "process graphics 9 8\n",
+     1000, 650, UNKNOWN, "own share", "7/5 9/8", false},
     {"old library, all ones", FAKE_NVML_V1_PATH,
      "memory 1000 50 none\nprocess compute 7 none\n", 1000, UNKNOWN, UNKNOWN,
      "does not tell", "7/?", false},
     {"rows of 32 bytes", FAKE_NVML_535_PATH,
      "memory 1000 50 600\nprocess compute 7 5\nprocess compute 9 6\nprocess compute 11 "
      "7\n"
-     "process mps 8 1\nprocess mps 9 9\n",
-     1000, 600, 50, "", "7/5 9/9 11/7 8/1", false},
+     "process mps 8 1\nprocess mps 9 9\nprocess graphics 12 3\nprocess graphics 11 8\n",
+     1000, 600, 50, "", "7/5 9/9 11/8 8/1 12/3", false},
     {"rows of 32 bytes, then of 24", FAKE_NVML_535_PATH,
      "memory 1000 50 600\nprocess compute 7 5\nprocess compute 9 6\n"
      "error DeviceGetComputeRunningProcesses_v3 13\n",
@@ -316,7 +285,10 @@ static void test_lost_among_others(void **state)
         assert_string_equal(processes_of(2), "3/3");
         assert_int_equal(sample.processes_incomplete, 1);
     }
-    assert_int_equal(files_count("calls", "DeviceGetCount_v2"), 1 + 5);
+    // At once, every 5 s, and the library was started again 5 and 10 s later.
+    assert_int_equal(files_count("calls", "DeviceGetCount_v2"), 1 + 6);
+    assert_int_equal(files_count("calls", "Init_v2"), 1 + 2);
+    assert_int_equal(files_count("calls", "Shutdown"), 2);
 
     files_write("script", THREE);
     assert_int_equal(take(source, now + 5 * SECOND, true), 0);
@@ -512,14 +484,6 @@ static void test_warm_sample_allocates_nothing(void **state)
     gpu_nvml.close(source);
 }
 
-static int setup(void **state)
-{
-    if (files_setup(state) < 0)
-        return -1;
-    return setenv("VRAMSCOPE_FAKE_NVML", files_path("script"), 1) |
-           setenv("VRAMSCOPE_FAKE_NVML_CALLS", files_path("calls"), 1);
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -538,5 +502,5 @@ int main(void)
         cmocka_unit_test(test_warm_sample_allocates_nothing),
     };
 
-    return cmocka_run_group_tests(tests, setup, files_teardown);
+    return cmocka_run_group_tests(tests, nvml_setup, files_teardown);
 }
