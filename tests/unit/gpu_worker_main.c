@@ -2,10 +2,13 @@
 /*
  * gpu_worker_main.c - the GPU worker as a program of its own, for test_gpu_link
  *
- * GPU_WORKER_ACT makes it misbehave in one of the ways below instead.
+ * GPU_WORKER_ACT makes it misbehave in one of the ways below instead. GPU_WORKER_PIN names
+ * a library that it holds on to, while PATH.new takes its place: an upgrade.
  */
 #include "gpu/gpu_worker.h"
 
+#include <dlfcn.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "gpu/gpu_frame.h"
@@ -153,10 +156,22 @@ static const struct {
     {"descriptors", act_descriptors}, {"swap", act_swap},
 };
 
+static void pin(const char *library)
+{
+    char new[256];
+
+    if (snprintf(new, sizeof(new), "%s.new", library) >= (int)sizeof(new) ||
+        !dlopen(library, RTLD_NOW) || rename(new, library) < 0)
+        _exit(8);
+}
+
 int main(int argc, char **argv)
 {
     static char frame[2 * GPU_FRAME_MAX];
     const char *act = getenv("GPU_WORKER_ACT");
+
+    if (getenv("GPU_WORKER_PIN"))
+        pin(getenv("GPU_WORKER_PIN"));
 
     for (size_t i = 0; act && i < ARRAY_LEN(acts); i++) {
         if (strcmp(acts[i].name, act) == 0) {

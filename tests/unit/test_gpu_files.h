@@ -38,6 +38,23 @@ static inline void files_write(const char *name, const char *text)
     assert_int_equal(rename(new, files_path(name)), 0);
 }
 
+static inline void files_copy(const char *path, const char *name, mode_t mode)
+{
+    static char bytes[1 << 20];
+    FILE *from = fopen(path, "re"), *to = fopen(files_path("copy"), "we");
+    size_t n;
+
+    assert_non_null(from);
+    assert_non_null(to);
+    n = fread(bytes, 1, sizeof(bytes), from);
+    assert_true(n > 0 && n < sizeof(bytes));
+    assert_int_equal(fwrite(bytes, 1, n, to), n);
+    assert_int_equal(fclose(from), 0);
+    assert_int_equal(fclose(to), 0);
+    assert_int_equal(chmod(files_path("copy"), mode), 0);
+    assert_int_equal(rename(files_path("copy"), files_path(name)), 0);
+}
+
 /* How many lines of the file begin with `start` and a blank. */
 static inline unsigned files_count(const char *name, const char *start)
 {

@@ -227,6 +227,69 @@ static void test_program_missing(void **state)
     gpu_link_free(link);
 }
 
+/*
+ * What a host has in use never rests: it is no reason to read the lists of a device that
+ * shares the host's memory.
+ */
+static void test_unified_memory_moves_no_list(void **state)
+{
+    struct gpu_link_options options = {
+        .program = GPU_WORKER_PATH,
+        .backends = "nvml",
+        .nvml_library = FAKE_NVML_PATH,
+        .sys_root = "/sys",
+        .proc_root = files_dir,
+    };
+    struct gpu_link *link = NULL;
+    const struct gpu_device *device;
+
+    (void)state;
+    files_write("script", "device GPU-0 GB10\nunified\nprocess compute 100 4096\n");
+    files_write("calls", "");
+    files_write("meminfo", "MemTotal: 8 kB\nMemAvailable: 8 kB\n");
+    assert_int_equal(gpu_link_new(&options, START, &link), 0);
+    assert_int_equal(exchange(link, START), 1);
+    device = &gpu_link_sample(link)->devices[0];
+    assert_int_equal(device->mem_total_bytes, 8192);
+    assert_int_equal(device->mem_used_bytes, 0);
+    assert_int_equal(device->unified, 1);
+
+    files_write("meminfo", "MemTotal: 8 kB\nMemAvailable: 1 kB\n");
+    assert_int_equal(exchange(link, START + SECOND / 4), 1);
+    assert_int_equal(gpu_link_sample(link)->devices[0].mem_used_bytes, 7168);
+    assert_int_equal(gpu_link_sample(link)->n_processes, 1);
+    assert_int_equal(files_count("calls", "DeviceGetComputeRunningProcesses_v3"), 1);
+    gpu_link_free(link);
+}
+
+/* A worker that cannot get rid of an old library says so, ends, and is replaced. */
+static void test_library_replaced(void **state)
+{
+    struct gpu_link *link;
+
+    (void)state;
+    files_write("script", TWO_DEVICES);
+    files_copy(FAKE_NVML_PATH, "lib.so", 0644);
+    files_copy(FAKE_NVML_PATH, "lib.so.new", 0644);
+    assert_int_equal(setenv("GPU_WORKER_PIN", files_path("lib.so"), 1), 0);
+    link = link_new("nvml", files_path("lib.so"));
+    assert_int_equal(unsetenv("GPU_WORKER_PIN"), 0);
+    assert_int_equal(exchange(link, START), 1);
+    assert_int_equal(gpu_link_sample(link)->sources[0].verdict, GPU_VERSION_MISMATCH);
+    assert_non_null(strstr(gpu_link_sample(link)->sources[0].reason, "was replaced"));
+    wait_readable(link);
+    assert_int_equal(gpu_link_receive(link, START), -EPIPE);
+    while (gpu_link_fd(link) >= 0) {
+        (void)gpu_link_check(link, START);
+        nap();
+    }
+    assert_int_equal(gpu_link_check(link, START + SECOND), 1);
+    assert_int_equal(gpu_link_restarts(link), 1);
+    assert_int_equal(exchange(link, START + SECOND), 1);
+    assert_int_equal(gpu_link_sample(link)->sources[0].verdict, GPU_OK);
+    gpu_link_free(link);
+}
+
 /* Stale after 2 s, killed after 10 s, replaced a second later. */
 static void test_hanging_driver(void **state)
 {
@@ -684,6 +747,8 @@ int main(void)
         cmocka_unit_test(test_only_the_vendors_that_are_there),
         cmocka_unit_test(test_unknown_backend),
         cmocka_unit_test(test_program_missing),
+        cmocka_unit_test(test_unified_memory_moves_no_list),
+        cmocka_unit_test(test_library_replaced),
         cmocka_unit_test(test_hanging_driver),
         cmocka_unit_test(test_slow_answer_counts_from_the_question),
         cmocka_unit_test(test_hostile_worker),

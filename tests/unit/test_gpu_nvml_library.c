@@ -44,23 +44,6 @@ static void test_trust(void **state)
     }
 }
 
-static void copy_library(const char *name, mode_t mode)
-{
-    static char bytes[1 << 20];
-    FILE *from = fopen(FAKE_NVML_PATH, "re"), *to = fopen(files_path("copy"), "we");
-    size_t n;
-
-    assert_non_null(from);
-    assert_non_null(to);
-    n = fread(bytes, 1, sizeof(bytes), from);
-    assert_true(n > 0 && n < sizeof(bytes));
-    assert_int_equal(fwrite(bytes, 1, n, to), n);
-    assert_int_equal(fclose(from), 0);
-    assert_int_equal(fclose(to), 0);
-    assert_int_equal(chmod(files_path("copy"), mode), 0);
-    assert_int_equal(rename(files_path("copy"), files_path(name)), 0);
-}
-
 /* Not one call reaches a library that is refused, not even the one that starts it. */
 static void expect_refusal(const char *name, const char *why)
 {
@@ -80,7 +63,7 @@ static void test_refused(void **state)
     struct gpu_source *source = NULL;
 
     (void)state;
-    copy_library("lib.so", 0666);
+    files_copy(FAKE_NVML_PATH, "lib.so", 0666);
     expect_refusal("lib.so", "others than its owner may write to it");
     assert_non_null(strstr(said.reason, "mode 666"));
 
@@ -107,7 +90,7 @@ static void test_replaced(void **state)
     void *pin;
 
     (void)state;
-    copy_library("pinned.so", 0644);
+    files_copy(FAKE_NVML_PATH, "pinned.so", 0644);
     assert_int_equal(symlink("/proc/self", files_path("self")), 0); // of the proc root
     assert_int_equal(nvml_open(files_path("pinned.so"), &source), 0);
     pin = dlopen(files_path("pinned.so"), RTLD_LAZY | RTLD_NOLOAD);
@@ -116,7 +99,7 @@ static void test_replaced(void **state)
 
     assert_int_equal(nvml_open(files_path("pinned.so"), &source), 0); // the same file
     gpu_nvml.close(source);
-    copy_library("pinned.so", 0644);
+    files_copy(FAKE_NVML_PATH, "pinned.so", 0644);
     assert_int_equal(nvml_open(files_path("pinned.so"), &source), -ESTALE);
     assert_int_equal(said.verdict, GPU_VERSION_MISMATCH);
     assert_non_null(strstr(said.reason, "was replaced"));
