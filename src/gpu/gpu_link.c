@@ -59,8 +59,7 @@ struct gpu_link {
 
 extern char **environ;
 
-static void say_ending(struct gpu_link *link, const char *format, ...) PRINTF_LIKE(2, 3);
-
+PRINTF_LIKE(2, 3)
 static void say_ending(struct gpu_link *link, const char *format, ...)
 {
     va_list args;
