@@ -34,16 +34,6 @@ enum {
     FDINFO_MAX = 4096,
 };
 
-static struct span trim(struct span span)
-{
-    while (span.len > 0 && (span.at[0] == ' ' || span.at[0] == '\t'))
-        span = (struct span){span.at + 1, span.len - 1};
-    while (span.len > 0 &&
-           (span.at[span.len - 1] == ' ' || span.at[span.len - 1] == '\t'))
-        span.len--;
-    return span;
-}
-
 /* "1886944 KiB", "3 MiB", or bytes without a unit. */
 static uint64_t read_bytes(struct span text)
 {

@@ -7,46 +7,36 @@
 #include <stdio.h>
 
 #include "base/number.h"
+#include "gpu/small_files.h"
 
-enum { TEXT_MAX = 4096 }; // some 1,500 bytes, and the wanted lines are the first ones
+enum { TEXT_MAX = 4096 }; // it is some 1,500 bytes
 
-static int read_text(const char *proc_root, char text[TEXT_MAX])
+static int read_text(const char *proc_root, char text[TEXT_MAX], struct span *ret)
 {
-    OWNED(close_fd) int fd = -1;
     char path[PATH_MAX];
-    ssize_t n;
 
     if (snprintf(path, sizeof(path), "%s/meminfo", proc_root) >= (int)sizeof(path))
         return -ENAMETOOLONG;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return neg_errno();
-    n = read(fd, text, TEXT_MAX - 1);
-    if (n < 0)
-        return neg_errno();
-    text[n] = '\0';
-    return 0;
+    return small_file_read(AT_FDCWD, path, text, TEXT_MAX, ret);
 }
 
 /* "MemTotal:       131072000 kB" */
-static int find_bytes(const char *text, const char *name, uint64_t *ret)
+static int find_bytes(struct span text, const char *name, uint64_t *ret)
 {
-    const char *at = strstr(text, name);
+    struct span line, key, number;
     uint64_t kib;
-    size_t len;
-    int r;
 
-    if (!at || (at > text && at[-1] != '\n'))
-        return -EBADMSG;
-    at += strlen(name);
-    at += strspn(at, " ");
-    len = strcspn(at, " \n");
-    if (strncmp(at + len, " kB\n", 4) != 0)
-        return -EBADMSG;
-    r = number_read_u64((struct span){at, len}, INT64_MAX / 1024, &kib);
-    if (r == 0)
+    while (take_until(&text, '\n', &line)) {
+        if (!take_until(&line, ':', &key) || !span_is(key, name))
+            continue;
+        line = trim(line);
+        if (!take_until(&line, ' ', &number) || !span_is(line, "kB") ||
+            number_read_u64(number, INT64_MAX / 1024, &kib) < 0)
+            return -EBADMSG;
         *ret = kib * 1024;
-    return r;
+        return 0;
+    }
+    return -EBADMSG;
 }
 
 /* Another device that has the same memory. */
@@ -63,7 +53,8 @@ void host_memory_fill(struct gpu_sample *out, const char *proc_root)
     struct gpu_device *device = &out->devices[out->n_devices - 1];
     const struct gpu_device *holder = find_holder(out);
     uint64_t total = 0, available = 0;
-    char text[TEXT_MAX];
+    char room[TEXT_MAX];
+    struct span text = {0};
     int r;
 
     device->unified = 1;
@@ -73,9 +64,9 @@ void host_memory_fill(struct gpu_sample *out, const char *proc_root)
                        holder->index);
         return;
     }
-    r = read_text(proc_root, text);
-    r = r ? r : find_bytes(text, "MemTotal:", &total);
-    r = r ? r : find_bytes(text, "MemAvailable:", &available);
+    r = read_text(proc_root, room, &text);
+    r = r ? r : find_bytes(text, "MemTotal", &total);
+    r = r ? r : find_bytes(text, "MemAvailable", &available);
     if (r == 0 && available > total)
         r = -EBADMSG;
     if (r < 0) {
