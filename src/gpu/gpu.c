@@ -89,6 +89,12 @@ void gpu_device_say(struct gpu_device *device, const char *format, ...)
     va_end(args);
 }
 
+bool gpu_is_same_device(const struct gpu_device *a, const struct gpu_device *b)
+{
+    return a->index == b->index && a->instance == b->instance &&
+           strcmp(a->uuid, b->uuid) == 0;
+}
+
 struct gpu_device *gpu_add_device(struct gpu_sample *out, uint32_t index)
 {
     struct gpu_device *device;

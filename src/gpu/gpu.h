@@ -63,6 +63,9 @@ struct gpu_device {
     char reason[GPU_REASON_MAX]; // why figures are UNKNOWN; "" when all is well
 };
 
+/* The same GPU, or instance of one; two sources may number theirs alike. */
+bool gpu_is_same_device(const struct gpu_device *a, const struct gpu_device *b);
+
 /* Device memory of one process on one device; a process may have several rows. */
 struct gpu_process {
     uint32_t pid;

@@ -309,7 +309,7 @@ static bool are_devices_same(const struct gpu_sample *a, const struct gpu_sample
     for (uint32_t i = 0; i < a->n_devices; i++) {
         const struct gpu_device *x = &a->devices[i], *y = &b->devices[i];
 
-        if (x->index != y->index || strcmp(x->uuid, y->uuid) != 0 ||
+        if (!gpu_is_same_device(x, y) ||
             strcmp(a->sources[x->source].backend, b->sources[y->source].backend) != 0)
             return false;
     }

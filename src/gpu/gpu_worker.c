@@ -175,9 +175,8 @@ static bool has_moved(const struct worker *w)
     for (uint32_t i = 0; i < w->n_listed; i++) {
         const struct gpu_device *a = &w->listed[i], *b = &now->devices[i];
 
-        if (a->source != b->source || a->index != b->index ||
-            a->instance != b->instance || a->unified != b->unified ||
-            strcmp(a->uuid, b->uuid) != 0)
+        if (!gpu_is_same_device(a, b) || a->source != b->source ||
+            a->unified != b->unified)
             return true;
         if (!a->unified && a->mem_used_bytes != b->mem_used_bytes)
             return true;

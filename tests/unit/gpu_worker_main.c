@@ -125,35 +125,71 @@ static void act_descriptors(char *frame)
  * A list, then no list but another device, then a list again only if one is asked for:
  * else nothing more.
  */
-static void act_swap(char *frame)
+static void swap(const struct gpu_device devices[2], char *frame)
 {
     static struct gpu_sample sample; // too large for the stack
-    static const char *const uuids[] = {"GPU-a", "GPU-a", "GPU-b", "GPU-b"};
     static const bool lists[] = {true, false, false, true};
 
-    for (size_t i = 0; i < ARRAY_LEN(uuids); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         struct gpu_request request = ask();
         const struct gpu_frame_info info = {request.seq, lists[i]};
+        struct gpu_device *device;
 
         if (i == 3 && !request.with_processes)
             _exit(1);
         sample.n_sources = 1;
         sample.n_devices = 0;
         sample.n_processes = 0;
-        memcpy(gpu_add_device(&sample, 0)->uuid, uuids[i], sizeof("GPU-x"));
+        device = gpu_add_device(&sample, devices[i / 2].index);
+        device->instance = devices[i / 2].instance;
+        memcpy(device->uuid, devices[i / 2].uuid, sizeof(device->uuid));
         gpu_add_process(&sample, 42, 100 + i);
         say(frame, gpu_frame_encode(&info, &sample, frame));
     }
+}
+
+static void act_swap(char *frame)
+{
+    static const struct gpu_device devices[] = {
+        {.uuid = "GPU-a", .instance = GPU_NO_INSTANCE},
+        {.uuid = "GPU-b", .instance = GPU_NO_INSTANCE},
+    };
+
+    swap(devices, frame);
+}
+
+static void act_swap_numbers(char *frame)
+{
+    static const struct gpu_device devices[] = {{.index = 1}, {.index = 2}};
+
+    swap(devices, frame);
+}
+
+/* The driver may not give an instance's UUID. */
+static void act_swap_instances(char *frame)
+{
+    static const struct gpu_device devices[] = {{.instance = 1}, {.instance = 2}};
+
+    swap(devices, frame);
 }
 
 static const struct {
     const char *name;
     void (*play)(char *frame);
 } acts[] = {
-    {"garbage", act_garbage},         {"short", act_short}, {"huge", act_huge},
-    {"unasked", act_unasked},         {"twice", act_twice}, {"other seq", act_other_seq},
-    {"future", act_future},           {"crash", act_crash}, {"leave", act_leave},
-    {"descriptors", act_descriptors}, {"swap", act_swap},
+    {"garbage", act_garbage},
+    {"short", act_short},
+    {"huge", act_huge},
+    {"unasked", act_unasked},
+    {"twice", act_twice},
+    {"other seq", act_other_seq},
+    {"future", act_future},
+    {"crash", act_crash},
+    {"leave", act_leave},
+    {"descriptors", act_descriptors},
+    {"swap", act_swap},
+    {"swap numbers", act_swap_numbers},
+    {"swap instances", act_swap_instances},
 };
 
 static void pin(const char *library)
