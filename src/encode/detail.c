@@ -43,7 +43,7 @@ static void text(struct buf *out, const char *name, const char *value)
     json_string(out, value);
 }
 
-/* A sentence, or null where there is nothing to say. */
+/* A text, or null where there is nothing to say. */
 static void reason(struct buf *out, const char *name, const char *value)
 {
     key(out, name);
@@ -125,7 +125,11 @@ static void write_device(struct buf *out, const struct snapshot *snapshot,
     text(out, "backend", snapshot->sources[device->source].backend);
     number(out, "index", device->index);
     text(out, "uuid", device->uuid);
+    reason(out, "parent_uuid", device->parent_uuid);
+    number(out, "instance",
+           device->instance == GPU_NO_INSTANCE ? UNKNOWN : device->instance);
     text(out, "name", device->name);
+    boolean(out, "unified", device->unified);
     number(out, "total_bytes", device->mem_total_bytes);
     number(out, "used_bytes", device->mem_used_bytes);
     number(out, "reserved_bytes", device->mem_reserved_bytes);

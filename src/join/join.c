@@ -13,7 +13,10 @@ static void join_device(const struct gpu_device *device, uint64_t processes_byte
 {
     ret->source = device->source;
     ret->index = device->index;
+    ret->instance = device->instance;
+    ret->unified = device->unified;
     memcpy(ret->uuid, device->uuid, sizeof(ret->uuid));
+    memcpy(ret->parent_uuid, device->parent_uuid, sizeof(ret->parent_uuid));
     memcpy(ret->name, device->name, sizeof(ret->name));
     memcpy(ret->reason, device->reason, sizeof(ret->reason));
     ret->mem_total_bytes = device->mem_total_bytes;

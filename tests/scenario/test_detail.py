@@ -51,6 +51,7 @@ def check_devices(document):
     assert document["vram"]["total_bytes"]["value"] == sum(d["total_bytes"] for d in known)
     assert document["vram"]["allocated_bytes"]["value"] == sum(d["used_bytes"] for d in known)
     for device in document["devices"]:
+        assert device["instance"] is None or not device["unified"], device
         assert (device["used_bytes"] is None) == (device["from"] == "unknown"), device
         assert device["used_bytes"] is not None or device["reason"], device
     assert (document["gpu"]["age_ms"] is None) == (document["gpu"]["sources"] == [])
@@ -414,6 +415,30 @@ def test_two_devices_of_which_one_is_lost():
             assert document["vram"]["total_bytes"]["reason"], document["vram"]
 
 
+def test_instances_of_a_partitioned_device_and_one_of_the_hosts_memory():
+    mine = f"process compute {os.getpid()}"
+    with Engine(page_answer(vllm_page())) as engine, Driver() as driver:
+        driver.say(device(0, 9 * GIB, "mig on", "instance 0 1 MIG-1 Fake 3g.40gb",
+                          f"memory {40 * GIB} 0 {5 * GIB}", f"{mine} {4 * GIB}",
+                          "instance 2 5 MIG-5 Fake 1g.10gb", f"memory {10 * GIB} 0 {GIB}")
+                   + f"device GPU-1 Fake GB10\nunified\n{mine} {2 * GIB}\n")
+        with driver.daemon("--engine", engine.url) as daemon:
+            document = documents(daemon, 2)[1]
+            first, second, shared = document["devices"]
+            told = [(d["index"], d["uuid"], d["parent_uuid"], d["instance"], d["unified"])
+                    for d in document["devices"]]
+            assert told == [(0, "MIG-1", "GPU-0", 1, False), (0, "MIG-5", "GPU-0", 5, False),
+                            (1, "GPU-1", None, None, True)], told
+            assert (first["total_bytes"], first["used_bytes"]) == (40 * GIB, 5 * GIB), first
+            assert (second["processes_bytes"], second["reason"]) == (0, None), second
+            with open("/proc/meminfo") as meminfo:
+                total = int(meminfo.readline().split()[1]) << 10
+            assert shared["total_bytes"] == total and "host" in shared["reason"], shared
+            assert document["vram"]["total_bytes"]["value"] == 50 * GIB + total, document
+            assert document["models"][0]["devices"] == [0, 2], document
+            assert document["vram"]["models_bytes"] == 6 * GIB, document
+
+
 def test_what_the_driver_hides_and_what_it_claims_twice():
     with Engine(page_answer(vllm_page())) as engine, Driver() as driver:
         mine, other = f"process compute {os.getpid()}", "process compute 1"
@@ -604,7 +629,9 @@ def test_sigterm_ends_the_stream_properly():
 
 run(test_the_validator_itself, test_every_key_is_described, test_the_schema_notices, test_demo,
     test_engines_of_all_states, test_figures_of_an_engine_that_falls_silent,
-    test_two_devices_of_which_one_is_lost, test_what_the_driver_hides_and_what_it_claims_twice,
+    test_two_devices_of_which_one_is_lost,
+    test_instances_of_a_partitioned_device_and_one_of_the_hosts_memory,
+    test_what_the_driver_hides_and_what_it_claims_twice,
     test_outage, test_head_and_methods, test_coming_back, test_coming_back_late,
     test_ids_of_nobody, test_nothing_is_made_for_nobody,
     test_a_slow_reader_is_told_what_was_left_out, test_sigterm_ends_the_stream_properly)

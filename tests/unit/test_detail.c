@@ -108,6 +108,45 @@ static void add_unknown_device(void)
 
     device->mem_total_bytes = device->mem_used_bytes = UNKNOWN;
     device->mem_reserved_bytes = device->processes_bytes = UNKNOWN;
+    device->instance = GPU_NO_INSTANCE;
+}
+
+static const struct {
+    const char *row;
+    const char *parent_uuid;
+    uint32_t instance;
+    bool unified;
+    const char *json;
+} kinds[] = {
+    {"a whole GPU", "", GPU_NO_INSTANCE, false,
+     "\"uuid\":\"U\",\"parent_uuid\":null,\"instance\":null,\"name\":\"N\",\"unified\":"
+     "false,"},
+    {"an instance", "GPU-1", 7, false,
+     "\"uuid\":\"U\",\"parent_uuid\":\"GPU-1\",\"instance\":7,\"name\":\"N\","
+     "\"unified\":false,"},
+    {"instance 0 is one", "GPU-1", 0, false, "\"parent_uuid\":\"GPU-1\",\"instance\":0,"},
+    {"an instance that cannot be opened", "GPU-1", GPU_NO_INSTANCE, false,
+     "\"parent_uuid\":\"GPU-1\",\"instance\":null,"},
+    {"the host's memory", "", GPU_NO_INSTANCE, true,
+     "\"parent_uuid\":null,\"instance\":null,\"name\":\"N\",\"unified\":true,"},
+};
+
+static void test_kinds_of_devices(void **state)
+{
+    struct snapshot_device *device = &snapshot.devices[0];
+
+    (void)state;
+    snapshot.n_sources = 1;
+    add_unknown_device();
+    memcpy(device->uuid, "U", sizeof("U"));
+    memcpy(device->name, "N", sizeof("N"));
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        (void)snprintf(device->parent_uuid, sizeof(device->parent_uuid), "%s",
+                       kinds[i].parent_uuid);
+        device->instance = kinds[i].instance;
+        device->unified = kinds[i].unified;
+        expect(kinds[i].row, kinds[i].json);
+    }
 }
 
 /* Whatever can be unknown is null. */
@@ -434,6 +473,8 @@ static void fill_snapshot(void)
         struct snapshot_device *device = &snapshot.devices[i];
 
         FILL(device->uuid);
+        FILL(device->parent_uuid);
+        device->instance = UINT32_MAX - 1;
         FILL(device->name);
         FILL(device->reason);
         device->index = UINT32_MAX;
@@ -476,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kinds_of_devices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unattributed, set_up, tear_down),
