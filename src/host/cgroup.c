@@ -100,9 +100,10 @@ static bool read_pod_uid(struct span text, char ret[HOST_POD_UID_SIZE])
         if (is_dash ? c != '-' : !is_hex((struct span){text.at + i, 1}))
             return false;
     }
-    for (size_t i = 0; i < text.len; i++)
-        ret[i] = text.at[i] == '_' ? '-' : text.at[i];
+    memcpy(ret, text.at, text.len);
     ret[text.len] = '\0';
+    for (char *at = strchr(ret, '_'); at; at = strchr(at, '_'))
+        *at = '-';
     return true;
 }
 
