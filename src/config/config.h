@@ -20,6 +20,7 @@
 enum {
     CONFIG_LISTEN_MAX = 8,
     CONFIG_ENGINES_MAX = 64,
+    CONFIG_USERS_MAX = 16,
     CONFIG_FILE_MAX = 1 << 20,
 };
 
@@ -37,6 +38,11 @@ struct config_engine {
     bool insecure; // accept any certificate
 };
 
+struct config_users {
+    uint32_t n;
+    uint32_t uid[CONFIG_USERS_MAX];
+};
+
 struct config {
     char *listen[CONFIG_LISTEN_MAX];
     size_t n_listen;
@@ -52,7 +58,8 @@ struct config {
     uint64_t max_clients;
     uint64_t max_clients_per_ip;
     enum config_model_id model_id;
-    int log_level; // enum log_level
+    int log_level;                      // enum log_level
+    struct config_users discover_users; // whose servers are asked besides root's and ours
     bool discover;
     bool demo;
     bool allow_public;

@@ -400,6 +400,18 @@ static const struct {
     {"control character",
      {"--sys=/s\n"},
      "--sys: '/s\xef\xbf\xbd' contains a control character"},
+    {"no such user",
+     {"--discover-users=root,no-such-user"},
+     "--discover-users: there is no user 'no-such-user'"},
+    {"no user",
+     {"--discover-users=,1"},
+     "--discover-users: '' is not the name of a user"},
+    {"no uid",
+     {"--discover-users=4294967295"},
+     "--discover-users: there is no user '4294967295'"},
+    {"more users than there is room for",
+     {"--discover-users=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
+     "--discover-users: more than 16 users"},
     {"same engine twice",
      {"--engine=http://h", "--engine=http://H:80/"},
      "--engine: engine http://h:80 is given already at --engine"},
@@ -414,6 +426,18 @@ static void test_bad_flags(void **state)
         memcpy(input.flags, bad_flags[i].flags, sizeof(bad_flags[i].flags));
         expect_complaint(bad_flags[i].row, &input, bad_flags[i].complaint);
     }
+}
+
+static void test_users(void **state)
+{
+    struct input input = {.flags = {"--discover-users=root,1234,0"}};
+    struct config *config = load_good("users", &input);
+
+    (void)state;
+    assert_int_equal(config->discover_users.n, 3);
+    assert_int_equal(config->discover_users.uid[0], 0);
+    assert_int_equal(config->discover_users.uid[1], 1234);
+    config_free(config);
 }
 
 static const struct {
@@ -939,6 +963,7 @@ int main(void)
         cmocka_unit_test(test_engines_of_all_sources),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_bad_flags),
+        cmocka_unit_test(test_users),
         cmocka_unit_test(test_bad_variables),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_urls),
