@@ -81,7 +81,7 @@ def test_the_simulator_alone():
     process = subprocess.Popen([SIM, "--port", "0", "--model", "org/alone", "--load", "idle"],
                                stdout=subprocess.PIPE, text=True)
     url = process.stdout.readline().split()[-1]
-    with Daemon("--gpu", "none", "--engine", url) as daemon:
+    with Daemon("--gpu", "none", "--no-discover", "--engine", url) as daemon:
         vram = daemon.vram()
         assert [m["model_id"] for m in vram["models"]] == ["org-alone"], vram
         assert vram["used_kv_cache_bytes"] == 0
