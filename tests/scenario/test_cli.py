@@ -143,7 +143,8 @@ def test_reload():
 
 
 def test_limits_of_clients():
-    with Daemon("--gpu", "none", "--no-discover", "--max-clients", "5", "--max-clients-per-ip", "3") as daemon:
+    with Daemon("--gpu", "none", "--no-discover", "--max-clients", "5",
+                "--max-clients-per-ip", "3") as daemon:
         peers = [socket.create_connection(("127.0.0.1", daemon.port), 5) for _ in range(3)]
         time.sleep(0.2)
         fourth = socket.create_connection(("127.0.0.1", daemon.port), 5)
