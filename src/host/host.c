@@ -99,16 +99,11 @@ static ssize_t read_small_file(int dir_fd, const char *name, char *text, size_t 
     return len == (ssize_t)room ? -EBADMSG : len;
 }
 
-int host_read_process_at(int process_fd, uint32_t pid, struct host_process *ret)
+static int take_stat(struct span text, uint32_t pid, struct host_process *ret)
 {
-    char text[STAT_MAX];
-    ssize_t len = read_small_file(process_fd, "stat", text, sizeof(text));
     struct host_process process;
-    int r;
+    int r = host_parse_stat(text, &process);
 
-    if (len < 0)
-        return host_is_gone((int)len) ? -ESRCH : (int)len;
-    r = host_parse_stat((struct span){text, (size_t)len}, &process);
     if (r < 0)
         return r;
     if (process.pid != pid)
@@ -117,10 +112,44 @@ int host_read_process_at(int process_fd, uint32_t pid, struct host_process *ret)
     return 0;
 }
 
+int host_read_process_at(int process_fd, uint32_t pid, struct host_process *ret)
+{
+    char text[STAT_MAX];
+    ssize_t len = read_small_file(process_fd, "stat", text, sizeof(text));
+
+    if (len < 0)
+        return host_is_gone((int)len) ? -ESRCH : (int)len;
+    return take_stat((struct span){text, (size_t)len}, pid, ret);
+}
+
+/*
+ * Dozens are read in a tick. The kernel gives the whole text of such a file at the first
+ * read, so that it is of one process; and no folder of a pid is a link there.
+ */
+static int read_live(const struct host *host, uint32_t pid, struct host_process *ret)
+{
+    char name[PID_TEXT_MAX], text[STAT_MAX];
+    OWNED(close_fd) int fd = -1;
+    ssize_t len;
+
+    (void)snprintf(name, sizeof(name), "%u/stat", pid);
+    fd = openat(host->proc_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    if (len < 0) {
+        int r = neg_errno();
+
+        return host_is_gone(r) ? -ESRCH : r;
+    }
+    return take_stat((struct span){text, (size_t)len}, pid, ret);
+}
+
 int host_read_process(struct host *host, uint32_t pid, struct host_process *ret)
 {
-    OWNED(close_fd) int fd = host_open_process(host, pid);
+    OWNED(close_fd) int fd = -1;
 
+    if (host->is_live)
+        return read_live(host, pid, ret);
+    fd = host_open_process(host, pid);
     return fd < 0 ? fd : host_read_process_at(fd, pid, ret);
 }
 
