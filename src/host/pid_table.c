@@ -63,7 +63,7 @@ struct pid_entry *pid_table_add(struct pid_table *table, uint32_t pid)
     struct pid_entry *entry;
 
     if (pid == 0 || table->n == PID_TABLE_MAX ||
-        (table->n >= table->slots / 2 && !grow(table)))
+        (table->n >= table->slots / 4 * 3 && !grow(table)))
         return NULL;
     entry = &table->entries[find_slot(table, pid)];
     *entry = (struct pid_entry){.pid = pid};

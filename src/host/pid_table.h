@@ -19,7 +19,7 @@ struct pid_entry {
 
 struct pid_table {
     uint32_t n;
-    uint32_t slots; // a power of 2, at least twice `n`
+    uint32_t slots; // a power of 2; at most three quarters are taken
     struct pid_entry *entries;
 };
 
