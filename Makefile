@@ -28,6 +28,7 @@ bench:
 	@for page in $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt); do \
 	    $(BUILD)/bench/bench_prom $$page; done
 	@bench/daemon.py $(BUILD)
+	@bench/discovery.py $(BUILD)
 	@bench/cadence.py $(BUILD)
 	@bench/data_age.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
