@@ -8,7 +8,7 @@
 #include "test_gpu_allocs.h"
 #include "test_host_tree.h"
 
-enum { TOLD_MAX = 65536, BUDGET = 64 }; // the live host may have many processes
+enum { TOLD_MAX = 16384, BUDGET = 64 };
 
 /* What was told since the last look. */
 static struct {
