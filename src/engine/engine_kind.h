@@ -69,8 +69,12 @@ struct engine_kind {
     /* Paths of those answers, beside "/metrics"; NULL: it has none. */
     const char *questions[ENGINE_QUESTIONS];
 
-    /* Size of the state that one page is gathered in; it starts zeroed. */
+    /*
+     * Size of the state that one page is gathered in. Its first bytes, so many, start
+     * zeroed: what is never touched takes no memory.
+     */
     size_t page_size;
+    size_t page_zeroed;
 
     /*
      * A wanted sample, `name` indexing names. A negative result fails the page;

@@ -184,6 +184,7 @@ static struct series *series_of(struct vllm_page *page, struct span engine)
     if (page->n_series == ENGINE_SERIES_MAX)
         return NULL;
     series = &page->series[page->n_series++];
+    *series = (struct series){0};
     if (engine.len)
         memcpy(series->engine, engine.at, engine.len);
     for (size_t i = 0; i < FIGURES; i++)
@@ -279,6 +280,7 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
         return -E2BIG;
     }
     config = &page->configs[page->n_configs++];
+    *config = (struct cache_config){0};
     if (labels->engine.len)
         memcpy(config->engine, labels->engine.at, labels->engine.len);
     config->blocks = count_in(labels->num_gpu_blocks, BLOCKS_MAX);
@@ -511,6 +513,7 @@ const struct engine_kind engine_vllm = {
                   [ENGINE_ASK_MODELS] = "/v1/models",
                   [ENGINE_ASK_SETTINGS] = "/server_info?config_format=json"},
     .page_size = sizeof(struct vllm_page),
+    .page_zeroed = offsetof(struct vllm_page, series),
     .sample = vllm_sample,
     .finish = vllm_finish,
 };

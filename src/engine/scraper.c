@@ -97,9 +97,18 @@ static size_t largest_page(void)
     return size;
 }
 
+static size_t most_zeroed(void)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        size = MAX(size, kinds[i]->page_zeroed);
+    return size;
+}
+
 static void begin_page(struct scraper *scraper)
 {
-    memset(scraper->page, 0, largest_page());
+    memset(scraper->page, 0, most_zeroed());
     prom_restart(&scraper->reader);
     scraper->kind = NULL;
     scraper->seen = 0;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { READ_BYTES = 15 * 1024 }; // with libcurl's additions a whole piece of memory
+enum { READ_BYTES = 3 * 1024 }; // with libcurl's additions a whole piece of memory
 
 /* A socket that libcurl wants watched. Kept for reuse: one is needed for each transfer. */
 struct watch {

@@ -36,11 +36,13 @@ static inline int page_sample(void *ctx, unsigned name, struct span labels, doub
 /* Read `text`, fed in pieces of `piece` bytes. */
 static inline void page_read(struct span text, size_t piece, struct page_reading *ret)
 {
-    struct page_state state = {calloc(1, engine_vllm.page_size), ret};
+    struct page_state state = {malloc(engine_vllm.page_size), ret};
     struct prom_reader reader;
 
     if (!state.gathered)
         abort();
+    memset(state.gathered, 0xa5, engine_vllm.page_size); // as an old page leaves it
+    memset(state.gathered, 0, engine_vllm.page_zeroed);
     *ret = (struct page_reading){0};
     engine_page_clear(&ret->page);
     prom_init(&reader, engine_vllm.names, engine_vllm.n_names, page_sample, &state);
