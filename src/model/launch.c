@@ -267,20 +267,47 @@ static bool is_program(struct span arg, const char *name)
     return ends_with(arg, name) && (arg.len == len || arg.at[arg.len - len - 1] == '/');
 }
 
+static bool is_python(struct span arg)
+{
+    const char *slash = arg.len ? memrchr(arg.at, '/', arg.len) : NULL;
+    const char *name = slash ? slash + 1 : arg.at;
+    size_t len = arg.len - (size_t)(name - arg.at);
+
+    return len >= 6 && memcmp(name, "python", 6) == 0;
+}
+
+bool launch_is_python(struct span cmdline)
+{
+    struct args args = {.left = cmdline};
+
+    return next_arg(&args) && is_python(args.arg);
+}
+
+/* Between Python and what it runs are its own options; all else is another program's. */
+static bool is_wrapped(bool so_far, unsigned i, struct span before, struct span arg)
+{
+    if (i == 0)
+        return !is_python(arg);
+    return so_far ||
+           (!is_option(arg) && !span_is(before, "-X") && !span_is(before, "-W"));
+}
+
 static bool is_module(struct span before, struct span arg, const char *name)
 {
     return span_is(before, "-m") && span_is(arg, name);
 }
 
 /* True when `args` stands behind the words that start a server. */
-static bool find_server(struct args *args, enum launch_kind *ret)
+static bool find_server(struct args *args, enum launch_kind *ret, bool *ret_wrapped)
 {
     struct span before = {"", 0};
+    bool wrapped = false;
 
     for (unsigned i = 0; i < PROGRAM_ARGS && next_arg(args); i++) {
         struct args ahead = *args;
         bool more = next_arg(&ahead);
 
+        *ret_wrapped = wrapped;
         if ((is_program(args->arg, "vllm") ||
              is_module(before, args->arg, "vllm.entrypoints.cli.main")) &&
             more && span_is(ahead.arg, "serve")) {
@@ -298,6 +325,7 @@ static bool find_server(struct args *args, enum launch_kind *ret)
             *ret = LAUNCH_API_SERVER;
             return true;
         }
+        wrapped = is_wrapped(wrapped, i, before, args->arg);
         before = args->arg;
     }
     return false;
@@ -349,12 +377,13 @@ int launch_read_with_file(struct span cmdline, struct span file_args, struct lau
 {
     struct args args = {.left = cmdline};
     enum launch_kind kind;
-    bool has_file;
+    bool has_file, wrapped;
 
-    if (!find_server(&args, &kind))
+    if (!find_server(&args, &kind, &wrapped))
         return 0;
     launch_clear(ret);
     ret->kind = kind;
+    ret->wrapped = wrapped;
     has_file = file_args.at && kind != LAUNCH_RUST && names_file(args);
     if (has_file)
         read_file_args(&args, file_args, ret);

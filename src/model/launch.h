@@ -63,7 +63,8 @@ struct launch {
     bool stats_off;
     bool offloads_weights; // some of them stay in the host's memory
     bool lora;             // there may be adapters besides the weights
-    bool unclear;          // an option that may be one of these could not be read
+    bool wrapped; // another program starts it, here or elsewhere: `ssh HOST vllm`
+    bool unclear; // an option that may be one of these could not be read
 };
 
 /*
@@ -80,6 +81,9 @@ int launch_read(struct span cmdline, struct launch *ret) MUST_CHECK;
  */
 int launch_read_with_file(struct span cmdline, struct span file_args,
                           struct launch *ret) MUST_CHECK;
+
+/* Whether it is Python that runs, whatever it runs. */
+bool launch_is_python(struct span cmdline) MUST_CHECK;
 
 void launch_clear(struct launch *launch); // nothing is known
 

@@ -334,13 +334,66 @@ static void test_too_many_args(void **state)
     assert_string_equal(launch.model, "M");
 }
 
+// clang-format off
+static const struct {
+    const char *row;
+    struct span line;
+    bool wrapped;
+} wraps[] = {
+    {"itself", LINE("vllm\0serve\0M\0"), false},
+    {"itself, by its path", LINE("/opt/venv/bin/vllm\0serve\0M\0"), false},
+    {"Python", LINE("/usr/bin/python3.12\0/usr/local/bin/vllm\0serve\0M\0"), false},
+    {"Python with options", LINE("python\0-u\0-X\0faulthandler\0/x/vllm\0serve\0M\0"), false},
+    {"a module", LINE("python3\0-I\0-m\0vllm.entrypoints.cli.main\0serve\0"), false},
+    {"API server", LINE("python\0-m\0vllm.entrypoints.openai.api_server\0"), false},
+    {"Rust", LINE("vllm-rs\0frontend\0"), false},
+    {"on another host", LINE("ssh\0host\0vllm\0serve\0M\0"), true},
+    {"in a container", LINE("docker\0run\0image\0vllm\0serve\0M\0"), true},
+    {"below an init", LINE("tini\0--\0vllm\0serve\0M\0"), true},
+    {"Python below another", LINE("sudo\0python3\0-m\0vllm.entrypoints.openai.api_server\0"), true},
+    {"a script of Python's", LINE("python3\0supervise.py\0vllm\0serve\0M\0"), true},
+};
+// clang-format on
+
+static void test_wraps(void **state)
+{
+    static struct launch launch;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(wraps); i++)
+        if (launch_read(wraps[i].line, &launch) != 1 ||
+            launch.wrapped != wraps[i].wrapped)
+            fail_msg("[%s]", wraps[i].row);
+}
+
+static void test_python(void **state)
+{
+    static const struct {
+        struct span line;
+        bool is;
+    } rows[] = {
+        {LINE("python\0app.py\0"), true},
+        {LINE("/a/b/python3.11\0"), true},
+        {LINE("/python/bin/supervise\0"), false},
+        {LINE("systemd\0"), false},
+        {LINE(""), false},
+        {LINE("pytho\0n\0"), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (launch_is_python(rows[i].line) != rows[i].is)
+            fail_msg("%zu", i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs),      cmocka_unit_test(test_counts),
         cmocka_unit_test(test_texts),         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_uses),          cmocka_unit_test(test_ratio),
-        cmocka_unit_test(test_too_many_args),
+        cmocka_unit_test(test_too_many_args), cmocka_unit_test(test_wraps),
+        cmocka_unit_test(test_python),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
