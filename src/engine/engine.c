@@ -87,16 +87,24 @@ void engine_take_page(struct engine *engine, const struct engine_page *page,
 
 /*
  * Whoever was not named to us, and has not yet shown that it is an engine, may be anything:
- * it is asked ever more rarely, and in the end not at all.
+ * it is asked ever more rarely, and in the end not at all. One that says nothing may be
+ * a busy engine, and is not given up.
  */
-static void leave_alone(struct engine *engine, uint64_t now_ns)
+static void leave_alone(struct engine *engine, enum engine_failure failure,
+                        uint64_t now_ns)
 {
+    uint64_t wait_ns;
+
     if (!engine->unnamed || engine->page_ns)
         return;
-    if (++engine->strange >= ENGINE_STRANGE_MAX)
+    engine->strange += engine->strange < ENGINE_STRANGE_MAX;
+    wait_ns = engine->pace_ns << (2 * engine->strange);
+    if (failure == ENGINE_FAIL_SILENT)
+        engine->due_ns = now_ns + MIN(wait_ns, ENGINE_SILENT_MAX_NS);
+    else if (engine->strange == ENGINE_STRANGE_MAX)
         engine->due_ns = UINT64_MAX;
     else
-        engine->due_ns = now_ns + (engine->pace_ns << engine->strange);
+        engine->due_ns = now_ns + wait_ns;
 }
 
 void engine_take_failure(struct engine *engine, enum engine_failure failure,
@@ -115,8 +123,9 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
     // A resolver that does not answer keeps a thread of its own waiting each time.
     engine->due_ns = now_ns + (failure == ENGINE_FAIL_UNRESOLVED ? ENGINE_PACE_MAX_NS
                                                                  : engine->pace_ns);
-    if (failure == ENGINE_FAIL_DISABLED || failure == ENGINE_FAIL_OTHER)
-        leave_alone(engine, now_ns);
+    if (failure == ENGINE_FAIL_DISABLED || failure == ENGINE_FAIL_OTHER ||
+        failure == ENGINE_FAIL_SILENT)
+        leave_alone(engine, failure, now_ns);
 }
 
 void engine_restarted(struct engine *engine)

@@ -16,6 +16,7 @@
 
 #define ENGINE_PACE_FACTOR 100
 #define ENGINE_PACE_MAX_NS 5000000000ULL
+#define ENGINE_SILENT_MAX_NS 30000000000ULL // between two tries at one that says nothing
 
 enum {
     ENGINE_URL_MAX = 1100,    // the longest that config/ lets through, and a little

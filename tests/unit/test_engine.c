@@ -298,38 +298,44 @@ static void test_names(void **state)
         assert_string_equal(engine_state_name((enum engine_state)i), names[i]);
 }
 
-/* Seconds from each answer without metrics to the next request. */
-static void test_strangers_are_left_alone(void **state)
+/* Who was found and not named: how long it is left alone after its n-th answer. */
+static void test_strangers(void **state)
 {
-    static const uint64_t pauses[] = {1, 2, 4, 8};
-    static struct engine engine;
+    static const struct {
+        enum engine_failure failure;
+        uint64_t waits_ns[ENGINE_STRANGE_MAX + 1]; // UINT64_MAX: for good
+    } rows[] = {
+        {ENGINE_FAIL_DISABLED, {2 * S, 8 * S, 32 * S, 128 * S, UINT64_MAX, UINT64_MAX}},
+        {ENGINE_FAIL_OTHER, {2 * S, 8 * S, 32 * S, 128 * S, UINT64_MAX, UINT64_MAX}},
+        {ENGINE_FAIL_SILENT, {2 * S, 8 * S, 30 * S, 30 * S, 30 * S, 30 * S}},
+        {ENGINE_FAIL_NOT_YET, {S / 2, S / 2, S / 2, S / 2, S / 2, S / 2}},
+        {ENGINE_FAIL_REFUSED, {S / 2, S / 2, S / 2, S / 2, S / 2, S / 2}},
+    };
+    struct engine_page page;
+    struct engine engine;
 
     (void)state;
-    begin(&engine);
-    engine.unnamed = true;
-    for (size_t i = 0; i < ARRAY_LEN(pauses); i++) {
-        engine_take_failure(&engine, i % 2 ? ENGINE_FAIL_OTHER : ENGINE_FAIL_DISABLED,
-                            "no metrics", 10 * S);
-        assert_int_equal(engine.due_ns, (10 + pauses[i]) * S);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        engine_init(&engine, "http://x", 1, S / 2);
+        engine.unnamed = true;
+        for (size_t n = 0; n <= ENGINE_STRANGE_MAX; n++) {
+            uint64_t wait = rows[i].waits_ns[n];
+
+            engine_take_failure(&engine, rows[i].failure, "why", S);
+            if (engine.due_ns != (wait == UINT64_MAX ? wait : S + wait))
+                fail_msg("row %zu, answer %zu: %llu", i, n,
+                         (unsigned long long)engine.due_ns);
+        }
+        engine.unnamed = false; // named: asked all the same
+        engine_take_failure(&engine, rows[i].failure, "why", S);
+        assert_int_equal(engine.due_ns, S + S / 2);
+        engine.unnamed = true; // known to be an engine: likewise
+        engine_page_clear(&page);
+        engine_take_page(&engine, &page, MS, S);
+        engine_take_failure(&engine, rows[i].failure, "why", S);
+        assert_int_equal(engine.due_ns, S + S / 2);
+        assert_int_equal(engine.strange, 0);
     }
-    engine_take_failure(&engine, ENGINE_FAIL_DISABLED, "no metrics", 10 * S);
-    assert_false(engine_is_due(&engine, UINT64_MAX / 2));
-    assert_int_equal(engine.strange, ENGINE_STRANGE_MAX);
-
-    // Its socket is another: from the beginning.
-    engine_restarted(&engine);
-    assert_true(engine_is_due(&engine, 11 * S));
-    assert_int_equal(engine.strange, 0);
-
-    // Who has shown figures is asked at its pace, and so is who was named.
-    take(&engine, MS, 20 * S);
-    for (int i = 0; i < 10; i++)
-        engine_take_failure(&engine, ENGINE_FAIL_OTHER, "torn", 21 * S);
-    assert_int_equal(engine.due_ns, 21 * S + INTERVAL);
-    begin(&engine);
-    for (int i = 0; i < 10; i++)
-        engine_take_failure(&engine, ENGINE_FAIL_DISABLED, "no metrics", 21 * S);
-    assert_int_equal(engine.due_ns, 21 * S + INTERVAL);
 }
 
 int main(void)
@@ -344,7 +350,7 @@ int main(void)
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_strangers_are_left_alone),
+        cmocka_unit_test(test_strangers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
