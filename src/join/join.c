@@ -182,8 +182,11 @@ static void join_models(const struct join_facts *facts, const struct attribution
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct snapshot_model model;
 
-        if (!has_row(facts, &facts->engines[i]))
+        if (!has_row(facts, &facts->engines[i])) {
+            if (shares->engines[i].bytes.how != FROM_NOWHERE)
+                ret->other_bytes += shares->engines[i].bytes.value;
             continue;
+        }
         join_model(facts, &facts->engines[i], &shares->engines[i], limit, &model);
         insert(ret, &model);
         if (model.allocated_bytes.how != FROM_NOWHERE)
@@ -197,9 +200,20 @@ static void join_models(const struct join_facts *facts, const struct attribution
     }
 }
 
+/* The row of an engine; NULL: it has none. */
+static const struct snapshot_model *row_of(const struct snapshot *snapshot, int engine)
+{
+    for (uint32_t i = 0; engine >= 0 && i < snapshot->n_models; i++)
+        if (snapshot->models[i].engine == (uint32_t)engine)
+            return &snapshot->models[i];
+    return NULL;
+}
+
 static struct snapshot_process describe(const struct join_facts *facts,
+                                        const struct snapshot *snapshot,
                                         const struct gpu_process *process, int owner)
 {
+    const struct snapshot_model *row = row_of(snapshot, owner);
     const struct host_process *known = host_tree_find(facts->tree, process->pid);
     struct snapshot_process ret = {
         .pid = process->pid, .device = process->device, .bytes = process->used_bytes};
@@ -209,9 +223,9 @@ static struct snapshot_process describe(const struct join_facts *facts,
         ret.bytes = UNKNOWN;
     if (known)
         memcpy(ret.comm, known->comm, sizeof(ret.comm));
-    if (owner >= 0) {
+    if (row) {
         ret.owner = OWNER_ENGINE;
-        ret.port = facts->engines[owner].engine->port;
+        ret.port = row->port;
     } else if (owner == ATTRIBUTE_ORPHAN) {
         ret.owner = OWNER_ORPHAN;
     }
@@ -241,7 +255,7 @@ static void join_processes(const struct join_facts *facts,
 {
     for (uint32_t i = 0; facts->gpu && i < facts->gpu->n_processes; i++) {
         struct snapshot_process process =
-            describe(facts, &facts->gpu->processes[i], shares->owner[i]);
+            describe(facts, ret, &facts->gpu->processes[i], shares->owner[i]);
 
         insert_process(ret, &process);
     }
@@ -312,9 +326,9 @@ int join(const struct join_facts *facts, struct snapshot *ret)
     if (r < 0)
         return r;
 
+    ret->other_bytes = shares.other_bytes;
     join_models(facts, &shares, ret);
     join_processes(facts, &shares, ret);
-    ret->other_bytes = shares.other_bytes;
     ret->orphan_bytes = shares.orphan_bytes;
     ret->unattributed_bytes = (int64_t)(ret->allocated_bytes.value - ret->models_bytes -
                                         ret->other_bytes - ret->orphan_bytes);
