@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 enum {
-    SCAN_BUDGET = 512, // processes looked at in one run
-    FIRST_RUNS = 16,   // at the start, before anything is shown
-    MEMBERS_MAX = 4,   // of a chain like `tini -- vllm serve`, besides its root
+    SCAN_BUDGET = 512,   // processes looked at in one run
+    FIRST_BUDGET = 8192, // in the first one, before anything is shown
+    MEMBERS_MAX = 4,     // of a chain like `tini -- vllm serve`, besides its root
     PROXIES_MAX = 128,
     STRAYS_MAX = 256,
     OTHERS_EVERY = 2, // runs between two looks into other networks
@@ -27,13 +27,15 @@ struct server {
     unsigned n_members;
     bool own_network;
     struct host_addresses addresses; // of its own network, when that is not ours
+    uint64_t network;                // fingerprint of these
     uint64_t looked_at;              // fingerprint of the sockets that were looked at
     unsigned looks;
+    uint16_t port; // of its socket, in its own network
 };
 
 /* A process with device memory and no server above it. */
 struct stray {
-    struct host_process process;
+    struct host_process process; // as it is now
     char container_id[HOST_CONTAINER_ID_SIZE];
     bool seen;
 };
@@ -49,7 +51,8 @@ struct discovery {
     uint32_t own_uid;
     uint32_t parent; // of all that are shown; 0: of any
     bool began;
-    bool full; // more servers than there is room for
+    bool full;      // more servers than there is room for
+    bool holds_gpu; // what is looked at now
     struct buf cmdline;
     struct launch launch; // scratch: it is large
 
@@ -122,8 +125,10 @@ static struct server *server_above(struct discovery *discovery,
 
 static void add_member(struct server *server, const struct host_process *process)
 {
-    if (server->n_members < MEMBERS_MAX)
-        server->members[server->n_members++] = *process;
+    if (server->n_members == MEMBERS_MAX)
+        return;
+    server->members[server->n_members++] = *process;
+    server->looked_at = 0; // it may hold a socket that was there before
 }
 
 static void drop_server(struct discovery *discovery, size_t at)
@@ -144,6 +149,8 @@ static void take_in(struct discovery *discovery, struct server *root)
             continue;
         }
         add_member(root, &server->found.root);
+        for (unsigned m = 0; m < server->n_members; m++)
+            add_member(root, &server->members[m]);
         drop_server(discovery, i);
         root -= root > server; // it has moved up by one
     }
@@ -173,7 +180,11 @@ static void take_launch(struct server *server, const struct launch *launch)
 static bool look_at_server(struct discovery *discovery, struct server *server)
 {
     const struct host_process *root = &server->found.root;
-    int r = host_read_owner(discovery->host, root, &server->facts.uid);
+    int r;
+
+    server->looked_at = 0;
+    server->looks = 0;
+    r = host_read_owner(discovery->host, root, &server->facts.uid);
 
     if (r < 0)
         return false;
@@ -185,24 +196,36 @@ static bool look_at_server(struct discovery *discovery, struct server *server)
     return true;
 }
 
+/* Anybody can start any number of processes that look like servers. */
+static bool make_room(struct discovery *discovery, const struct server *server)
+{
+    if (discovery->n_servers < DISCOVERY_SERVERS_MAX)
+        return true;
+    if (!discover_may_ask(&server->facts, discovery->own_uid))
+        return false;
+    for (size_t i = 0; i < discovery->n_servers; i++)
+        if (!discover_may_ask(&discovery->servers[i].facts, discovery->own_uid)) {
+            drop_server(discovery, i);
+            return true;
+        }
+    if (!discovery->full)
+        log_warning("more than %d vLLM servers: the rest is not shown",
+                    DISCOVERY_SERVERS_MAX);
+    discovery->full = true;
+    return false;
+}
+
 static void add_server(struct discovery *discovery, const struct host_process *root,
                        const struct launch *launch)
 {
-    struct server *server = &discovery->servers[discovery->n_servers];
+    struct server server = {.found = {.root = *root}};
 
-    if (discovery->n_servers == DISCOVERY_SERVERS_MAX) {
-        if (!discovery->full)
-            log_warning("more than %d vLLM servers: the rest is not shown",
-                        DISCOVERY_SERVERS_MAX);
-        discovery->full = true;
+    take_launch(&server, launch);
+    server.facts.holds_gpu = discovery->holds_gpu;
+    if (!look_at_server(discovery, &server) || !make_room(discovery, &server))
         return;
-    }
-    *server = (struct server){.found = {.root = *root}};
-    take_launch(server, launch);
-    if (!look_at_server(discovery, server))
-        return;
-    discovery->n_servers++;
-    take_in(discovery, server);
+    discovery->servers[discovery->n_servers] = server;
+    take_in(discovery, &discovery->servers[discovery->n_servers++]);
 }
 
 /* A process whose command line is a server's. The topmost of a chain is its root. */
@@ -212,8 +235,13 @@ static void take_server(struct discovery *discovery, const struct host_process *
     struct server *server = find_server(discovery, process);
 
     if (server) {
-        if (is_same(&server->found.root, process))
-            take_launch(server, launch);
+        if (!is_same(&server->found.root, process))
+            return;
+        // It may have become another by exec since, of another user, in another network.
+        server->found.inode = 0;
+        server->found.url[0] = '\0';
+        take_launch(server, launch);
+        (void)look_at_server(discovery, server); // gone: it will be dropped
         return;
     }
     server = server_above(discovery, process);
@@ -248,13 +276,21 @@ static void on_process(void *ctx, const struct host_process *process)
         host_read_cmdline(discovery->host, process, &discovery->cmdline) < 0)
         return;
     cmdline = buf_span(&discovery->cmdline);
-    if (launch_read(cmdline, &discovery->launch) == 1)
+    if (launch_read(cmdline, &discovery->launch) == 1 && !discovery->launch.wrapped)
         take_server(discovery, process, &discovery->launch);
     else if (host_parse_port_proxy(cmdline, &port))
         take_proxy(discovery, process, &port);
 }
 
 /* ---- what the driver's processes tell ---- */
+
+/* Python, or an actor of Ray, which has a title instead of a command line. */
+static bool may_run_vllm(const struct discovery *discovery,
+                         const struct host_process *process)
+{
+    return launch_is_python(buf_span(&discovery->cmdline)) ||
+           strncmp(process->comm, "ray::", 5) == 0;
+}
 
 /*
  * A program that runs vLLM inside has a command line of its own, but its workers have
@@ -267,9 +303,11 @@ static void take_worker(struct discovery *discovery, const struct host_tree *tre
 
     while (at && is_titled(at))
         at = host_tree_find(tree, at->parent_pid);
-    if (!at || at->pid <= 1 || strncmp(at->comm, "python", 6) != 0)
+    if (!at || at->pid <= 1 || find_server(discovery, at) || server_above(discovery, at))
         return;
-    if (!find_server(discovery, at) && !server_above(discovery, at))
+    buf_clear(&discovery->cmdline);
+    on_process(discovery, at); // what it has become since it was told
+    if (!find_server(discovery, at) && may_run_vllm(discovery, at))
         add_server(discovery, at, NULL);
 }
 
@@ -296,20 +334,31 @@ static struct stray *find_stray(struct discovery *discovery,
     return NULL;
 }
 
-/* Its container is read once. */
-static void take_stray(struct discovery *discovery, const struct host_process *process)
+/*
+ * Its container is read once, and once more whether what it is below of is a server: it
+ * may have become that by exec, or have been told when there was no room.
+ */
+static void take_stray(struct discovery *discovery, const struct host_tree *tree,
+                       const struct host_process *process)
 {
     struct stray *stray = find_stray(discovery, process);
+    const struct host_process *at = process;
     struct host_cgroup cgroup;
 
     if (!stray && discovery->n_strays < STRAYS_MAX) {
         stray = &discovery->strays[discovery->n_strays++];
-        *stray = (struct stray){.process = *process};
+        *stray = (struct stray){0};
         if (host_read_cgroup(discovery->host, process, &cgroup) == 0)
             memcpy(stray->container_id, cgroup.container_id, HOST_CONTAINER_ID_SIZE);
+        for (int depth = 0; at && depth < HOST_DEPTH_MAX; depth++) {
+            on_process(discovery, at);
+            at = host_tree_find(tree, at->parent_pid);
+        }
     }
-    if (stray)
-        stray->seen = true;
+    if (!stray)
+        return;
+    stray->process = *process;
+    stray->seen = true;
 }
 
 static void forget_strays(struct discovery *discovery)
@@ -323,6 +372,17 @@ static void forget_strays(struct discovery *discovery)
         discovery->strays[kept++].seen = false;
     }
     discovery->n_strays = kept;
+}
+
+/*
+ * Whether it is in another tree by its nature. What else is in a server's container (a
+ * notebook, a training job, a worker left over) is not the server's.
+ */
+static bool is_ray_worker(const struct host_process *process)
+{
+    static const char title[] = "ray::RayWorker";
+
+    return strncmp(process->comm, title, sizeof(title) - 1) == 0;
 }
 
 /* The one server in that container; NULL: none, or several. */
@@ -348,10 +408,10 @@ static void adopt(struct discovery *discovery)
     discovery->n_adoptions = 0;
     for (size_t i = 0; i < discovery->n_strays; i++) {
         const struct stray *stray = &discovery->strays[i];
-        const struct server *server = stray->container_id[0]
-                                          ? only_server_in(discovery, stray->container_id)
-                                          : NULL;
+        const struct server *server = NULL;
 
+        if (stray->container_id[0] && is_ray_worker(&stray->process))
+            server = only_server_in(discovery, stray->container_id);
         if (server)
             discovery->adoptions[discovery->n_adoptions++] = (struct join_adoption){
                 .pid = stray->process.pid, .root_pid = server->found.root.pid};
@@ -364,9 +424,17 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
     if (!gpu || gpu->processes_taken_ns == discovery->tree_of_ns)
         return;
     discovery->tree_of_ns = gpu->processes_taken_ns;
+    discovery->holds_gpu = true;
     for (uint32_t i = 0; i < tree->n; i++)
         if (is_titled(&tree->processes[i]))
             take_worker(discovery, tree, &tree->processes[i]);
+    for (uint32_t i = 0; i < gpu->n_processes; i++) {
+        const struct host_process *process = host_tree_find(tree, gpu->processes[i].pid);
+
+        if (process && !server_of(discovery, tree, process))
+            take_stray(discovery, tree, process);
+    }
+    discovery->holds_gpu = false;
     for (size_t i = 0; i < discovery->n_servers; i++)
         discovery->servers[i].facts.holds_gpu = false;
     for (uint32_t i = 0; i < gpu->n_processes; i++) {
@@ -375,8 +443,6 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
 
         if (server)
             server->facts.holds_gpu = true;
-        else if (process)
-            take_stray(discovery, process);
     }
     forget_strays(discovery);
 }
@@ -401,27 +467,32 @@ static bool listens_still(const struct host_listeners *listeners, uint64_t inode
     return false;
 }
 
-/* What its processes hold of `listeners`, its root's first. Negative: not to be seen. */
-static int held_by(struct discovery *discovery, const struct server *server,
-                   const struct host_listeners *listeners, uint32_t *ret, size_t max)
+/* Of what its processes hold of `listeners`, its root's first: an index, or -1. */
+static int choose_socket(struct discovery *discovery, const struct server *server,
+                         const struct host_listeners *listeners)
 {
-    int n =
-        host_held_listeners(discovery->host, &server->found.root, listeners, ret, max);
+    enum { HELD_MAX = 64 };
+    const struct host_process *process = &server->found.root;
+    uint32_t held[HELD_MAX];
+    int at = -1;
 
-    for (unsigned i = 0; n == 0 && i < server->n_members; i++)
-        n = host_held_listeners(discovery->host, &server->members[i], listeners, ret,
-                                max);
-    return n;
+    for (unsigned i = 0; at < 0 && i <= server->n_members; i++) {
+        int n = host_held_listeners(discovery->host, process, listeners, held, HELD_MAX);
+
+        if (n != -ESRCH)
+            at = discover_socket(&server->facts, listeners, held, n);
+        process = &server->members[i];
+    }
+    return at;
 }
 
-static void set_address(struct discovery *discovery, struct server *server,
-                        const struct host_listener *socket)
+static void set_address(struct server *server, const struct host_listener *socket)
 {
     struct discovered *found = &server->found;
     const struct host_addresses *network =
         server->own_network ? NULL : &server->addresses;
-    uint16_t port;
 
+    server->port = socket->port;
     found->inode = socket->inode;
     found->port = socket->port;
     found->on_host = server->own_network;
@@ -429,57 +500,112 @@ static void set_address(struct discovery *discovery, struct server *server,
     if (discover_url(&server->facts, socket, network, found->url) < 0) {
         found->url[0] = '\0';
         found->why = "in its container it listens on the loopback address alone";
-    }
-    if (!network)
-        return;
-    port =
-        discover_host_port(network, socket->port, discovery->ports, discovery->n_proxies);
-    if (port) {
-        found->port = port;
-        found->on_host = true;
+        if (network->n == 0)
+            found->why = "its container has no address";
     }
 }
 
-/* Look it up again when its socket is gone, or it has none and the sockets are others. */
+/* Whoever opens that port next may be anybody: it is not asked there any more. */
+static void forget_address(struct server *server)
+{
+    server->found.inode = 0;
+    server->found.url[0] = '\0';
+    server->found.why = "its port is not open any more";
+}
+
+static void forget_rejected(struct discover_server *facts,
+                            const struct host_listeners *listeners)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < facts->n_rejected; i++)
+        if (listens_still(listeners, facts->rejected[i]))
+            facts->rejected[kept++] = facts->rejected[i];
+    facts->n_rejected = kept;
+}
+
+/* Look it up again when its socket is gone, or is none, and the sockets are others. */
 static void look_for_socket(struct discovery *discovery, struct server *server,
                             const struct host_listeners *listeners, uint64_t sockets)
 {
-    enum { HELD_MAX = 64 };
-    uint32_t held[HELD_MAX];
-    int n, at;
+    const struct discovered *found = &server->found;
+    bool listens =
+        found->inode && (listeners->incomplete || listens_still(listeners, found->inode));
+    int at;
 
     if (server->looked_at == sockets ||
-        (server->found.inode && listens_still(listeners, server->found.inode)))
+        (listens && found->url[0] && !discover_is_rejected(&server->facts, found->inode)))
         return;
     server->looked_at = sockets;
-    n = held_by(discovery, server, listeners, held, HELD_MAX);
-    if (n == -ESRCH)
-        return;
-    at = discover_socket(&server->facts, listeners, held, n);
+    if (!listeners->incomplete)
+        forget_rejected(&server->facts, listeners);
+    at = choose_socket(discovery, server, listeners);
     if (at >= 0)
-        set_address(discovery, server, &listeners->at[at]);
+        set_address(server, &listeners->at[at]);
+    else if (found->inode && !listens)
+        forget_address(server);
+}
+
+/* Changes whenever an address does. */
+static uint64_t fingerprint_of(const struct host_addresses *addresses)
+{
+    uint64_t sum = addresses->n;
+
+    for (uint32_t i = 0; i < addresses->n; i++)
+        for (size_t j = 0; j < HOST_ADDRESS_SIZE; j++)
+            sum = (sum ^ addresses->at[i][j]) * UINT64_C(0x9E3779B97F4A7C15);
+    return sum;
+}
+
+/* A proxy may come before or after, and go. */
+static void find_host_port(const struct discovery *discovery, struct server *server)
+{
+    uint16_t own = server->found.inode ? server->port : server->facts.port;
+    uint16_t port = discover_host_port(&server->addresses, own, discovery->ports,
+                                       discovery->n_proxies);
+
+    server->found.on_host = port != 0;
+    if (port || own)
+        server->found.port = port ? port : own;
 }
 
 /* A container's network; its addresses may be given to it late. */
 static void look_into_network(struct discovery *discovery, struct server *server)
 {
     uint32_t pid = server->found.root.pid;
+    uint64_t network;
 
-    if (server->looks++ % OTHERS_EVERY != 0)
-        return;
-    if (host_read_listeners(discovery->host, pid, &discovery->others) < 0 ||
+    if (server->looks++ % OTHERS_EVERY != 0 ||
+        host_read_listeners(discovery->host, pid, &discovery->others) < 0 ||
         host_read_addresses(discovery->host, pid, &server->addresses) < 0)
         return;
+    network = fingerprint_of(&server->addresses);
+    if (server->network != network)
+        server->found.url[0] = '\0'; // it is written anew
+    server->network = network;
     look_for_socket(discovery, server, &discovery->others,
-                    fingerprint(&discovery->others) ^ server->addresses.n);
+                    fingerprint(&discovery->others) ^ network);
 }
 
+/* One that has ended and whose parent does not care has no command line any more. */
 static bool lives(struct discovery *discovery, const struct host_process *process)
 {
     struct host_process now;
 
     return host_read_process(discovery->host, process->pid, &now) == 0 &&
-           is_same(process, &now);
+           is_same(process, &now) &&
+           host_read_cmdline(discovery->host, process, &discovery->cmdline) == 0 &&
+           discovery->cmdline.len > 0;
+}
+
+static void drop_dead_members(struct discovery *discovery, struct server *server)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < server->n_members; i++)
+        if (lives(discovery, &server->members[i]))
+            server->members[kept++] = server->members[i];
+    server->n_members = kept;
 }
 
 static void drop_the_dead(struct discovery *discovery)
@@ -488,7 +614,7 @@ static void drop_the_dead(struct discovery *discovery)
 
     for (size_t i = 0; i < discovery->n_servers;) {
         if (lives(discovery, &discovery->servers[i].found.root))
-            i++;
+            drop_dead_members(discovery, &discovery->servers[i++]);
         else
             drop_server(discovery, i);
     }
@@ -503,17 +629,22 @@ static void drop_the_dead(struct discovery *discovery)
 
 static void look_for_sockets(struct discovery *discovery)
 {
-    if (host_read_listeners(discovery->host, 0, &discovery->own) < 0)
-        discovery->own.n = 0;
-    discovery->own_fingerprint = fingerprint(&discovery->own);
+    bool known = host_read_listeners(discovery->host, 0, &discovery->own) == 0;
+
+    if (known)
+        discovery->own_fingerprint = fingerprint(&discovery->own);
     for (size_t i = 0; i < discovery->n_servers; i++) {
         struct server *server = &discovery->servers[i];
 
-        if (server->own_network)
+        if (!discover_may_ask(&server->facts, discovery->own_uid))
+            continue; // looking costs, too
+        if (!server->own_network) {
+            look_into_network(discovery, server);
+            find_host_port(discovery, server);
+        } else if (known) {
             look_for_socket(discovery, server, &discovery->own,
                             discovery->own_fingerprint);
-        else
-            look_into_network(discovery, server);
+        }
     }
 }
 
@@ -533,11 +664,10 @@ static void show(struct discovery *discovery)
 void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
                    const struct host_tree *tree)
 {
-    unsigned runs = discovery->began ? 1 : FIRST_RUNS;
+    unsigned budget = discovery->began ? SCAN_BUDGET : FIRST_BUDGET;
 
     discovery->began = true;
-    while (runs--)
-        host_scan_run(discovery->scan, SCAN_BUDGET, on_process, discovery);
+    host_scan_run(discovery->scan, budget, on_process, discovery);
     drop_the_dead(discovery);
     look_at_tree(discovery, gpu, tree);
     adopt(discovery);
@@ -585,15 +715,22 @@ const struct discovered *discovery_servers(const struct discovery *discovery,
     return discovery->shown;
 }
 
-void discovery_reject(struct discovery *discovery, const struct host_process *root)
+void discovery_judge(struct discovery *discovery, const struct host_process *root,
+                     bool is_engine)
 {
     struct server *server = find_server(discovery, root);
+    struct discover_server *facts = server ? &server->facts : NULL;
 
     if (!server)
         return;
-    server->facts.rejected++;
-    server->found.inode = 0;
-    server->looked_at = 0;
+    if (is_engine)
+        facts->n_rejected = 0;
+    else if (server->found.inode && facts->n_rejected < DISCOVER_REJECTED_MAX &&
+             !discover_is_rejected(facts, server->found.inode)) {
+        facts->rejected[facts->n_rejected++] = server->found.inode;
+        server->looked_at = 0;
+        server->looks = 0;
+    }
 }
 
 const struct join_adoption *discovery_adoptions(const struct discovery *discovery,

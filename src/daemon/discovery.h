@@ -52,13 +52,17 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
 const struct discovered *discovery_servers(const struct discovery *discovery,
                                            size_t *ret_n);
 
-/* What was asked on that server's socket is no engine: try another, if it has one. */
-void discovery_reject(struct discovery *discovery, const struct host_process *root);
+/*
+ * What was asked on that server's socket is an engine, or is none: then another is tried,
+ * if it has one, now or later.
+ */
+void discovery_judge(struct discovery *discovery, const struct host_process *root,
+                     bool is_engine);
 
 /*
  * Processes with device memory outside of every server's tree that are in one container
- * with just one server (workers of Ray, say), each with that server's root. Valid until
- * the next run.
+ * with just one server and are vLLM's workers of Ray, each with that server's root. Valid
+ * until the next run.
  */
 const struct join_adoption *discovery_adoptions(const struct discovery *discovery,
                                                 size_t *ret_n);

@@ -212,12 +212,10 @@ void engines_follow(struct engines *engines, struct discovery *discovery)
         see(engines, &found[i]);
     drop_unseen(engines);
     for (size_t i = engines->n_named; i < engines->n; i++) {
-        struct engine *engine = &engines->watched[i]->engine;
+        const struct engine *engine = &engines->watched[i]->engine;
 
-        if (engine->strange < ENGINE_STRANGE_MAX)
-            continue;
-        discovery_reject(discovery, &engines->watched[i]->root);
-        engine->strange = 0; // until its socket is another
+        if (engine->page_ns || engine->strange == ENGINE_STRANGE_MAX)
+            discovery_judge(discovery, &engines->watched[i]->root, engine->page_ns);
     }
 }
 

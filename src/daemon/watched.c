@@ -144,6 +144,22 @@ void watched_set_root(struct watched *watched, const struct host_process *root)
     watched->root = *root;
 }
 
+/* It has no address any more. Its row stays, with the name it had. */
+static void stop(struct watched *watched, const struct discovered *found)
+{
+    struct engine *engine = &watched->engine;
+    struct engine_page page = engine->page;
+
+    scraper_free(watched->scraper);
+    watched->scraper = NULL;
+    forget_model(watched);
+    engine_init(engine, "", found->port, engine->interval_ns);
+    memcpy(engine->page.served_name, page.served_name, sizeof(page.served_name));
+    engine->unnamed = true;
+    engine->state = ENGINE_UNREACHABLE;
+    (void)snprintf(engine->why, sizeof(engine->why), "%s", found->why ? found->why : "");
+}
+
 /* It was found under another address than before, or under one at last. */
 static int move(struct watched *watched, struct fetcher *fetcher,
                 const struct discovered *found)
@@ -171,10 +187,12 @@ int watched_see(struct watched *watched, struct fetcher *fetcher,
     if (watched->config)
         return 0; // it is asked where the operator says
     watched->engine.port = found->port;
-    if (!found->url[0] && !watched->scraper)
+    if (!found->url[0] && watched->scraper)
+        stop(watched, found);
+    else if (!found->url[0])
         (void)snprintf(watched->engine.why, sizeof(watched->engine.why), "%s",
                        found->why ? found->why : "");
-    else if (moved && found->url[0])
+    else if (moved)
         r = move(watched, fetcher, found);
     else if (reopened && found->inode)
         scraper_restarted(watched->scraper);
@@ -213,6 +231,12 @@ void watched_take_facts(struct watched *watched, struct model_facts *facts,
     }
 }
 
+/* Its address, or before it has one its name. */
+static const char *address_of(const struct watched *watched)
+{
+    return watched->engine.url[0] ? watched->engine.url : watched->found.name;
+}
+
 void watched_log_state(struct watched *watched, uint64_t now_ns)
 {
     const struct engine *engine = &watched->engine;
@@ -226,15 +250,15 @@ void watched_log_state(struct watched *watched, uint64_t now_ns)
     watched->logged_state = engine->state;
 
     if (lost)
-        log_warning("engine %s unreachable: %s", engine->url, engine->why);
+        log_warning("engine %s unreachable: %s", address_of(watched), engine->why);
     else if (engine->state == ENGINE_READY && watched->lost_ns)
         log_info("engine %s back after %llu s", engine->url,
                  (unsigned long long)((now_ns - watched->lost_ns) / NS_PER_S));
     else if (engine->state == ENGINE_READY)
         log_info("engine %s ready, serving '%s'", engine->url, engine->page.served_name);
     else
-        log_info("engine %s %s: %s", engine->url, engine_state_name(engine->state),
-                 engine->why);
+        log_info("engine %s %s: %s", address_of(watched),
+                 engine_state_name(engine->state), engine->why);
     watched->lost_ns = lost ? now_ns : 0;
 }
 

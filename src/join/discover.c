@@ -8,11 +8,19 @@ bool discover_may_ask(const struct discover_server *server, uint32_t own_uid)
     return server->uid == 0 || server->uid == own_uid || server->holds_gpu;
 }
 
+bool discover_is_rejected(const struct discover_server *server, uint64_t inode)
+{
+    for (unsigned i = 0; i < server->n_rejected; i++)
+        if (server->rejected[i] == inode)
+            return true;
+    return false;
+}
+
 /* No socket is asked that cannot be it. */
 static bool may_be(const struct discover_server *server,
                    const struct host_listener *socket)
 {
-    if (socket->port < DISCOVER_PORT_LEAST)
+    if (socket->port < DISCOVER_PORT_LEAST || discover_is_rejected(server, socket->inode))
         return false;
     return server->port == 0 || socket->port == server->port;
 }
@@ -33,17 +41,12 @@ static int find_by_user(const struct discover_server *server,
 int discover_socket(const struct discover_server *server,
                     const struct host_listeners *listeners, const uint32_t *held, int n)
 {
-    unsigned candidates = 0, wanted;
-
+    if (server->n_rejected == DISCOVER_REJECTED_MAX)
+        return -1;
     if (n < 0)
         return find_by_user(server, listeners);
     for (int i = 0; i < n; i++)
-        candidates += may_be(server, &listeners->at[held[i]]);
-    if (candidates == 0)
-        return -1;
-    wanted = server->rejected % candidates;
-    for (int i = 0; i < n; i++)
-        if (may_be(server, &listeners->at[held[i]]) && wanted-- == 0)
+        if (may_be(server, &listeners->at[held[i]]))
             return (int)held[i];
     return -1;
 }

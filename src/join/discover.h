@@ -18,14 +18,16 @@ enum {
     DISCOVER_URL_MAX = 80,
     DISCOVER_PORT_DEFAULT = 8000, // vLLM's
     DISCOVER_PORT_LEAST = 1024,   // below it nobody is asked
+    DISCOVER_REJECTED_MAX = 8,    // sockets of one server; then it is asked no more
 };
 
 struct discover_server {
     uint32_t uid;
-    uint16_t port;     // that it was told to listen on; 0: not known
-    bool tls;          // likewise: with a certificate
-    bool holds_gpu;    // some process of its tree holds device memory
-    unsigned rejected; // sockets that were asked and are none
+    uint16_t port;  // that it was told to listen on; 0: not known
+    bool tls;       // likewise: with a certificate
+    bool holds_gpu; // some process of its tree holds device memory
+    unsigned n_rejected;
+    uint64_t rejected[DISCOVER_REJECTED_MAX]; // inodes of sockets that are no engine's
 };
 
 /*
@@ -34,10 +36,12 @@ struct discover_server {
  */
 bool discover_may_ask(const struct discover_server *server, uint32_t own_uid);
 
+bool discover_is_rejected(const struct discover_server *server, uint64_t inode);
+
 /*
  * The socket to ask: index in `listeners`, or -1. `held` (n of them) are those that its
  * process holds; n < 0: that is not for us to see, and a socket of its user on its port
- * is taken for it.
+ * is taken for it. None that was rejected is taken again.
  */
 int discover_socket(const struct discover_server *server,
                     const struct host_listeners *listeners, const uint32_t *held, int n);
