@@ -6,6 +6,7 @@ script that calls run() with its functions; each is one test, and says what it s
 fails.
 """
 import contextlib
+import ctypes
 import http.client
 import http.server
 import json
@@ -48,11 +49,11 @@ def eventually(what, condition, seconds=10.0, every=0.05):
 class Daemon:
     """vramscoped with the arguments given, listening on a free port."""
 
-    def __init__(self, *arguments, env=None, wait=True):
+    def __init__(self, *arguments, env=None, wait=True, as_user={}):
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [DAEMON, "--listen", "127.0.0.1:0", *map(str, arguments)], stderr=self.log_file,
-            env={**os.environ, **(env or {})})
+            env={**os.environ, **(env or {})}, **as_user)
         self.port = None
         if wait:
             eventually("the daemon listens", self._listening, 15)
@@ -223,6 +224,140 @@ def config(text):
         file.write(text)
         file.flush()
         yield file.name
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class FakeDriver:
+    """The folder of the simulated driver: devices, and what processes hold."""
+
+    def __init__(self, devices=2, total=80 << 30):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = self.folder.name
+        os.chmod(self.path, 0o755)
+        os.mkdir(os.path.join(self.path, "processes"))
+        with open(os.path.join(self.path, "devices"), "w") as file:
+            for i in range(devices):
+                file.write(f"GPU-{i:08}-0000-0000-0000-000000000000 {total} 0 Fake GPU\n")
+
+    def hold(self, pid, device, size):
+        path = os.path.join(self.path, f".process-{pid}")
+        with open(path, "w") as file:
+            file.write(f"{device} {size}\n")
+        os.rename(path, os.path.join(self.path, "processes", str(pid)))
+
+    def free(self, pid):
+        os.unlink(os.path.join(self.path, "processes", str(pid)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+class Spawned(subprocess.Popen):
+    """A process that ends with the `with` block, and all of its session."""
+
+    def __init__(self, arguments, **options):
+        super().__init__(list(map(str, arguments)), start_new_session=True, **options)
+
+    def end(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def __exit__(self, *_):
+        self.end()
+        for file in (self.stdin, self.stdout):
+            if file:
+                file.close()
+
+
+def serve(name, port, driver, *arguments, inside=None, **options):
+    """A simulated server that looks like `vllm serve NAME --port PORT ...`."""
+    return Spawned(["vllm", "serve", name, "--port", port, "--gpu-dir", driver.path,
+                    *arguments], executable=SIM, stdout=subprocess.DEVNULL,
+                   preexec_fn=inside, **options)
+
+
+@contextlib.contextmanager
+def control_group(path):
+    """A real control group of that path. Gives a function that moves the caller into it."""
+    root = pathlib.Path("/sys/fs/cgroup")
+    if not (root / "cgroup.controllers").exists():
+        root = root / "memory"
+    made, at = [], root
+    try:
+        for name in path.strip("/").split("/"):
+            at = at / name
+            if not at.exists():
+                at.mkdir()
+                made.append(at)
+    except OSError as error:
+        for folder in reversed(made):
+            folder.rmdir()
+        raise Skip(f"no control groups can be made: {error}")
+    try:
+        yield lambda: (at / "cgroup.procs").write_text(str(os.getpid()))
+    finally:
+        for folder in reversed(made):
+            eventually(f"{folder} is empty", lambda: not remove_group(folder))
+
+
+def remove_group(folder):
+    """Whether it is still there: those who ended may not be out of it yet."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return folder.exists()
+
+
+class Container:
+    """A network namespace of its own, with an address that the host reaches."""
+
+    made = 0
+
+    def __init__(self):
+        Container.made += 1
+        number = (os.getpid() * 8 + Container.made) % 16384  # of the networks in 10.213/16
+        self.name = f"vramscope-{number}"
+        network, low = f"10.213.{number // 64}", number % 64 * 4
+        self.host, self.address = f"{network}.{low + 1}", f"{network}.{low + 2}"
+        try:
+            self._ip("netns", "add", self.name)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Skip(f"no network namespace can be made: {error}")
+        try:
+            outer, inner = f"vs{number}h", f"vs{number}c"
+            self._ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns",
+                     self.name)
+            self._ip("addr", "add", self.host + "/30", "dev", outer)
+            self._ip("link", "set", outer, "up")
+            for line in ("link set lo up", f"addr add {self.address}/30 dev {inner}",
+                         f"link set {inner} up"):
+                self._ip("-n", self.name, *line.split())
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.__exit__()
+            raise Skip(f"no pair of network devices can be made: {error}")
+
+    @staticmethod
+    def _ip(*arguments):
+        subprocess.run(["ip", *arguments], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+
+    def enter(self):
+        with open(f"/run/netns/{self.name}") as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0x40000000):
+                raise OSError(ctypes.get_errno(), "setns")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._ip("netns", "del", self.name)
 
 
 def fixture(name):

@@ -215,13 +215,151 @@ static void test_last_device_and_engine(void **state)
     }
 }
 
+/* ---- who is whose, by titles and adoptions ---- */
+
+enum { SERVERS_KNOWN = 16, ADOPTS = 32 };
+
+/* Its own devices, 60 bytes used on each: what no process explains is unattributed. */
+static const struct kind {
+    const char *row;
+    unsigned flags;
+    struct {
+        uint32_t pid, parent;
+        const char *comm;
+    } tree[8];
+    struct held held[6];
+    struct join_adoption adoptions[2];
+    uint64_t bytes[ENGINES]; // U: not known
+    uint64_t other, orphan, orphans;
+} kinds[] = {
+    // clang-format off
+    {"TP: a worker for each of two GPUs", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {102, 101, "VLLM::Worker_TP"}, {103, 101, "VLLM::Worker_TP"}},
+     {{102, 0, 20}, {103, 1, 21}}, {{0}}, {41, U}, 0, 0, 0},
+    {"PP and TP", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {102, 101, "VLLM::Worker_PP"}, {103, 101, "VLLM::Worker_PP"}},
+     {{102, 0, 20}, {103, 1, 21}, {102, 1, 1}}, {{0}}, {42, U}, 0, 0, 0},
+    {"DP: engine cores without workers", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {102, 100, "VLLM::EngineCor"}, {103, 100, "VLLM::DPCoordin"}},
+     {{101, 0, 30}, {102, 1, 31}}, {{0}}, {61, U}, 0, 0, 0},
+    {"MIG: two instances of one GPU are two devices", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {201, 200, "VLLM::EngineCor"}},
+     {{101, 0, 11}, {201, 1, 12}}, {{0}}, {11, 12}, 0, 0, 0},
+    {"MPS: the client holds it, its daemon a little", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {300, 1, "nvidia-cuda-mps"}},
+     {{101, 0, 40}, {300, 0, 2}}, {{0}}, {40, U}, 2, 0, 0},
+    {"an orphan", SERVERS_KNOWN, {{300, 1, "VLLM::Worker_TP"}},
+     {{300, 0, 33}, {300, 1, 4}}, {{0}}, {U, U}, 0, 37, 2},
+    {"an orphan below what is left of its tree", SERVERS_KNOWN,
+     {{300, 1, "VLLM::EngineCor"}, {301, 300, "VLLM::Worker_TP"}},
+     {{301, 0, 33}}, {{0}}, {U, U}, 0, 33, 1},
+    {"an orphan that hides its bytes", SERVERS_KNOWN, {{300, 1, "VLLM::Worker_TP"}},
+     {{300, 0, U}, {300, 1, 4}}, {{0}}, {U, U}, 0, 4, 2},
+    {"not every server is known: no orphan", 0, {{300, 1, "VLLM::Worker_TP"}},
+     {{300, 0, 33}}, {{0}}, {U, U}, 33, 0, 0},
+    {"a title that is another's", SERVERS_KNOWN, {{300, 1, "VLLM:Worker"}, {301, 1, "vllm::Worker"}},
+     {{300, 0, 33}, {301, 0, 1}}, {{0}}, {U, U}, 34, 0, 0},
+    {"adopted: Ray's workers", SERVERS_KNOWN | ADOPTS,
+     {{300, 1, "raylet"}, {301, 300, "ray::RayWorkerW"}, {302, 300, "ray::RayWorkerW"}},
+     {{301, 0, 20}, {302, 1, 21}}, {{301, 100}, {302, 200}}, {20, 21}, 0, 0, 0},
+    {"adopted by a server that has gone", SERVERS_KNOWN | ADOPTS, {{301, 1, "ray::RayWorkerW"}},
+     {{301, 0, 20}}, {{301, 999}}, {U, U}, 20, 0, 0},
+    {"adopted, but in another's tree: the tree counts", SERVERS_KNOWN | ADOPTS,
+     {{301, 200, "ray::RayWorkerW"}},
+     {{301, 0, 20}}, {{301, 100}}, {U, 20}, 0, 0, 0},
+    {"a pid used again: not below its old parent", SERVERS_KNOWN,
+     {{101, 0, "python3"}},
+     {{101, 0, 9}, {100, 0, 1}}, {{0}}, {1, U}, 9, 0, 0},
+    {"a training job on the same GPU", SERVERS_KNOWN,
+     {{101, 100, "VLLM::EngineCor"}, {300, 1, "torchrun"}, {301, 300, "pt_main_thread"}},
+     {{101, 0, 25}, {301, 0, 26}, {300, 1, 3}}, {{0}}, {25, U}, 29, 0, 0},
+    {"hidden by the pid namespace", SERVERS_KNOWN, {{101, 100, "VLLM::EngineCor"}},
+     {{101, 0, 25}, {4242, 0, 26}}, {{0}}, {25, U}, 26, 0, 0},
+    // clang-format on
+};
+
+static void set_up_kind(const struct kind *kind, struct facts *f)
+{
+    static const struct process roots[] = {{1, 0}, {100, 1}, {200, 1}};
+
+    facts_begin(f);
+    for (int i = 0; i < 2; i++)
+        facts_device(f, 80 * GIB, 60);
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+        facts_process(f, roots[i].pid, roots[i].parent);
+    for (size_t i = 0; i < ARRAY_LEN(kind->tree) && kind->tree[i].pid; i++) {
+        facts_process(f, kind->tree[i].pid, kind->tree[i].parent);
+        for (uint32_t j = 0; j < f->tree.n; j++)
+            if (f->tree.processes[j].pid == kind->tree[i].pid)
+                (void)strncpy(f->tree.processes[j].comm, kind->tree[i].comm,
+                              HOST_COMM_MAX - 1);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(kind->held) && kind->held[i].pid; i++)
+        facts_holds(f, kind->held[i].pid, kind->held[i].device, kind->held[i].bytes);
+    facts_engine(f, 8000, 100, "a");
+    facts_engine(f, 8001, 200, "b");
+    f->join.servers_known = kind->flags & SERVERS_KNOWN;
+    f->join.adoptions = kind->adoptions;
+    while (kind->flags & ADOPTS && f->join.n_adoptions < ARRAY_LEN(kind->adoptions) &&
+           kind->adoptions[f->join.n_adoptions].pid)
+        f->join.n_adoptions++;
+}
+
+static void test_kinds(void **state)
+{
+    static struct facts f;
+    static struct attributions shares;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct kind *kind = &kinds[i];
+
+        set_up_kind(kind, &f);
+        attribute(&f.join, &shares);
+        for (int j = 0; j < ENGINES; j++)
+            if (shares.engines[j].bytes.value != kind->bytes[j])
+                fail_msg("[%s] engine %d: %llu", kind->row, j,
+                         (unsigned long long)shares.engines[j].bytes.value);
+        if (shares.other_bytes != kind->other || shares.orphan_bytes != kind->orphan ||
+            shares.orphans != kind->orphans)
+            fail_msg("[%s] other %llu, orphan %llu in %llu", kind->row,
+                     (unsigned long long)shares.other_bytes,
+                     (unsigned long long)shares.orphan_bytes,
+                     (unsigned long long)shares.orphans);
+    }
+}
+
+/* In every row, what is published adds up to what is used. */
+static void test_sums(void **state)
+{
+    static struct facts f;
+    struct snapshot_pool *pool;
+
+    (void)state;
+    assert_int_equal(snapshot_pool_new(&pool), 0);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct snapshot *snapshot = snapshot_new(pool);
+        int64_t sum;
+
+        set_up_kind(&kinds[i], &f);
+        assert_int_equal(join(&f.join, snapshot), 0);
+        sum = (int64_t)(snapshot->models_bytes + snapshot->other_bytes +
+                        snapshot->orphan_bytes) +
+              snapshot->unattributed_bytes;
+        if (sum != 120 || snapshot->orphan_bytes != kinds[i].orphan ||
+            snapshot->other_bytes != kinds[i].other)
+            fail_msg("[%s] %lld of 120", kinds[i].row, (long long)sum);
+        snapshot_unref(snapshot);
+    }
+    snapshot_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_order_does_not_matter),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_last_device_and_engine),
+        cmocka_unit_test(test_rows),  cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_depth), cmocka_unit_test(test_last_device_and_engine),
+        cmocka_unit_test(test_kinds), cmocka_unit_test(test_sums),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
