@@ -587,15 +587,28 @@ static void look_into_network(struct discovery *discovery, struct server *server
                     fingerprint(&discovery->others) ^ network);
 }
 
-/* One that has ended and whose parent does not care has no command line any more. */
 static bool lives(struct discovery *discovery, const struct host_process *process)
 {
     struct host_process now;
 
     return host_read_process(discovery->host, process->pid, &now) == 0 &&
-           is_same(process, &now) &&
-           host_read_cmdline(discovery->host, process, &discovery->cmdline) == 0 &&
-           discovery->cmdline.len > 0;
+           is_same(process, &now);
+}
+
+/*
+ * One that has ended, and whose parent does not care, is still there; but it has neither
+ * a socket nor a command line any more. The latter costs more to find out.
+ */
+static bool is_served(struct discovery *discovery, const struct server *server)
+{
+    int r;
+
+    if (!lives(discovery, &server->found.root))
+        return false;
+    if (server->found.inode)
+        return true;
+    r = host_read_cmdline(discovery->host, &server->found.root, &discovery->cmdline);
+    return r < 0 ? r != -ESRCH : discovery->cmdline.len > 0;
 }
 
 static void drop_dead_members(struct discovery *discovery, struct server *server)
@@ -613,7 +626,7 @@ static void drop_the_dead(struct discovery *discovery)
     size_t kept = 0;
 
     for (size_t i = 0; i < discovery->n_servers;) {
-        if (lives(discovery, &discovery->servers[i].found.root))
+        if (is_served(discovery, &discovery->servers[i]))
             drop_dead_members(discovery, &discovery->servers[i++]);
         else
             drop_server(discovery, i);

@@ -305,13 +305,14 @@ def test_vllm_inside_another_program():
 
 def test_what_becomes_a_server_by_exec_late():
     port = free_port()
-    script = "import os,sys,time; time.sleep(4); os.execv(os.environ['SIM'], sys.argv[1:])"
-    with FakeDriver() as driver, daemon_on(driver) as daemon, \
-            Spawned([PYTHON, "-c", script, "vllm", "serve", "scene/late", "--port", port,
-                     "--gpu-dir", driver.path], stdout=subprocess.DEVNULL,
-                    env={**os.environ, "SIM": SIM}):
-        eventually("found by its memory", lambda: state_of(daemon, "scene/late") == "ready", 9)
-        assert rows(daemon)[0][1] == port
+    with FakeDriver() as driver, daemon_on(driver) as daemon:
+        words = ["vllm", "serve", "scene/late", "--port", str(port), "--gpu-dir", driver.path]
+        script = (f"import os, time; time.sleep(4); "
+                  f"os.execv({os.path.realpath(SIM)!r}, {words!r})")
+        with Spawned([PYTHON, "-c", script], stdout=subprocess.DEVNULL):
+            eventually("found by its memory",
+                       lambda: state_of(daemon, "scene/late") == "ready", 9)
+            assert rows(daemon) == [("late", port, 16 * GIB)], rows(daemon)
 
 
 def test_dangers():
