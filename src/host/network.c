@@ -12,7 +12,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { LINES_MAX = 65536 }; // a router's table may have millions
+enum {
+    LINES_MAX = 65536, // a router's table may have millions
+    USERS_MAX = 1024,  // a map has few lines
+};
 
 /* Keep the rows sorted. */
 static void add_address(struct host_addresses *addresses,
@@ -259,5 +262,35 @@ int host_same_network(struct host *host, const struct host_process *process, boo
     if (r < 0)
         return r;
     *ret = same;
+    return 0;
+}
+
+/* -ENOENT: a kernel without user namespaces. */
+static int read_users(int dir_fd, const char *name, char text[USERS_MAX], size_t *ret)
+{
+    ssize_t len = host_read_start(dir_fd, name, text, USERS_MAX);
+
+    *ret = len < 0 ? 0 : (size_t)len;
+    return len < 0 && len != -ENOENT ? host_denial_of((int)len) : 0;
+}
+
+int host_same_users(struct host *host, const struct host_process *process, bool *ret)
+{
+    OWNED(close_fd) int fd = host_open_same(host, process);
+    char ours[USERS_MAX], theirs[USERS_MAX];
+    size_t our_len = 0, their_len = 0;
+    int r, gone;
+
+    if (fd < 0)
+        return fd;
+    r = read_users(host->proc_fd, "self/uid_map", ours, &our_len);
+    if (r == 0)
+        r = read_users(fd, "uid_map", theirs, &their_len);
+    gone = host_check_same(fd, process);
+    if (gone < 0)
+        return gone;
+    if (r < 0)
+        return r;
+    *ret = our_len == their_len && memcmp(ours, theirs, our_len) == 0;
     return 0;
 }

@@ -46,6 +46,13 @@ int host_read_addresses(struct host *host, uint32_t pid,
 int host_same_network(struct host *host, const struct host_process *process,
                       bool *ret) MUST_CHECK;
 
+/*
+ * Whether the process is in our user namespace. Any user may make another, and in it
+ * networks with whatever addresses. Needs no privilege. -ESRCH: it is gone.
+ */
+int host_same_users(struct host *host, const struct host_process *process,
+                    bool *ret) MUST_CHECK;
+
 /* What the files list is added to `ret`, line by line. */
 struct host_trie {
     bool has_leaf; // the address that the next lines are about

@@ -179,6 +179,38 @@ static void test_too_many_addresses(void **state)
     host_free(host);
 }
 
+static void test_same_users(void **state)
+{
+    struct host *host = open_here();
+    bool same = false;
+
+    (void)state;
+    assert_int_equal(host_same_users(host, &process, &same), -ESRCH);
+    make_process(20, 1, 200);
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_true(same); // a kernel without such namespaces
+    make_folder("self");
+    write_file("self/uid_map", "         0          0 4294967295\n");
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_false(same);
+    write_file("20/uid_map", "         0          0 4294967295\n");
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_true(same);
+    write_file("20/uid_map", "         0       1000          1\n");
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_false(same);
+    assert_int_equal(unlink("self/uid_map"), 0);
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_false(same);
+    write_file("self/uid_map", "         0          0 4294967295\n");
+    write_file("20/uid_map", ""); // no map yet
+    assert_int_equal(host_same_users(host, &process, &same), 0);
+    assert_false(same);
+    make_process(20, 1, 201);
+    assert_int_equal(host_same_users(host, &process, &same), -ESRCH);
+    host_free(host);
+}
+
 /* Below a root that is not the kernel's, links and addresses tell. */
 static void test_same_network(void **state)
 {
@@ -510,6 +542,7 @@ int main(void)
         IN_FOLDER(test_addresses),
         IN_FOLDER(test_too_many_addresses),
         IN_FOLDER(test_same_network),
+        IN_FOLDER(test_same_users),
         cmocka_unit_test(test_own_listener),
         cmocka_unit_test(test_many_listeners),
         cmocka_unit_test(test_netlink_refused),
