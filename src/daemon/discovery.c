@@ -26,6 +26,7 @@ struct server {
     struct host_process members[MEMBERS_MAX]; // servers by their command line too
     unsigned n_members;
     bool own_network;
+    bool own_users; // its network may be another, but not of its user's making
     struct host_addresses addresses; // of its own network, when that is not ours
     uint64_t network;                // fingerprint of these
     uint64_t looked_at;              // fingerprint of the sockets that were looked at
@@ -71,7 +72,8 @@ struct discovery {
     uint64_t tree_of_ns; // processes_taken_ns of the tree that was looked at
     struct host_listeners own;
     uint64_t own_fingerprint;
-    struct host_listeners others; // scratch
+    struct host_addresses addresses; // our own
+    struct host_listeners others;    // scratch
 };
 
 static bool is_same(const struct host_process *a, const struct host_process *b)
@@ -193,6 +195,8 @@ static bool look_at_server(struct discovery *discovery, struct server *server)
     // Without an address on either side there is one network as far as we can tell.
     if (host_same_network(discovery->host, root, &server->own_network) < 0)
         server->own_network = true;
+    if (host_same_users(discovery->host, root, &server->own_users) < 0)
+        server->own_users = false;
     return true;
 }
 
@@ -486,7 +490,8 @@ static int choose_socket(struct discovery *discovery, const struct server *serve
     return at;
 }
 
-static void set_address(struct server *server, const struct host_listener *socket)
+static void set_address(struct discovery *discovery, struct server *server,
+                        const struct host_listener *socket)
 {
     struct discovered *found = &server->found;
     const struct host_addresses *network =
@@ -497,11 +502,17 @@ static void set_address(struct server *server, const struct host_listener *socke
     found->port = socket->port;
     found->on_host = server->own_network;
     found->why = NULL;
-    if (discover_url(&server->facts, socket, network, found->url) < 0) {
+    if (discover_url(&server->facts, socket, network, &discovery->addresses, found->url) <
+        0) {
         found->url[0] = '\0';
-        found->why = "in its container it listens on the loopback address alone";
-        if (network->n == 0)
+        found->why = "it listens on the loopback address of its container alone, or on "
+                     "one that is not its own";
+        if (network && network->n == 0)
             found->why = "its container has no address";
+    }
+    if (network && !server->own_users) {
+        found->url[0] = '\0';
+        found->why = "it is in a user namespace, in which addresses prove nothing";
     }
 }
 
@@ -540,8 +551,10 @@ static void look_for_socket(struct discovery *discovery, struct server *server,
     if (!listeners->incomplete)
         forget_rejected(&server->facts, listeners);
     at = choose_socket(discovery, server, listeners);
+    if (at >= 0 && host_read_addresses(discovery->host, 0, &discovery->addresses) < 0)
+        discovery->addresses = (struct host_addresses){0};
     if (at >= 0)
-        set_address(server, &listeners->at[at]);
+        set_address(discovery, server, &listeners->at[at]);
     else if (found->inode && !listens)
         forget_address(server);
 }

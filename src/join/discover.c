@@ -73,18 +73,43 @@ static bool is_loopback(const uint8_t *address)
     return memcmp(address, v6, sizeof(v6)) == 0 || (is_v4(address) && address[12] == 127);
 }
 
+static bool is_among(const struct host_addresses *network, const uint8_t *address)
+{
+    for (uint32_t i = 0; i < network->n; i++)
+        if (memcmp(network->at[i], address, HOST_ADDRESS_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* Whether what is asked at `address` is in that network. */
+static bool is_there(const uint8_t *address, const struct host_addresses *network,
+                     const struct host_addresses *own)
+{
+    if (network)
+        return is_among(network, address) && !is_among(own, address);
+    return is_loopback(address) || own->incomplete || is_among(own, address);
+}
+
 /* Where a socket on any address is reached. */
-static const uint8_t *reach(const struct host_addresses *network)
+static const uint8_t *reach(const struct host_addresses *network,
+                            const struct host_addresses *own)
 {
     static const uint8_t here[HOST_ADDRESS_SIZE] = {
         [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    const uint8_t *found = NULL;
 
     if (!network)
         return here;
-    for (uint32_t i = 0; i < network->n; i++)
-        if (is_v4(network->at[i]))
-            return network->at[i];
-    return network->n ? network->at[0] : NULL;
+    for (uint32_t i = 0; i < network->n; i++) {
+        const uint8_t *address = network->at[i];
+
+        if (is_there(address, network, own) && (!found || is_v4(address))) {
+            found = address;
+            if (is_v4(address))
+                break;
+        }
+    }
+    return found;
 }
 
 static void write_host(const uint8_t *address, char *ret, size_t room)
@@ -103,29 +128,20 @@ static void write_host(const uint8_t *address, char *ret, size_t room)
 }
 
 int discover_url(const struct discover_server *server, const struct host_listener *socket,
-                 const struct host_addresses *network, char ret[DISCOVER_URL_MAX])
+                 const struct host_addresses *network, const struct host_addresses *own,
+                 char ret[DISCOVER_URL_MAX])
 {
     const uint8_t *address = socket->address;
     char host[48];
 
-    if (network && is_loopback(address))
-        return -EHOSTUNREACH;
     if (is_any(address))
-        address = reach(network);
-    if (!address)
+        address = reach(network, own);
+    if (!address || !is_there(address, network, own))
         return -EHOSTUNREACH;
     write_host(address, host, sizeof(host));
     (void)snprintf(ret, DISCOVER_URL_MAX, "%s://%s:%u", server->tls ? "https" : "http",
                    host, socket->port);
     return 0;
-}
-
-static bool is_among(const struct host_addresses *network, const uint8_t *address)
-{
-    for (uint32_t i = 0; i < network->n; i++)
-        if (memcmp(network->at[i], address, HOST_ADDRESS_SIZE) == 0)
-            return true;
-    return false;
 }
 
 uint16_t discover_host_port(const struct host_addresses *network, uint16_t port,

@@ -47,11 +47,13 @@ int discover_socket(const struct discover_server *server,
                     const struct host_listeners *listeners, const uint32_t *held, int n);
 
 /*
- * Where to ask. `network` is NULL on our own network, else the addresses of the server's:
- * -EHOSTUNREACH when its socket takes connections from within alone.
+ * Where to ask. `own` are our addresses; `network` is NULL on our own network, else the
+ * addresses of the server's. -EHOSTUNREACH when its socket takes connections from within
+ * alone, or is bound to an address that is not where it is: any user may do so, and we
+ * would knock at a third party.
  */
 int discover_url(const struct discover_server *server, const struct host_listener *socket,
-                 const struct host_addresses *network,
+                 const struct host_addresses *network, const struct host_addresses *own,
                  char ret[DISCOVER_URL_MAX]) MUST_CHECK;
 
 /* The host's port that a proxy hands on to `port` in the network; 0: there is none. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers found without being told: bare, in containers, behind proxies, hostile ones."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -231,6 +232,25 @@ def test_a_container_with_loopback_alone_is_shown_and_not_asked():
         assert model["state"] == "loading" and "loopback" in model["reason"], model
 
 
+def own_namespaces():
+    """Of users and networks, as anybody may make them."""
+    if ctypes.CDLL(None, use_errno=True).unshare(0x50000000):
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def test_a_network_of_a_user_is_not_asked():
+    with FakeDriver() as driver:
+        try:
+            server = serve("scene/user", 8000, driver, "--host", "0.0.0.0",
+                           inside=own_namespaces)
+        except subprocess.SubprocessError:
+            raise Skip("no user namespace can be made")
+        with server, daemon_on(driver) as daemon:
+            eventually("why", lambda: "user namespace" in
+                       ((model_of(daemon, "scene/user") or {}).get("reason") or ""))
+            assert held_by(daemon, "scene/user") == 16 * GIB
+
+
 def test_loading_ready_killed_restarted_moved():
     port, other = free_port(), free_port()
     with FakeDriver() as driver, daemon_on(driver) as daemon:
@@ -431,7 +451,7 @@ if os.geteuid() == 0 and "ALONE" not in os.environ:
 
 run(test_bare_in_a_container_and_with_two_workers,
     test_a_container_with_loopback_alone_is_shown_and_not_asked,
-    test_loading_ready_killed_restarted_moved,
+    test_a_network_of_a_user_is_not_asked, test_loading_ready_killed_restarted_moved,
     test_a_port_that_is_closed_is_not_asked_any_more, test_an_orphan,
     test_vllm_inside_another_program, test_what_becomes_a_server_by_exec_late, test_dangers,
     test_a_server_of_another_user_needs_memory, test_a_crowd_of_others_hides_no_server,

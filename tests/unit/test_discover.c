@@ -12,6 +12,7 @@
 #define V4(a, b, c, d) {[10] = 0xff, [11] = 0xff, a, b, c, d}
 #define ANY {0}
 #define V6_LOOPBACK {[15] = 1}
+#define V6_HOST {0xfd, 0, 0x12, 0x34, [15] = 1}
 #define V6_GLOBAL {0xfd, 0, 0x12, 0x34, [15] = 2}
 // clang-format on
 
@@ -112,6 +113,10 @@ static const struct host_addresses v4_network = {.n = 1, .at = {V4(172, 17, 0, 2
 static const struct host_addresses v6_network = {.n = 1, .at = {V6_GLOBAL}};
 static const struct host_addresses both = {.n = 2, .at = {V6_GLOBAL, V4(10, 0, 0, 9)}};
 static const struct host_addresses none;
+static const struct host_addresses own = {.n = 2, .at = {V6_HOST, V4(192, 0, 2, 7)}};
+static const struct host_addresses all = {.incomplete = true};
+static const struct host_addresses feigned = {.n = 1, .at = {V4(192, 0, 2, 7)}};
+static const struct host_addresses half = {.n = 2, .at = {V6_GLOBAL, V4(192, 0, 2, 7)}};
 
 static const struct {
     const char *row;
@@ -126,7 +131,9 @@ static const struct {
     {"another of loopback", false, V4(127, 1, 2, 3), NULL, "http://127.1.2.3:8000"},
     {"one IPv4 address", false, V4(192, 0, 2, 7), NULL, "http://192.0.2.7:8000"},
     {"IPv6 loopback", false, V6_LOOPBACK, NULL, "http://[0:0:0:0:0:0:0:1]:8000"},
-    {"one IPv6 address", false, V6_GLOBAL, NULL, "http://[fd00:1234:0:0:0:0:0:2]:8000"},
+    {"one IPv6 address", false, V6_HOST, NULL, "http://[fd00:1234:0:0:0:0:0:1]:8000"},
+    {"one that is not ours", false, V4(8, 8, 8, 8), NULL, NULL},
+    {"an IPv6 one that is not ours", false, V6_GLOBAL, NULL, NULL},
     {"https", true, ANY, NULL, "https://127.0.0.1:8000"},
     {"any, in a container", false, ANY, &v4_network, "http://172.17.0.2:8000"},
     {"any, with IPv6 alone", false, ANY, &v6_network,
@@ -136,6 +143,10 @@ static const struct {
      "http://[fd00:1234:0:0:0:0:0:2]:8000"},
     {"loopback, in a container", false, V4(127, 0, 0, 1), &v4_network, NULL},
     {"IPv6 loopback, in a container", false, V6_LOOPBACK, &both, NULL},
+    {"not its own, in a container", false, V4(8, 8, 8, 8), &v4_network, NULL},
+    {"any, in a container that feigns to be us", false, ANY, &feigned, NULL},
+    {"our address, in such a container", false, V4(192, 0, 2, 7), &feigned, NULL},
+    {"any, ours and its own", false, ANY, &half, "http://[fd00:1234:0:0:0:0:0:2]:8000"},
     {"a container without an address", false, ANY, &none, NULL},
 };
 
@@ -149,7 +160,7 @@ static void test_urls(void **state)
         int r;
 
         memcpy(socket.address, urls[i].address, sizeof(socket.address));
-        r = discover_url(&server, &socket, urls[i].network, url);
+        r = discover_url(&server, &socket, urls[i].network, &own, url);
         if (r != (urls[i].url ? 0 : -EHOSTUNREACH) ||
             strcmp(url, urls[i].url ? urls[i].url : "as it was") != 0)
             fail_msg("[%s] %d, %s", urls[i].row, r, url);
@@ -165,7 +176,7 @@ static void test_longest_url(void **state)
 
     (void)state;
     memset(socket.address, 0xff, sizeof(socket.address));
-    assert_int_equal(discover_url(&server, &socket, NULL, url), 0);
+    assert_int_equal(discover_url(&server, &socket, NULL, &all, url), 0);
     assert_string_equal(url, "https://[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 }
 
