@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/found_server.h"
 #include "host/host_files.h"
 #include "host/host_scan.h"
 #include "model/launch.h"
@@ -12,27 +13,11 @@
 enum {
     SCAN_BUDGET = 512,   // processes looked at in one run
     FIRST_BUDGET = 8192, // in the first one, before anything is shown
-    MEMBERS_MAX = 4,     // of a chain like `tini -- vllm serve`, besides its root
     PROXIES_MAX = 128,
     STRAYS_MAX = 256,
-    OTHERS_EVERY = 2, // runs between two looks into other networks
 };
 
 static const char TITLE[] = "VLLM::"; // of every process but the first of a server
-
-struct server {
-    struct discovered found;
-    struct discover_server facts;
-    struct host_process members[MEMBERS_MAX]; // servers by their command line too
-    unsigned n_members;
-    bool own_network;
-    bool own_users; // its network may be another, but not of its user's making
-    struct host_addresses addresses; // of its own network, when that is not ours
-    uint64_t network;                // fingerprint of these
-    uint64_t looked_at;              // fingerprint of the sockets that were looked at
-    unsigned looks;
-    uint16_t port; // of its socket, in its own network
-};
 
 /* A process with device memory and no server above it. */
 struct stray {
@@ -58,7 +43,7 @@ struct discovery {
     struct launch launch; // scratch: it is large
 
     size_t n_servers;
-    struct server servers[DISCOVERY_SERVERS_MAX];
+    struct found_server servers[DISCOVERY_SERVERS_MAX];
     struct discovered shown[DISCOVERY_SERVERS_MAX];
     size_t n_shown;
     size_t n_proxies;
@@ -71,9 +56,7 @@ struct discovery {
 
     uint64_t tree_of_ns; // processes_taken_ns of the tree that was looked at
     struct host_listeners own;
-    uint64_t own_fingerprint;
-    struct host_addresses addresses; // our own
-    struct host_listeners others;    // scratch
+    struct host_listeners others; // scratch
 };
 
 static bool is_same(const struct host_process *a, const struct host_process *b)
@@ -88,7 +71,7 @@ static bool is_titled(const struct host_process *process)
     return strncmp(process->comm, TITLE, sizeof(TITLE) - 1) == 0;
 }
 
-static bool is_of(const struct server *server, const struct host_process *process)
+static bool is_of(const struct found_server *server, const struct host_process *process)
 {
     if (is_same(&server->found.root, process))
         return true;
@@ -98,8 +81,8 @@ static bool is_of(const struct server *server, const struct host_process *proces
     return false;
 }
 
-static struct server *find_server(struct discovery *discovery,
-                                  const struct host_process *process)
+static struct found_server *find_server(struct discovery *discovery,
+                                        const struct host_process *process)
 {
     for (size_t i = 0; i < discovery->n_servers; i++)
         if (is_of(&discovery->servers[i], process))
@@ -108,13 +91,13 @@ static struct server *find_server(struct discovery *discovery,
 }
 
 /* The server that a process is below of, or NULL. */
-static struct server *server_above(struct discovery *discovery,
-                                   const struct host_process *process)
+static struct found_server *server_above(struct discovery *discovery,
+                                         const struct host_process *process)
 {
     struct host_process at = *process;
 
     for (int depth = 0; depth < HOST_DEPTH_MAX && at.parent_pid > 1; depth++) {
-        struct server *server;
+        struct found_server *server;
 
         if (host_read_process(discovery->host, at.parent_pid, &at) < 0)
             return NULL;
@@ -125,9 +108,9 @@ static struct server *server_above(struct discovery *discovery,
     return NULL;
 }
 
-static void add_member(struct server *server, const struct host_process *process)
+static void add_member(struct found_server *server, const struct host_process *process)
 {
-    if (server->n_members == MEMBERS_MAX)
+    if (server->n_members == FOUND_MEMBERS_MAX)
         return;
     server->members[server->n_members++] = *process;
     server->looked_at = 0; // it may hold a socket that was there before
@@ -141,10 +124,10 @@ static void drop_server(struct discovery *discovery, size_t at)
 }
 
 /* Those found before that are below `root` are a part of it. */
-static void take_in(struct discovery *discovery, struct server *root)
+static void take_in(struct discovery *discovery, struct found_server *root)
 {
     for (size_t i = 0; i < discovery->n_servers;) {
-        struct server *server = &discovery->servers[i];
+        struct found_server *server = &discovery->servers[i];
 
         if (server == root || server_above(discovery, &server->found.root) != root) {
             i++;
@@ -159,7 +142,7 @@ static void take_in(struct discovery *discovery, struct server *root)
 }
 
 /* What a command line tells; NULL: it was known by its workers' titles alone. */
-static void take_launch(struct server *server, const struct launch *launch)
+static void take_launch(struct found_server *server, const struct launch *launch)
 {
     const char *name;
 
@@ -179,7 +162,7 @@ static void take_launch(struct server *server, const struct launch *launch)
 }
 
 /* What does not change as long as it lives. False: it is gone. */
-static bool look_at_server(struct discovery *discovery, struct server *server)
+static bool look_at_server(struct discovery *discovery, struct found_server *server)
 {
     const struct host_process *root = &server->found.root;
     int r;
@@ -201,7 +184,7 @@ static bool look_at_server(struct discovery *discovery, struct server *server)
 }
 
 /* Anybody can start any number of processes that look like servers. */
-static bool make_room(struct discovery *discovery, const struct server *server)
+static bool make_room(struct discovery *discovery, const struct found_server *server)
 {
     if (discovery->n_servers < DISCOVERY_SERVERS_MAX)
         return true;
@@ -222,7 +205,7 @@ static bool make_room(struct discovery *discovery, const struct server *server)
 static void add_server(struct discovery *discovery, const struct host_process *root,
                        const struct launch *launch)
 {
-    struct server server = {.found = {.root = *root}};
+    struct found_server server = {.found = {.root = *root}};
 
     take_launch(&server, launch);
     server.facts.holds_gpu = discovery->holds_gpu;
@@ -236,7 +219,7 @@ static void add_server(struct discovery *discovery, const struct host_process *r
 static void take_server(struct discovery *discovery, const struct host_process *process,
                         const struct launch *launch)
 {
-    struct server *server = find_server(discovery, process);
+    struct found_server *server = find_server(discovery, process);
 
     if (server) {
         if (!is_same(&server->found.root, process))
@@ -316,11 +299,12 @@ static void take_worker(struct discovery *discovery, const struct host_tree *tre
 }
 
 /* The server whose tree a process of the driver's list is in, or NULL. */
-static struct server *server_of(struct discovery *discovery, const struct host_tree *tree,
-                                const struct host_process *process)
+static struct found_server *server_of(struct discovery *discovery,
+                                      const struct host_tree *tree,
+                                      const struct host_process *process)
 {
     for (int depth = 0; process && depth < HOST_DEPTH_MAX; depth++) {
-        struct server *server = find_server(discovery, process);
+        struct found_server *server = find_server(discovery, process);
 
         if (server)
             return server;
@@ -390,13 +374,13 @@ static bool is_ray_worker(const struct host_process *process)
 }
 
 /* The one server in that container; NULL: none, or several. */
-static const struct server *only_server_in(const struct discovery *discovery,
-                                           const char *container_id)
+static const struct found_server *only_server_in(const struct discovery *discovery,
+                                                 const char *container_id)
 {
-    const struct server *found = NULL;
+    const struct found_server *found = NULL;
 
     for (size_t i = 0; i < discovery->n_servers; i++) {
-        const struct server *server = &discovery->servers[i];
+        const struct found_server *server = &discovery->servers[i];
 
         if (strcmp(server->found.cgroup.container_id, container_id) != 0)
             continue;
@@ -412,7 +396,7 @@ static void adopt(struct discovery *discovery)
     discovery->n_adoptions = 0;
     for (size_t i = 0; i < discovery->n_strays; i++) {
         const struct stray *stray = &discovery->strays[i];
-        const struct server *server = NULL;
+        const struct found_server *server = NULL;
 
         if (stray->container_id[0] && is_ray_worker(&stray->process))
             server = only_server_in(discovery, stray->container_id);
@@ -443,7 +427,8 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
         discovery->servers[i].facts.holds_gpu = false;
     for (uint32_t i = 0; i < gpu->n_processes; i++) {
         const struct host_process *process = host_tree_find(tree, gpu->processes[i].pid);
-        struct server *server = process ? server_of(discovery, tree, process) : NULL;
+        struct found_server *server =
+            process ? server_of(discovery, tree, process) : NULL;
 
         if (server)
             server->facts.holds_gpu = true;
@@ -451,154 +436,7 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
     forget_strays(discovery);
 }
 
-/* ---- where a server listens ---- */
-
-/* Changes whenever a socket comes or goes. */
-static uint64_t fingerprint(const struct host_listeners *listeners)
-{
-    uint64_t sum = listeners->n;
-
-    for (uint32_t i = 0; i < listeners->n; i++)
-        sum = (sum ^ listeners->at[i].inode) * UINT64_C(0x9E3779B97F4A7C15);
-    return sum;
-}
-
-static bool listens_still(const struct host_listeners *listeners, uint64_t inode)
-{
-    for (uint32_t i = 0; i < listeners->n; i++)
-        if (listeners->at[i].inode == inode)
-            return true;
-    return false;
-}
-
-/* Of what its processes hold of `listeners`, its root's first: an index, or -1. */
-static int choose_socket(struct discovery *discovery, const struct server *server,
-                         const struct host_listeners *listeners)
-{
-    enum { HELD_MAX = 64 };
-    const struct host_process *process = &server->found.root;
-    uint32_t held[HELD_MAX];
-    int at = -1;
-
-    for (unsigned i = 0; at < 0 && i <= server->n_members; i++) {
-        int n = host_held_listeners(discovery->host, process, listeners, held, HELD_MAX);
-
-        if (n != -ESRCH)
-            at = discover_socket(&server->facts, listeners, held, n);
-        process = &server->members[i];
-    }
-    return at;
-}
-
-static void set_address(struct discovery *discovery, struct server *server,
-                        const struct host_listener *socket)
-{
-    struct discovered *found = &server->found;
-    const struct host_addresses *network =
-        server->own_network ? NULL : &server->addresses;
-
-    server->port = socket->port;
-    found->inode = socket->inode;
-    found->port = socket->port;
-    found->on_host = server->own_network;
-    found->why = NULL;
-    if (discover_url(&server->facts, socket, network, &discovery->addresses, found->url) <
-        0) {
-        found->url[0] = '\0';
-        found->why = "it listens on the loopback address of its container alone, or on "
-                     "one that is not its own";
-        if (network && network->n == 0)
-            found->why = "its container has no address";
-    }
-    if (network && !server->own_users) {
-        found->url[0] = '\0';
-        found->why = "it is in a user namespace, in which addresses prove nothing";
-    }
-}
-
-/* Whoever opens that port next may be anybody: it is not asked there any more. */
-static void forget_address(struct server *server)
-{
-    server->found.inode = 0;
-    server->found.url[0] = '\0';
-    server->found.why = "its port is not open any more";
-}
-
-static void forget_rejected(struct discover_server *facts,
-                            const struct host_listeners *listeners)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < facts->n_rejected; i++)
-        if (listens_still(listeners, facts->rejected[i]))
-            facts->rejected[kept++] = facts->rejected[i];
-    facts->n_rejected = kept;
-}
-
-/* Look it up again when its socket is gone, or is none, and the sockets are others. */
-static void look_for_socket(struct discovery *discovery, struct server *server,
-                            const struct host_listeners *listeners, uint64_t sockets)
-{
-    const struct discovered *found = &server->found;
-    bool listens =
-        found->inode && (listeners->incomplete || listens_still(listeners, found->inode));
-    int at;
-
-    if (server->looked_at == sockets ||
-        (listens && found->url[0] && !discover_is_rejected(&server->facts, found->inode)))
-        return;
-    server->looked_at = sockets;
-    if (!listeners->incomplete)
-        forget_rejected(&server->facts, listeners);
-    at = choose_socket(discovery, server, listeners);
-    if (at >= 0 && host_read_addresses(discovery->host, 0, &discovery->addresses) < 0)
-        discovery->addresses = (struct host_addresses){0};
-    if (at >= 0)
-        set_address(discovery, server, &listeners->at[at]);
-    else if (found->inode && !listens)
-        forget_address(server);
-}
-
-/* Changes whenever an address does. */
-static uint64_t fingerprint_of(const struct host_addresses *addresses)
-{
-    uint64_t sum = addresses->n;
-
-    for (uint32_t i = 0; i < addresses->n; i++)
-        for (size_t j = 0; j < HOST_ADDRESS_SIZE; j++)
-            sum = (sum ^ addresses->at[i][j]) * UINT64_C(0x9E3779B97F4A7C15);
-    return sum;
-}
-
-/* A proxy may come before or after, and go. */
-static void find_host_port(const struct discovery *discovery, struct server *server)
-{
-    uint16_t own = server->found.inode ? server->port : server->facts.port;
-    uint16_t port = discover_host_port(&server->addresses, own, discovery->ports,
-                                       discovery->n_proxies);
-
-    server->found.on_host = port != 0;
-    if (port || own)
-        server->found.port = port ? port : own;
-}
-
-/* A container's network; its addresses may be given to it late. */
-static void look_into_network(struct discovery *discovery, struct server *server)
-{
-    uint32_t pid = server->found.root.pid;
-    uint64_t network;
-
-    if (server->looks++ % OTHERS_EVERY != 0 ||
-        host_read_listeners(discovery->host, pid, &discovery->others) < 0 ||
-        host_read_addresses(discovery->host, pid, &server->addresses) < 0)
-        return;
-    network = fingerprint_of(&server->addresses);
-    if (server->network != network)
-        server->found.url[0] = '\0'; // it is written anew
-    server->network = network;
-    look_for_socket(discovery, server, &discovery->others,
-                    fingerprint(&discovery->others) ^ network);
-}
+/* ---- who is gone, and where a server listens ---- */
 
 static bool lives(struct discovery *discovery, const struct host_process *process)
 {
@@ -612,7 +450,7 @@ static bool lives(struct discovery *discovery, const struct host_process *proces
  * One that has ended, and whose parent does not care, is still there; but it has neither
  * a socket nor a command line any more. The latter costs more to find out.
  */
-static bool is_served(struct discovery *discovery, const struct server *server)
+static bool is_served(struct discovery *discovery, const struct found_server *server)
 {
     int r;
 
@@ -624,7 +462,7 @@ static bool is_served(struct discovery *discovery, const struct server *server)
     return r < 0 ? r != -ESRCH : discovery->cmdline.len > 0;
 }
 
-static void drop_dead_members(struct discovery *discovery, struct server *server)
+static void drop_dead_members(struct discovery *discovery, struct found_server *server)
 {
     unsigned kept = 0;
 
@@ -656,20 +494,20 @@ static void drop_the_dead(struct discovery *discovery)
 static void look_for_sockets(struct discovery *discovery)
 {
     bool known = host_read_listeners(discovery->host, 0, &discovery->own) == 0;
+    uint64_t sockets = 0;
 
     if (known)
-        discovery->own_fingerprint = fingerprint(&discovery->own);
+        sockets = found_server_fingerprint(&discovery->own);
     for (size_t i = 0; i < discovery->n_servers; i++) {
-        struct server *server = &discovery->servers[i];
+        struct found_server *server = &discovery->servers[i];
 
         if (!discover_may_ask(&server->facts, discovery->own_uid))
             continue; // looking costs, too
         if (!server->own_network) {
-            look_into_network(discovery, server);
-            find_host_port(discovery, server);
+            found_server_look_inside(server, discovery->host, &discovery->others);
+            found_server_find_port(server, discovery->ports, discovery->n_proxies);
         } else if (known) {
-            look_for_socket(discovery, server, &discovery->own,
-                            discovery->own_fingerprint);
+            found_server_look(server, discovery->host, &discovery->own, sockets);
         }
     }
 }
@@ -744,7 +582,7 @@ const struct discovered *discovery_servers(const struct discovery *discovery,
 void discovery_judge(struct discovery *discovery, const struct host_process *root,
                      bool is_engine)
 {
-    struct server *server = find_server(discovery, root);
+    struct found_server *server = find_server(discovery, root);
     struct discover_server *facts = server ? &server->facts : NULL;
 
     if (!server)
