@@ -449,7 +449,7 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     if (r == 0)
         r = engines_apply(daemon->engines, config);
     if (r == 0 && config->discover)
-        r = discovery_new(config->proc_root, config->demo ? (uint32_t)getpid() : 0,
+        r = discovery_new(config, config->demo ? (uint32_t)getpid() : 0,
                           &daemon->discovery);
     if (r == 0)
         r = open_gpu(daemon);

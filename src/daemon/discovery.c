@@ -34,8 +34,9 @@ struct proxy {
 struct discovery {
     struct host *host;
     struct host_scan *scan;
-    uint32_t own_uid;
-    uint32_t parent; // of all that are shown; 0: of any
+    struct discover_users users;
+    uint32_t named[CONFIG_USERS_MAX]; // of `users`
+    uint32_t parent;                  // of all that are shown; 0: of any
     bool began;
     bool full;      // more servers than there is room for
     bool holds_gpu; // what is looked at now
@@ -188,10 +189,10 @@ static bool make_room(struct discovery *discovery, const struct found_server *se
 {
     if (discovery->n_servers < DISCOVERY_SERVERS_MAX)
         return true;
-    if (!discover_may_ask(&server->facts, discovery->own_uid))
+    if (!discover_may_ask(&server->facts, &discovery->users))
         return false;
     for (size_t i = 0; i < discovery->n_servers; i++)
-        if (!discover_may_ask(&discovery->servers[i].facts, discovery->own_uid)) {
+        if (!discover_may_ask(&discovery->servers[i].facts, &discovery->users)) {
             drop_server(discovery, i);
             return true;
         }
@@ -501,7 +502,7 @@ static void look_for_sockets(struct discovery *discovery)
     for (size_t i = 0; i < discovery->n_servers; i++) {
         struct found_server *server = &discovery->servers[i];
 
-        if (!discover_may_ask(&server->facts, discovery->own_uid))
+        if (!discover_may_ask(&server->facts, &discovery->users))
             continue; // looking costs, too
         if (!server->own_network) {
             found_server_look_inside(server, discovery->host, &discovery->others);
@@ -516,9 +517,9 @@ static void show(struct discovery *discovery)
 {
     discovery->n_shown = 0;
     for (size_t i = 0; i < discovery->n_servers; i++) {
-        const struct server *server = &discovery->servers[i];
+        const struct found_server *server = &discovery->servers[i];
 
-        if (!discover_may_ask(&server->facts, discovery->own_uid) ||
+        if (!discover_may_ask(&server->facts, &discovery->users) ||
             (discovery->parent && server->found.root.parent_pid != discovery->parent))
             continue;
         discovery->shown[discovery->n_shown++] = server->found;
@@ -541,7 +542,7 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
 
 /* ---- outside ---- */
 
-int discovery_new(const char *proc_root, uint32_t parent, struct discovery **ret)
+int discovery_new(const struct config *config, uint32_t parent, struct discovery **ret)
 {
     struct discovery *discovery = calloc(1, sizeof(*discovery));
     int r;
@@ -549,9 +550,11 @@ int discovery_new(const char *proc_root, uint32_t parent, struct discovery **ret
     if (!discovery)
         return -ENOMEM;
     buf_init(&discovery->cmdline, HOST_CMDLINE_MAX);
-    discovery->own_uid = geteuid();
+    memcpy(discovery->named, config->discover_users.uid, sizeof(discovery->named));
+    discovery->users =
+        (struct discover_users){geteuid(), discovery->named, config->discover_users.n};
     discovery->parent = parent;
-    r = host_new(proc_root, &discovery->host);
+    r = host_new(config->proc_root, &discovery->host);
     if (r == 0)
         r = host_scan_new(discovery->host, &discovery->scan);
     if (r < 0) {

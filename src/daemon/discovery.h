@@ -12,6 +12,7 @@
 #ifndef DAEMON_DISCOVERY_H
 #define DAEMON_DISCOVERY_H
 
+#include "config/config.h"
 #include "gpu/gpu.h"
 #include "host/cgroup.h"
 #include "join/discover.h"
@@ -37,7 +38,7 @@ struct discovered {
 struct discovery;
 
 /* `parent`: show the servers that this process has started, and no others; 0: all. */
-int discovery_new(const char *proc_root, uint32_t parent,
+int discovery_new(const struct config *config, uint32_t parent,
                   struct discovery **ret) MUST_CHECK;
 void discovery_free(struct discovery *discovery);
 

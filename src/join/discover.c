@@ -3,9 +3,13 @@
 
 #include <stdio.h>
 
-bool discover_may_ask(const struct discover_server *server, uint32_t own_uid)
+bool discover_may_ask(const struct discover_server *server,
+                      const struct discover_users *users)
 {
-    return server->uid == 0 || server->uid == own_uid || server->holds_gpu;
+    for (size_t i = 0; i < users->n_others; i++)
+        if (users->others[i] == server->uid)
+            return true;
+    return server->uid == 0 || server->uid == users->own_uid || server->holds_gpu;
 }
 
 bool discover_is_rejected(const struct discover_server *server, uint64_t inode)

@@ -30,11 +30,19 @@ struct discover_server {
     uint64_t rejected[DISCOVER_REJECTED_MAX]; // inodes of sockets that are no engine's
 };
 
+/* Whose servers are asked besides root's. */
+struct discover_users {
+    uint32_t own_uid;
+    const uint32_t *others; // whom the operator names
+    size_t n_others;
+};
+
 /*
- * Whether it may be asked: who runs it is root or ourselves, or it holds device memory,
- * which nobody can pretend. Everybody can name a process "vllm serve".
+ * Whether it may be asked: who runs it is one of these, or it holds device memory, which
+ * nobody can pretend. Everybody can name a process "vllm serve".
  */
-bool discover_may_ask(const struct discover_server *server, uint32_t own_uid);
+bool discover_may_ask(const struct discover_server *server,
+                      const struct discover_users *users);
 
 bool discover_is_rejected(const struct discover_server *server, uint64_t inode);
 

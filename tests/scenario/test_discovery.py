@@ -377,6 +377,16 @@ def test_a_server_of_another_user_needs_memory():
         assert held_by(daemon, "scene/d") == GIB
 
 
+def test_a_server_of_a_user_that_is_named():
+    needs_root()
+    port = free_port()
+    with FakeDriver() as driver, Fake("serve", "scene/d", "--port", str(port), child={},
+                                      ports={port: "page"}, page=vllm_page("scene/d"),
+                                      options=NOBODY), \
+            daemon_on(driver, "--discover-users", "daemon,nobody") as daemon:
+        eventually("its row", lambda: state_of(daemon, "scene/d") == "ready", 4)
+
+
 def test_a_crowd_of_others_hides_no_server():
     needs_root()
     port = free_port()
@@ -454,6 +464,7 @@ run(test_bare_in_a_container_and_with_two_workers,
     test_a_network_of_a_user_is_not_asked, test_loading_ready_killed_restarted_moved,
     test_a_port_that_is_closed_is_not_asked_any_more, test_an_orphan,
     test_vllm_inside_another_program, test_what_becomes_a_server_by_exec_late, test_dangers,
-    test_a_server_of_another_user_needs_memory, test_a_crowd_of_others_hides_no_server,
+    test_a_server_of_another_user_needs_memory, test_a_server_of_a_user_that_is_named,
+    test_a_crowd_of_others_hides_no_server,
     test_among_two_thousand_processes, test_named_and_found_is_one,
     test_named_by_the_port_of_a_proxy, test_without_rights)

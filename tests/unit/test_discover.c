@@ -32,17 +32,22 @@ static const struct {
     {"a stranger's, seen by root", 1001, false, 0, false},
     {"with device memory, seen by root", 1001, true, 0, true},
     {"of nobody", 65534, false, OURS, false},
+    {"of a user that is named", 1005, false, OURS, true},
     {"of an unknown user", UINT32_MAX, false, OURS, false},
 };
 
 static void test_permissions(void **state)
 {
+    static const uint32_t named[] = {1004, 1005};
+
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(permissions); i++) {
         struct discover_server server = {.uid = permissions[i].uid,
                                          .holds_gpu = permissions[i].holds_gpu};
 
-        if (discover_may_ask(&server, permissions[i].own_uid) != permissions[i].may)
+        struct discover_users users = {permissions[i].own_uid, named, ARRAY_LEN(named)};
+
+        if (discover_may_ask(&server, &users) != permissions[i].may)
             fail_msg("[%s]", permissions[i].row);
     }
 }
