@@ -182,11 +182,8 @@ static void join_models(const struct join_facts *facts, const struct attribution
     for (size_t i = 0; i < facts->n_engines; i++) {
         struct snapshot_model model;
 
-        if (!has_row(facts, &facts->engines[i])) {
-            if (shares->engines[i].bytes.how != FROM_NOWHERE)
-                ret->other_bytes += shares->engines[i].bytes.value;
+        if (!has_row(facts, &facts->engines[i]))
             continue;
-        }
         join_model(facts, &facts->engines[i], &shares->engines[i], limit, &model);
         insert(ret, &model);
         if (model.allocated_bytes.how != FROM_NOWHERE)
@@ -257,6 +254,10 @@ static void join_processes(const struct join_facts *facts,
         struct snapshot_process process =
             describe(facts, ret, &facts->gpu->processes[i], shares->owner[i]);
 
+        // Of an engine that has no row nobody would see them otherwise.
+        if (shares->owner[i] >= 0 && process.owner == OWNER_OTHER &&
+            process.bytes != UNKNOWN)
+            ret->other_bytes += process.bytes;
         insert_process(ret, &process);
     }
 }

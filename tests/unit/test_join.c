@@ -517,18 +517,22 @@ static uint64_t other_bytes_slowly(void)
     return sum;
 }
 
-/* Of engines whose name is not known, say. */
+/* Of engines whose name is not known, say: process by process, where that is told. */
 static uint64_t bytes_without_a_row(const struct snapshot *snapshot)
 {
     static struct attributions shares;
     uint64_t sum = 0;
 
     attribute(&f.join, &shares);
-    for (uint32_t i = 0; i < snapshot->n_models; i++)
-        shares.engines[snapshot->models[i].engine].bytes.how = FROM_NOWHERE;
-    for (size_t i = 0; i < f.join.n_engines; i++)
-        if (shares.engines[i].bytes.how != FROM_NOWHERE)
-            sum += shares.engines[i].bytes.value;
+    for (uint32_t i = 0; f.join.gpu && i < f.gpu.n_processes; i++) {
+        bool has_row =
+            shares.owner[i] < 0 || f.gpu.processes[i].used_bytes > ATTRIBUTE_BYTES_MAX;
+
+        for (uint32_t j = 0; j < snapshot->n_models && !has_row; j++)
+            has_row = snapshot->models[j].engine == (uint32_t)shares.owner[i];
+        if (!has_row)
+            sum += f.gpu.processes[i].used_bytes;
+    }
     return sum;
 }
 
