@@ -79,6 +79,7 @@ void config_free(struct config *config)
         config_engine_done(&config->engines[i]);
     free(config->gpu);
     free(config->nvml_library);
+    free(config->docker_socket);
     free(config->proc_root);
     free(config->sys_root);
     free(config->sim_dir);

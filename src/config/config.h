@@ -50,6 +50,7 @@ struct config {
     size_t n_engines;
     char *gpu; // "auto", "none", or a back end's name
     char *nvml_library;
+    char *docker_socket; // of Docker's API; NULL: it is not asked
     char *proc_root;
     char *sys_root;
     char *sim_dir; // state of the simulated driver

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "daemon/demo.h"
+#include "daemon/docker.h"
 #include "daemon/engines.h"
 #include "daemon/gpu_log.h"
 #include "gpu/gpu_link.h"
@@ -36,6 +37,7 @@ struct daemon {
     struct host *host;
     struct engines *engines;
     struct discovery *discovery; // NULL: --no-discover
+    struct docker *docker;       // NULL: no --docker-socket
     struct gpu_link *gpu;        // NULL: --gpu none
     struct demo *demo;           // NULL: no --demo
     struct snapshot_pool *snapshots;
@@ -122,6 +124,13 @@ static void on_collect(void *ctx, uint64_t now_ns)
     if (daemon->gpu) {
         check_gpu(daemon, now_ns);
         gpu_link_request(daemon->gpu, now_ns);
+    }
+    if (daemon->docker) {
+        size_t n;
+        const struct host_port_proxy *ports = docker_ports(daemon->docker, &n);
+
+        discovery_publish(daemon->discovery, ports, n);
+        docker_run(daemon->docker, discovery_wants_ports(daemon->discovery), now_ns);
     }
     if (daemon->discovery) {
         discovery_run(daemon->discovery,
@@ -451,6 +460,8 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     if (r == 0 && config->discover)
         r = discovery_new(config, config->demo ? (uint32_t)getpid() : 0,
                           &daemon->discovery);
+    if (daemon->discovery && r == 0 && config->docker_socket)
+        r = docker_new(&daemon->loop, config->docker_socket, &daemon->docker);
     if (r == 0)
         r = open_gpu(daemon);
     if (r < 0)
@@ -514,6 +525,7 @@ bool daemon_free(struct daemon *daemon)
         service_close(daemon->service);
     engines_free(daemon->engines);
     discovery_free(daemon->discovery);
+    docker_free(daemon->docker);
     demo_free(daemon->demo);
     if (daemon->gpu_polled && !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
         uv_close((uv_handle_t *)&daemon->gpu_poll, NULL);

@@ -49,7 +49,10 @@ struct discovery {
     size_t n_shown;
     size_t n_proxies;
     struct proxy proxies[PROXIES_MAX];
-    struct host_port_proxy ports[PROXIES_MAX]; // of `proxies`
+    size_t n_published;
+    struct host_port_proxy published[PROXIES_MAX]; // by who has no proxies
+    size_t n_ports;
+    struct host_port_proxy ports[2 * PROXIES_MAX]; // of `proxies`, and those published
     size_t n_strays;
     struct stray strays[STRAYS_MAX];
     size_t n_adoptions;
@@ -486,10 +489,20 @@ static void drop_the_dead(struct discovery *discovery)
     for (size_t i = 0; i < discovery->n_proxies; i++) {
         if (!lives(discovery, &discovery->proxies[i].process))
             continue;
-        discovery->ports[kept] = discovery->proxies[i].port;
         discovery->proxies[kept++] = discovery->proxies[i];
     }
     discovery->n_proxies = kept;
+}
+
+static void gather_ports(struct discovery *discovery)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < discovery->n_proxies; i++)
+        discovery->ports[n++] = discovery->proxies[i].port;
+    for (size_t i = 0; i < discovery->n_published; i++)
+        discovery->ports[n++] = discovery->published[i];
+    discovery->n_ports = n;
 }
 
 static void look_for_sockets(struct discovery *discovery)
@@ -506,7 +519,7 @@ static void look_for_sockets(struct discovery *discovery)
             continue; // looking costs, too
         if (!server->own_network) {
             found_server_look_inside(server, discovery->host, &discovery->others);
-            found_server_find_port(server, discovery->ports, discovery->n_proxies);
+            found_server_find_port(server, discovery->ports, discovery->n_ports);
         } else if (known) {
             found_server_look(server, discovery->host, &discovery->own, sockets);
         }
@@ -526,6 +539,21 @@ static void show(struct discovery *discovery)
     }
 }
 
+void discovery_publish(struct discovery *discovery, const struct host_port_proxy *ports,
+                       size_t n)
+{
+    discovery->n_published = MIN(n, (size_t)PROXIES_MAX);
+    memcpy(discovery->published, ports, discovery->n_published * sizeof(*ports));
+}
+
+bool discovery_wants_ports(const struct discovery *discovery)
+{
+    for (size_t i = 0; i < discovery->n_servers; i++)
+        if (!discovery->servers[i].own_network)
+            return true;
+    return false;
+}
+
 void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
                    const struct host_tree *tree)
 {
@@ -536,6 +564,7 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
     drop_the_dead(discovery);
     look_at_tree(discovery, gpu, tree);
     adopt(discovery);
+    gather_ports(discovery);
     look_for_sockets(discovery);
     show(discovery);
 }

@@ -53,6 +53,13 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
 const struct discovered *discovery_servers(const struct discovery *discovery,
                                            size_t *ret_n);
 
+/* Ports of the host that lead into containers, besides those of proxies. Copied. */
+void discovery_publish(struct discovery *discovery, const struct host_port_proxy *ports,
+                       size_t n);
+
+/* Is there a server in another network, whose ports somebody might publish? */
+bool discovery_wants_ports(const struct discovery *discovery);
+
 /*
  * What was asked on that server's socket is an engine, or is none: then another is tried,
  * if it has one, now or later.

@@ -221,6 +221,39 @@ def test_bare_in_a_container_and_with_two_workers():
         assert found["scene/tp"]["devices"] == [0, 1]
 
 
+def test_the_port_that_docker_publishes():
+    """Without a proxy nobody but Docker's API tells; it is asked only where told to."""
+    needs_root()
+    with contextlib.ExitStack() as stack:
+        enter = stack.enter_context
+        driver, container = enter(FakeDriver()), enter(Container())
+        folder = enter(tempfile.TemporaryDirectory())
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"{folder}/docker.sock")
+        listener.listen()
+        listing = [{"Id": "d0" * 32, "Ports": [
+            {"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 18000, "Type": "tcp"}],
+            "NetworkSettings": {"Networks": {"bridge": {"IPAddress": container.address}}}}]
+        docker = enter(Engine(page_answer(lambda: json.dumps(listing)), listener=listener))
+        enter(serve("scene/boxed", 8000, driver, "--host", "0.0.0.0",
+                    inside=container.enter))
+        with daemon_on(driver) as daemon:
+            eventually("its row", lambda: state_of(daemon, "scene/boxed") == "ready")
+            assert model_of(daemon, "scene/boxed")["port"] == 8000
+            assert docker.requests == [], docker.requests
+        with daemon_on(driver, "--docker-socket", f"{folder}/docker.sock") as daemon:
+            eventually("the port of the host", lambda: model_of(daemon, "scene/boxed") and
+                       model_of(daemon, "scene/boxed")["port"] == 18000)
+            assert state_of(daemon, "scene/boxed") == "ready"
+            assert docker.requests == ["GET /containers/json HTTP/1.1"], docker.requests
+            listing.clear()
+            eventually("it is not published any more", lambda: model_of(
+                daemon, "scene/boxed")["port"] == 8000, 10)
+            docker.answer = page_answer("{", "500 Internal Server Error")
+            eventually("the log says so", lambda: "Docker does not tell" in daemon.log(), 10)
+            assert state_of(daemon, "scene/boxed") == "ready"
+
+
 def test_a_container_with_loopback_alone_is_shown_and_not_asked():
     needs_root()
     with FakeDriver() as driver, Container() as container, \
@@ -459,7 +492,7 @@ if os.geteuid() == 0 and "ALONE" not in os.environ:
             os.execvp(alone[0], [*alone, "sh", "-c", 'ip link set lo up; "$@" & wait $!', "sh",
                                  sys.executable, *sys.argv])
 
-run(test_bare_in_a_container_and_with_two_workers,
+run(test_bare_in_a_container_and_with_two_workers, test_the_port_that_docker_publishes,
     test_a_container_with_loopback_alone_is_shown_and_not_asked,
     test_a_network_of_a_user_is_not_asked, test_loading_ready_killed_restarted_moved,
     test_a_port_that_is_closed_is_not_asked_any_more, test_an_orphan,
