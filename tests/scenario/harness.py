@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,12 +52,19 @@ class Daemon:
 
     def __init__(self, *arguments, env=None, wait=True, as_user={}):
         self.log_file = tempfile.TemporaryFile("w+")
+        self.folder = tempfile.TemporaryDirectory() if as_user else None
+        program = self._copy() if as_user else DAEMON
         self.process = subprocess.Popen(
-            [DAEMON, "--listen", "127.0.0.1:0", *map(str, arguments)], stderr=self.log_file,
+            [program, "--listen", "127.0.0.1:0", *map(str, arguments)], stderr=self.log_file,
             env={**os.environ, **(env or {})}, **as_user)
         self.port = None
         if wait:
             eventually("the daemon listens", self._listening, 15)
+
+    def _copy(self):
+        """The program where another user can reach it, whatever folder it was built in."""
+        os.chmod(self.folder.name, 0o755)
+        return shutil.copy(DAEMON, self.folder.name)
 
     def _listening(self):
         if self.process.poll() is not None:
