@@ -183,11 +183,16 @@ static bool read_settings(struct inquiry *inquiry, struct model_facts *facts,
 {
     struct server_settings settings;
     struct complaint ignored;
+    struct launch launch = facts->launch;
 
+    launch.unclear = false;
     if (inquiry->settings.len == 0 ||
-        server_read_settings(buf_span(&inquiry->settings), &facts->launch, ret_config,
-                             &settings, &ignored) < 0)
+        server_read_settings(buf_span(&inquiry->settings), &launch, ret_config, &settings,
+                             &ignored) < 0 ||
+        launch.unclear)
         return false;
+    launch.unclear = facts->launch.unclear;
+    facts->launch = launch;
     facts->has_settings = true;
     if (settings.has_environment)
         facts->env_unclear = settings.env_unclear;
@@ -214,6 +219,12 @@ static void read_version(struct inquiry *inquiry, enum kv_rule *ret)
         *ret = KV_RULE_UNKNOWN;
 }
 
+/* Something may have been ordered that its config.json does not have. */
+static bool is_file_doubtful(const struct launch *launch)
+{
+    return launch->hf_overrides || launch->unclear || launch->config_file[0];
+}
+
 static void ask_all(struct inquiry *inquiry, struct model_facts *facts)
 {
     bool visible = inquiry->process.pid != 0, told;
@@ -230,7 +241,7 @@ static void ask_all(struct inquiry *inquiry, struct model_facts *facts)
     memcpy(facts->served_name, model.id, sizeof(model.id));
     if (visible)
         read_configs(inquiry, model.root, facts);
-    if (told && (!facts->has_config || facts->launch.hf_overrides)) {
+    if (told && (!facts->has_config || is_file_doubtful(&facts->launch))) {
         facts->config = told_config;
         facts->has_config = facts->config_told = true;
     }

@@ -201,10 +201,11 @@ int watched_see(struct watched *watched, struct fetcher *fetcher,
 
 void watched_ask(struct watched *watched, uint64_t now_ns)
 {
-    if (watched->model && watched->engine.nobody_listens)
-        forget_model(watched);
-    if (watched->scraper)
-        scraper_run(watched->scraper, now_ns);
+    if (!watched->scraper)
+        return;
+    if (watched->model && scraper_rounds(watched->scraper) == 0)
+        forget_model(watched); // it has to be asked anew who it is
+    scraper_run(watched->scraper, now_ns);
 }
 
 static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)

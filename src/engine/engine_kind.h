@@ -34,6 +34,7 @@ struct engine_page {
     uint64_t kv_size_tokens;             // of one data-parallel engine's pool
     char kv_dtype[ENGINE_DTYPE_MAX + 1]; // "auto", "fp8", ...; "" when not given
     bool kv_skips_layers;                // some layers are exempt from kv_dtype
+    bool kv_blocks_ordered;              // their number, whatever bytes were ordered
     uint64_t kv_memory_bytes;            // KV pool per GPU as the operator ordered it
     const char *kv_why;         // why one of the above is unknown; a literal, or NULL
     const char *kv_caveat;      // why they may be off; a literal, or NULL

@@ -100,6 +100,7 @@ struct cache_config {
     uint64_t size_tokens;
     char dtype[ENGINE_DTYPE_MAX + 1];
     bool skips_layers;
+    bool blocks_ordered;
 };
 
 struct vllm_page {
@@ -123,6 +124,7 @@ struct labels {
     struct span kv_cache_size_tokens;
     struct span cache_dtype;
     struct span kv_cache_dtype_skip_layers;
+    struct span num_gpu_blocks_override;
 };
 
 /* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
@@ -139,6 +141,7 @@ static const struct {
     {"block_size", offsetof(struct labels, block_size)},
     {"kv_cache_size_tokens", offsetof(struct labels, kv_cache_size_tokens)},
     {"cache_dtype", offsetof(struct labels, cache_dtype)},
+    {"num_gpu_blocks_override", offsetof(struct labels, num_gpu_blocks_override)},
     {"kv_cache_dtype_skip_layers", offsetof(struct labels, kv_cache_dtype_skip_layers)},
 };
 
@@ -289,6 +292,8 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
     config->size_tokens = count_in(labels->kv_cache_size_tokens, BYTES_MAX);
     if (labels->cache_dtype.at)
         (void)text_clean(config->dtype, sizeof(config->dtype), labels->cache_dtype);
+    config->blocks_ordered =
+        count_in(labels->num_gpu_blocks_override, BLOCKS_MAX) != UNKNOWN;
     config->skips_layers = names_layers(labels->kv_cache_dtype_skip_layers);
     return 0;
 }
@@ -357,7 +362,9 @@ static uint64_t blocks_per_engine(const struct vllm_page *page, const char **ret
         }
         sum = blocks;
     }
-    if (sum == UNKNOWN || sum == 0)
+    if (page->n_configs > 1 && page->n_configs != page->n_series)
+        *ret_why = "vllm:cache_config_info is of other engines than the rest";
+    else if (sum == UNKNOWN || sum == 0)
         *ret_why = "no num_gpu_blocks in vllm:cache_config_info";
     else if (sum % page->n_series != 0)
         *ret_why = "num_gpu_blocks is not a multiple of the number of engines";
@@ -393,6 +400,8 @@ static void finish_config(const struct vllm_page *page, struct engine_page *ret)
         if (strcmp(page->configs[i].dtype, page->configs[0].dtype) != 0)
             ret->kv_dtype[0] = '\0';
         ret->kv_skips_layers = ret->kv_skips_layers || page->configs[i].skips_layers;
+        ret->kv_blocks_ordered =
+            ret->kv_blocks_ordered || page->configs[i].blocks_ordered;
     }
 }
 
@@ -496,7 +505,9 @@ static void vllm_finish(void *state, struct engine_page *ret)
     ret->kv_capacity_bytes = count_of(page, KV_CAPACITY, BYTES_MAX);
     ret->kv_active_bytes = count_of(page, KV_ACTIVE, BYTES_MAX);
     ret->kv_retained_bytes = count_of(page, KV_RETAINED, BYTES_MAX);
-    ret->kv_bytes_per_rank = ret->kv_active_bytes != UNKNOWN;
+    for (uint32_t i = 0; i < page->n_series; i++)
+        if (page->series[i].given & (1U << KV_ACTIVE | 1U << KV_RETAINED))
+            ret->kv_bytes_per_rank = true;
     finish_prefix(page, ret);
     if (page->several_models)
         ret->kv_why = "several models behind one port: the pool is not told apart";

@@ -188,8 +188,8 @@ static void take_failure(struct scraper *scraper, const struct fetch_result *res
                                                             : "malformed, or cut off");
     else
         (void)snprintf(why, sizeof(why), "%s", result->why);
-    if (result->outcome == FETCH_REFUSED)
-        forget_answers(scraper);
+    if (result->outcome == FETCH_REFUSED || result->outcome == FETCH_STATUS)
+        forget_answers(scraper); // a proxy tells so of who is behind it
     engine_take_failure(scraper->options.engine, failure_of(result), why, now_ns);
 }
 
@@ -244,6 +244,17 @@ static void take_answer(struct scraper *scraper, const struct fetch_result *resu
         ask(scraper);
 }
 
+/* What cannot change while a server lives has changed: another answers, by a proxy say. */
+static bool is_another(const struct engine_page *before, const struct engine_page *now)
+{
+    bool renamed = before->served_name[0] && now->served_name[0] &&
+                   strcmp(before->served_name, now->served_name) != 0;
+    bool resized = before->kv_blocks != UNKNOWN && now->kv_blocks != UNKNOWN &&
+                   before->kv_blocks != now->kv_blocks;
+
+    return renamed || resized || now->prefix.queries < before->prefix.queries;
+}
+
 static void take_page(struct scraper *scraper, const struct fetch_result *result)
 {
     struct engine *engine = scraper->options.engine;
@@ -269,6 +280,8 @@ static void take_page(struct scraper *scraper, const struct fetch_result *result
         return;
     }
     scraper->kind->finish(scraper->page, &page);
+    if (is_another(&engine->page, &page))
+        forget_answers(scraper);
     engine_take_page(engine, &page, result->took_ns, now_ns);
     if (scraper->asked_filtered) {
         scraper->filter = FILTER_WORKS;
@@ -284,9 +297,11 @@ static void on_done(void *ctx, const struct fetch_result *result)
     struct scraper *scraper = ctx;
 
     scraper->waiting = false;
-    if (scraper->stale)
+    if (scraper->stale) {
         scraper->stale = false;
-    else if (scraper->asking == ENGINE_QUESTIONS)
+        if (scraper->asking != ENGINE_QUESTIONS)
+            buf_clear(&scraper->answers[scraper->asking]);
+    } else if (scraper->asking == ENGINE_QUESTIONS)
         take_page(scraper, result);
     else
         take_answer(scraper, result);

@@ -76,10 +76,10 @@ static bool ask_engine(const struct question *q, struct answer *ret, const char 
 
     if (q->page->kv_capacity_bytes == UNKNOWN)
         return false;
-    if (ranks == 0) {
-        *ret_why = q->gpus_why;
+    *ret_why = ranks ? "its count of the bytes in use cannot be" : q->gpus_why;
+    if (ranks == 0 || (q->page->kv_bytes_per_rank && q->page->kv_active_bytes == UNKNOWN))
         return false;
-    }
+    *ret_why = NULL;
     ret->how = BY_ENGINE;
     ret->pool_bytes = scale(q->page->kv_capacity_bytes, ranks, 1, q->page->engines);
     if (q->page->kv_bytes_per_rank) {
@@ -126,20 +126,62 @@ static bool ask_operator_pool(const struct question *q, struct answer *ret,
     return pool_per_gpu(q, q->engine->kv_pool_bytes_per_gpu, ret, ret_why);
 }
 
+static uint64_t or_one(uint64_t value)
+{
+    return value == UNKNOWN ? 1 : value; // vLLM's default of every degree of parallelism
+}
+
+static bool is_launch_known(const struct model_facts *model)
+{
+    return model && (model->has_launch || model->has_settings);
+}
+
+/* NULL, or why the GPUs seen, and the bytes on them, are not all of the engine's. */
+static const char *doubt_gpus(const struct question *q)
+{
+    const struct model_facts *model = q->engine->model;
+
+    if (is_launch_known(model) &&
+        or_one(model->launch.tp) * or_one(model->launch.pp) != q->gpus)
+        return "the driver sees it on another number of GPUs than its command line says";
+    return NULL;
+}
+
+/*
+ * A pool per GPU that vLLM made: the same number of blocks on each, as many as fit on the
+ * one with the most layers. Only without pipeline stages are these equal.
+ */
+static bool pool_as_made(const struct question *q, uint64_t bytes, struct answer *ret,
+                         const char **ret_why)
+{
+    const struct model_facts *model = q->engine->model;
+
+    if (bytes == UNKNOWN)
+        return false;
+    *ret_why = "the number of its blocks was ordered, not their bytes alone";
+    if (q->page->kv_blocks_ordered ||
+        (is_launch_known(model) && model->launch.num_gpu_blocks_override != UNKNOWN))
+        return false;
+    *ret_why = q->gpus ? doubt_gpus(q) : NULL;
+    if (*ret_why || !pool_per_gpu(q, bytes, ret, ret_why))
+        return false;
+    if (q->gpus > 1 && (!is_launch_known(model) || or_one(model->launch.pp) > 1)) {
+        ret->error = UNKNOWN;
+        ret->caveat =
+            "its GPUs may hold unlike numbers of layers: the pool is at most that";
+    }
+    return true;
+}
+
 /* --kv-cache-memory-bytes, by the engine's label or by the command line itself. */
 static bool ask_order(const struct question *q, struct answer *ret, const char **ret_why)
 {
     const struct model_facts *model = q->engine->model;
     uint64_t bytes = q->page->kv_memory_bytes;
 
-    if (bytes == UNKNOWN && model && (model->has_launch || model->has_settings))
+    if (bytes == UNKNOWN && is_launch_known(model))
         bytes = model->launch.kv_cache_memory_bytes;
-    return pool_per_gpu(q, bytes, ret, ret_why);
-}
-
-static uint64_t or_one(uint64_t value)
-{
-    return value == UNKNOWN ? 1 : value; // vLLM's default of every degree of parallelism
+    return pool_as_made(q, bytes, ret, ret_why);
 }
 
 /* NULL, or why the command line does not settle how the model is placed. */
@@ -149,9 +191,9 @@ static const char *doubt_launch(const struct model_facts *model)
         return "how it was started is not visible";
     if (!model->has_settings && !model->has_launch)
         return "the process that listens was not started as a vLLM server";
-    if (!model->has_settings && model->launch.config_file[0])
+    if (!model->config_told && model->launch.config_file[0])
         return "it was started with --config, whose file cannot be read";
-    if (model->env_unclear || (!model->has_settings && model->launch.unclear))
+    if (model->env_unclear || (!model->config_told && model->launch.unclear))
         return "it was started with options that change its KV cache in unknown ways";
     if (model->launch.hf_overrides && !model->config_told)
         return "it was started with --hf-overrides: config.json is not the last word";
@@ -249,10 +291,11 @@ static bool ask_log(const struct question *q, struct answer *ret, const char **r
     const struct log_range *available = model ? &model->log.available_bytes : NULL;
 
     if (!model || !model->has_log || available->n == 0 ||
-        !pool_per_gpu(q, available->lowest, ret, ret_why))
+        !pool_as_made(q, available->lowest, ret, ret_why))
         return false;
     ret->caveat = "from its start-up log, which rounds";
-    ret->error = scale(available->lowest / 90 + LOG_KV_ERROR_BYTES, q->gpus, 1, 1);
+    ret->error = add_saturating(
+        ret->error, scale(available->lowest / 90 + LOG_KV_ERROR_BYTES, q->gpus, 1, 1));
     return true;
 }
 
@@ -260,11 +303,26 @@ static bool ask_log(const struct question *q, struct answer *ret, const char **r
 #define OVERHEAD_LEAST (UINT64_C(8) * GIB / 10)
 #define OVERHEAD_MOST (UINT64_C(46) * GIB / 10)
 
+static bool is_16_bit(const char *dtype)
+{
+    static const char *const names[] = {
+        "", "auto", "bfloat16", "float16", "half", "torch.bfloat16", "torch.float16"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(dtype, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* NULL, or why its weights are not what its checkpoint takes on the disk. */
 static const char *doubt_weights(const struct model_facts *model)
 {
     const struct launch *launch = &model->launch;
 
+    if (launch->unclear || launch->config_file[0])
+        return "it may have been started with options that change what it holds";
+    if (!model->has_config || model->config.dtype_bytes != 2 || !is_16_bit(launch->dtype))
+        return "in which type its weights are loaded is not known";
     if (launch_draft(launch) != KV_DRAFT_NONE)
         return "how much of what it holds guesses tokens ahead is not known";
     if (launch->quantization[0])
@@ -287,9 +345,11 @@ static bool ask_measured(const struct question *q, struct answer *ret,
     uint64_t engines = q->page->engines, held = q->holder->held_bytes, other;
 
     if (!model || !model->has_weights || (!model->has_launch && !model->has_settings) ||
-        held == UNKNOWN || q->gpus == 0)
+        held == UNKNOWN || q->gpus == 0 || q->holder->gpus != q->gpus * engines)
         return false;
-    *ret_why = doubt_weights(model);
+    *ret_why = doubt_gpus(q);
+    if (!*ret_why)
+        *ret_why = doubt_weights(model);
     if (*ret_why)
         return false;
     other = model->weights_bytes + q->gpus * (OVERHEAD_LEAST + OVERHEAD_MOST) / 2;
@@ -370,8 +430,13 @@ static void apply(const struct question *q, const struct answer *answer,
         used->value = scale(page->kv_used_blocks, answer->block_bytes, 1, 1);
     else if (are_counted(page))
         used->value = scale(page->kv_used_blocks, pool->value, 1, page->kv_blocks);
-    else
+    else {
         used->value = (uint64_t)round(page->kv_usage_ratio * (double)pool->value);
+        used->how = ESTIMATED;
+        used->error = UNKNOWN;
+        used->why =
+            used->why ? used->why : "by the ratio alone: its blocks are not known";
+    }
 }
 
 /* NULL, or why such a pool cannot be. */
@@ -380,6 +445,8 @@ static const char *contradiction(const struct question *q, const struct kv_bytes
     if (kv->pool.value == UNKNOWN || kv->used.value == UNKNOWN ||
         kv->pool.value > q->holder->limit_bytes)
         return "its KV pool would be larger than all GPUs: not believed";
+    if (kv->used.value > kv->pool.value)
+        return "more of its KV pool would be in use than there is: not believed";
     if (kv->pool.value > q->holder->held_bytes)
         return "its KV pool would be larger than what its processes hold: not believed";
     return NULL;

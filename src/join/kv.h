@@ -16,7 +16,7 @@ struct kv_bytes {
     struct figure used;     // by live requests, on all GPUs of the engine
     struct figure pool;     // null blocks included
     struct figure retained; // in blocks that no request holds and that can still be hit
-    const char *source;     // who says how large a block is: "config", ...; NULL: nobody
+    const char *source; // who says how large a block is: "config.json", ...; NULL: nobody
 };
 
 /* What the driver says about the engine's processes. */

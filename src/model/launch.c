@@ -106,9 +106,13 @@ static bool may_be_ours(const struct spelled *spelled)
 {
     size_t len = strlen(spelled->name);
 
-    for (size_t i = 0; i < launch_options.n && !spelled->brief && len > 2; i++)
-        if (strncmp(launch_options.at[i].name, spelled->name, len) == 0)
+    for (size_t i = 0; i < launch_options.n && len > 0; i++) {
+        const struct option *option = &launch_options.at[i];
+        const char *own = spelled->brief ? option->brief : option->name;
+
+        if (own && strncmp(own, spelled->name, len) == 0)
             return true;
+    }
     return false;
 }
 

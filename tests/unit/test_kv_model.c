@@ -120,7 +120,7 @@ static void two_gpus(struct situation *s)
 /* 20 GiB of weights; 26.7 GiB held: the allowance of 2.7 GiB leaves 4 GiB. */
 static void measured(struct situation *s)
 {
-    s->model.has_config = false;
+    s->model.config.differs_by_layer = true; // of a shape that is not known
     s->model.has_weights = true;
     s->model.weights_bytes = 20 * GIB;
     s->holder.held_bytes = 26 * GIB + 7 * GIB / 10;
@@ -163,6 +163,55 @@ static void ordered(struct situation *s)
     s->model.launch.kv_cache_memory_bytes = 10 * GIB;
 }
 
+static void measured_unclear(struct situation *s)
+{
+    measured(s);
+    s->model.launch.unclear = true;
+}
+
+static void measured_of_another_type(struct situation *s)
+{
+    measured(s);
+    s->model.config.dtype_bytes = 4;
+}
+
+static void measured_ordered_type(struct situation *s)
+{
+    measured(s);
+    memcpy(s->model.launch.dtype, "float32", 8);
+}
+
+static void measured_on_some_of_its_gpus(struct situation *s)
+{
+    measured(s);
+    s->model.launch.tp = 2;
+}
+
+static void ordered_blocks(struct situation *s)
+{
+    ordered(s);
+    s->model.launch.num_gpu_blocks_override = 100;
+}
+
+static void blocks_by_label(struct situation *s)
+{
+    ordered(s);
+    s->page.kv_blocks_ordered = true;
+}
+
+static void ordered_on_some_of_its_gpus(struct situation *s)
+{
+    ordered(s);
+    s->model.launch.tp = 2;
+}
+
+static void ordered_with_stages(struct situation *s)
+{
+    ordered(s);
+    s->model.launch.pp = 2;
+    s->holder.gpus = 2;
+}
+
 static const struct row {
     change_fn *change;
     uint64_t pool;
@@ -188,12 +237,20 @@ static const struct row {
     {held_less, U, FROM_NOWHERE, NULL, "larger than what its processes hold"},
     {two_gpus, U, FROM_NOWHERE, NULL, "another number of GPUs"},
     {ordered, 10 * GIB, ESTIMATED, "kv_cache_memory_bytes", "less than one block"},
+    {ordered_blocks, U, FROM_NOWHERE, NULL, "number of its blocks was ordered"},
+    {blocks_by_label, U, FROM_NOWHERE, NULL, "number of its blocks was ordered"},
+    {ordered_on_some_of_its_gpus, U, FROM_NOWHERE, NULL, "another number of GPUs"},
+    {ordered_with_stages, 20 * GIB, ESTIMATED, "kv_cache_memory_bytes", "unlike numbers"},
+    {measured_unclear, U, FROM_NOWHERE, NULL, "unknown ways"},
+    {measured_of_another_type, U, FROM_NOWHERE, NULL, ""},
+    {measured_ordered_type, U, FROM_NOWHERE, NULL, ""},
+    {measured_on_some_of_its_gpus, U, FROM_NOWHERE, NULL, ""},
     {measured, 4 * GIB, ESTIMATED, "process_memory", "allowance"},
-    {measured_hardly, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
-    {measured_quantized, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
-    {measured_lora, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
-    {measured_draft, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
-    {measured_hidden, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
+    {measured_hardly, U, FROM_NOWHERE, NULL, ""},
+    {measured_quantized, U, FROM_NOWHERE, NULL, ""},
+    {measured_lora, U, FROM_NOWHERE, NULL, ""},
+    {measured_draft, U, FROM_NOWHERE, NULL, ""},
+    {measured_hidden, U, FROM_NOWHERE, NULL, ""},
     // clang-format on
 };
 
