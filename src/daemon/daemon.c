@@ -133,8 +133,11 @@ static void on_collect(void *ctx, uint64_t now_ns)
         docker_run(daemon->docker, discovery_wants_ports(daemon->discovery), now_ns);
     }
     if (daemon->discovery) {
-        discovery_run(daemon->discovery,
-                      daemon->gpu ? gpu_link_sample(daemon->gpu) : NULL, &daemon->tree);
+        const struct gpu_sample *gpu = daemon->gpu ? gpu_link_sample(daemon->gpu) : NULL;
+
+        if (gpu)
+            read_tree(daemon, gpu);
+        discovery_run(daemon->discovery, gpu, &daemon->tree);
         engines_follow(daemon->engines, daemon->discovery);
     }
     engines_run(daemon->engines, now_ns);

@@ -155,6 +155,7 @@ static void take_launch(struct found_server *server, const struct launch *launch
     name = launch->served_name[0] ? launch->served_name : launch->model;
     (void)text_clean(server->found.name, sizeof(server->found.name), span_of(name));
     server->facts.tls = launch->tls;
+    server->facts.port = 0;
     if (launch->port != UNKNOWN && launch->port <= UINT16_MAX)
         server->facts.port = (uint16_t)launch->port;
     else if (!launch->config_file[0] && launch->kind != LAUNCH_RUST)
@@ -242,17 +243,19 @@ static void take_server(struct discovery *discovery, const struct host_process *
         add_server(discovery, process, launch);
 }
 
-/* Anybody may print such arguments; root starts the real ones. */
+/* Anybody may print such arguments; the real ones are started by root, on the host. */
 static void take_proxy(struct discovery *discovery, const struct host_process *process,
                        const struct host_port_proxy *port)
 {
+    bool on_host = false;
     uint32_t uid;
 
     for (size_t i = 0; i < discovery->n_proxies; i++)
         if (is_same(&discovery->proxies[i].process, process))
             return;
     if (discovery->n_proxies == PROXIES_MAX ||
-        host_read_owner(discovery->host, process, &uid) < 0 || uid != 0)
+        host_read_owner(discovery->host, process, &uid) < 0 || uid != 0 ||
+        host_same_network(discovery->host, process, &on_host) < 0 || !on_host)
         return;
     discovery->proxies[discovery->n_proxies++] = (struct proxy){*process, *port};
 }
@@ -549,7 +552,8 @@ void discovery_publish(struct discovery *discovery, const struct host_port_proxy
 bool discovery_wants_ports(const struct discovery *discovery)
 {
     for (size_t i = 0; i < discovery->n_servers; i++)
-        if (!discovery->servers[i].own_network)
+        if (!discovery->servers[i].own_network &&
+            discover_may_ask(&discovery->servers[i].facts, &discovery->users))
             return true;
     return false;
 }

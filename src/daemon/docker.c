@@ -8,7 +8,10 @@
 
 #define ASK_EVERY_NS 5000000000ULL
 
-enum { ANSWER_MAX = 1000 * 1000 };
+enum {
+    ANSWER_MAX = 256 * 1024, // it is parsed on the loop
+    FAILURES_MAX = 3,
+};
 
 struct docker {
     struct fetcher *fetcher;
@@ -16,7 +19,7 @@ struct docker {
     struct buf answer;
     uint64_t due_ns;
     bool asking;
-    bool failed; // last time, and the log says so
+    unsigned failures; // in a row
     size_t n;
     struct host_port_proxy ports[DOCKER_PORTS_MAX];
 };
@@ -42,7 +45,7 @@ static void take_ports(struct docker *docker, const struct docker_ports *ports)
     }
 }
 
-/* What it said before holds until it says something else. */
+/* What it said before holds for a while; then its addresses may be others'. */
 static void on_done(void *ctx, const struct fetch_result *result)
 {
     struct docker *docker = ctx;
@@ -53,10 +56,12 @@ static void on_done(void *ctx, const struct fetch_result *result)
 
     if (!failed)
         take_ports(docker, &ports);
-    if (failed && !docker->failed)
+    docker->failures = failed ? docker->failures + 1 : 0;
+    if (docker->failures >= FAILURES_MAX)
+        docker->n = 0;
+    if (docker->failures == 1)
         log_warning("Docker does not tell its ports: %s",
                     result->outcome != FETCH_OK ? result->why : why.text);
-    docker->failed = failed;
     docker->asking = false;
     buf_done(&docker->answer);
 }
@@ -93,6 +98,8 @@ void docker_free(struct docker *docker)
 
 void docker_run(struct docker *docker, bool wanted, uint64_t now_ns)
 {
+    if (!wanted)
+        docker->n = 0; // by the time somebody wants to know it may be otherwise
     if (!wanted || docker->asking || now_ns < docker->due_ns)
         return;
     docker->due_ns = now_ns + ASK_EVERY_NS;

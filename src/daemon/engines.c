@@ -121,7 +121,8 @@ int engines_apply(struct engines *engines, const struct config *config)
     struct watched *next[CONFIG_ENGINES_MAX] = {0};
     int r = 0;
 
-    engines->interval_ns = config->interval_ms * (NS_PER_S / 1000);
+    if (engines->interval_ns == 0) // a reload does not change the beat
+        engines->interval_ns = config->interval_ms * (NS_PER_S / 1000);
     for (size_t i = 0; r == 0 && i < config->n_engines; i++) {
         next[i] = watching(engines, &config->engines[i]);
         if (!next[i])
@@ -159,7 +160,8 @@ static struct watched *watching_found(struct engines *engines,
                                       const struct discovered *found)
 {
     for (size_t i = 0; i < engines->n_named; i++)
-        if (watched_is_meant(engines->watched[i], found))
+        if (!engines->watched[i]->is_found &&
+            watched_is_meant(engines->watched[i], found))
             return engines->watched[i];
     for (size_t i = engines->n_named; i < engines->n; i++)
         if (is_of(engines->watched[i], found))
@@ -211,6 +213,8 @@ void engines_follow(struct engines *engines, struct discovery *discovery)
     for (size_t i = 0; i < n; i++)
         see(engines, &found[i]);
     drop_unseen(engines);
+    for (size_t i = 0; i < engines->n_named; i++)
+        watched_lose(engines->watched[i]);
     for (size_t i = engines->n_named; i < engines->n; i++) {
         const struct engine *engine = &engines->watched[i]->engine;
 

@@ -48,7 +48,7 @@ static void set_address(struct host *host, struct found_server *server,
     struct host_addresses own;
 
     if (host_read_addresses(host, 0, &own) < 0)
-        own = (struct host_addresses){0};
+        own = (struct host_addresses){.incomplete = true};
     server->port = socket->port;
     found->inode = socket->inode;
     found->port = socket->port;
@@ -135,10 +135,14 @@ void found_server_look_inside(struct found_server *server, struct host *host,
     uint32_t pid = server->found.root.pid;
     uint64_t network;
 
-    if (server->looks++ % OTHERS_EVERY != 0 ||
-        host_read_listeners(host, pid, scratch) < 0 ||
-        host_read_addresses(host, pid, &server->addresses) < 0)
+    if (server->looks++ % OTHERS_EVERY != 0)
         return;
+    if (host_read_listeners(host, pid, scratch) < 0 ||
+        host_read_addresses(host, pid, &server->addresses) < 0) {
+        if (server->found.inode)
+            forget_address(server);
+        return;
+    }
     network = fingerprint_of(&server->addresses);
     if (server->network != network)
         server->found.url[0] = '\0'; // it is written anew

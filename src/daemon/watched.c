@@ -112,12 +112,18 @@ int watched_new_found(struct fetcher *fetcher, const struct discovered *found,
     return 0;
 }
 
+static bool is_same_process(const struct host_process *a, const struct host_process *b)
+{
+    return a->pid == b->pid && a->start_ticks == b->start_ticks;
+}
+
 bool watched_is_meant(const struct watched *watched, const struct discovered *found)
 {
     if (!watched->config)
         return false;
+    // One that has closed its port again is still the one; a stranger to it never was.
     if (watched->local && found->on_host && found->port == watched->engine.port)
-        return true;
+        return found->inode || is_same_process(&watched->root, &found->root);
     return found->url[0] && strcmp(watched->config->url, found->url) == 0;
 }
 
@@ -133,10 +139,7 @@ static void forget_model(struct watched *watched)
 
 void watched_set_root(struct watched *watched, const struct host_process *root)
 {
-    bool another =
-        watched->root.pid != root->pid || watched->root.start_ticks != root->start_ticks;
-
-    if (!another)
+    if (is_same_process(&watched->root, root))
         return;
     forget_model(watched);
     if (watched->root.pid && watched->scraper)
@@ -177,7 +180,7 @@ static int move(struct watched *watched, struct fetcher *fetcher,
 int watched_see(struct watched *watched, struct fetcher *fetcher,
                 const struct discovered *found)
 {
-    bool moved = strcmp(watched->engine.url, found->url) != 0;
+    bool moved = !watched->scraper || strcmp(watched->engine.url, found->url) != 0;
     bool reopened = watched->found.inode && watched->found.inode != found->inode;
     int r = 0;
 
@@ -197,6 +200,14 @@ int watched_see(struct watched *watched, struct fetcher *fetcher,
     else if (reopened && found->inode)
         scraper_restarted(watched->scraper);
     return r;
+}
+
+void watched_lose(struct watched *watched)
+{
+    static const struct host_process nobody = {0};
+
+    if (!watched->is_found && !watched->local)
+        watched_set_root(watched, &nobody);
 }
 
 void watched_ask(struct watched *watched, uint64_t now_ns)

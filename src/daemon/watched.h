@@ -52,6 +52,9 @@ bool watched_is_meant(const struct watched *watched, const struct discovered *fo
 int watched_see(struct watched *watched, struct fetcher *fetcher,
                 const struct discovered *found) MUST_CHECK;
 
+/* It was not seen now. Where nobody else looks for its process, that is not known. */
+void watched_lose(struct watched *watched);
+
 /* Another process is its root from now on; pid 0: it is not known which. */
 void watched_set_root(struct watched *watched, const struct host_process *root);
 

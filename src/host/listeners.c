@@ -17,6 +17,8 @@ struct sockets {
     uint64_t inodes[HOST_OWNERS_MAX];
 };
 
+enum { OTHERS_MAX = 4096 }; // lines in a row that are of no listening socket
+
 /* Give the listening sockets that are listed in `path` below a folder. */
 static int read_sockets(int dir_fd, const char *path, host_socket_fn *fn, void *ctx)
 {
@@ -26,17 +28,21 @@ static int read_sockets(int dir_fd, const char *path, host_socket_fn *fn, void *
     if (fd < 0)
         return neg_errno();
     host_lines_init(&lines, fd);
-    for (;;) {
+    // The kernel lists those that listen first; of connections there may be a million.
+    for (unsigned others = 0; others < OTHERS_MAX; others++) {
         struct span line;
         struct host_socket found;
         int r = host_next_line(&lines, &line);
 
         if (r <= 0)
             return r;
-        if (host_parse_tcp_line(line, &found) == 0 && found.state == HOST_TCP_LISTEN &&
-            found.inode != 0)
+        if (host_parse_tcp_line(line, &found) < 0 || found.state != HOST_TCP_LISTEN)
+            continue;
+        others = 0;
+        if (found.inode != 0)
             fn(ctx, &found);
     }
+    return 0;
 }
 
 /* A kernel without IPv6 has no tcp6, and one without IPv4 is thinkable; but not both. */

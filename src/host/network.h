@@ -10,7 +10,7 @@
 
 #include "host/host.h"
 
-enum { HOST_ADDRESSES_MAX = 16 };
+enum { HOST_ADDRESSES_MAX = 64 };
 
 /*
  * Local addresses of a namespace, sorted, each once: IPv4 but for 127.0.0.0/8, and IPv6

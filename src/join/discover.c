@@ -90,7 +90,7 @@ static bool is_there(const uint8_t *address, const struct host_addresses *networ
                      const struct host_addresses *own)
 {
     if (network)
-        return is_among(network, address) && !is_among(own, address);
+        return is_among(network, address) && !own->incomplete && !is_among(own, address);
     return is_loopback(address) || own->incomplete || is_among(own, address);
 }
 

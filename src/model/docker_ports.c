@@ -30,6 +30,14 @@ static bool read_port(const json_t *value, uint16_t *ret)
     return true;
 }
 
+static bool is_there(const struct docker_ports *ports, const struct docker_port *port)
+{
+    for (size_t i = 0; i < ports->n; i++)
+        if (memcmp(&ports->at[i], port, sizeof(*port)) == 0)
+            return true;
+    return false;
+}
+
 /* The published ports of one container at one of its addresses. */
 static void add_ports(const json_t *ports, const uint8_t address[16],
                       struct docker_ports *ret)
@@ -49,7 +57,8 @@ static void add_ports(const json_t *ports, const uint8_t address[16],
             !read_port(json_object_get(entry, "PublicPort"), &port.host_port))
             continue;
         memcpy(port.address, address, sizeof(port.address));
-        ret->at[ret->n++] = port;
+        if (!is_there(ret, &port)) // it is told once for IPv4 and once for IPv6
+            ret->at[ret->n++] = port;
     }
 }
 

@@ -27,6 +27,8 @@ static const struct {
      "2:8000>18000 "},
     {"[{\"Ports\":[" PORT(8000, 18000) "," PORT(8001, 18001) "]," AT("172.17.0.3") "}]",
      0, "3:8000>18000 3:8001>18001 "},
+    {"[{\"Ports\":[" PORT(8000, 18000) "," PORT(8000, 18000) "]," AT("172.17.0.2") "}]",
+     0, "2:8000>18000 "},
     // Both families, two networks.
     {"[{\"Ports\":[" PORT(
          1, 2) "],\"NetworkSettings\":{\"Networks\":{"
@@ -86,8 +88,10 @@ static void test_more_than_fit(void **state)
     (void)state;
     len += (size_t)snprintf(json, sizeof(json), "[{" AT("10.0.0.1") ",\"Ports\":[");
     for (int i = 0; i <= DOCKER_PORTS_MAX; i++)
-        len += (size_t)snprintf(json + len, sizeof(json) - len, "%s" PORT(8000, 9000),
-                                i ? "," : "");
+        len += (size_t)snprintf(
+            json + len, sizeof(json) - len,
+            "%s{\"PrivatePort\":8000,\"PublicPort\":%d,\"Type\":\"tcp\"}", i ? "," : "",
+            9000 + i);
     (void)snprintf(json + len, sizeof(json) - len, "]}]");
     assert_int_equal(docker_ports_read(span_of(json), &ports, &why), 0);
     assert_int_equal(ports.n, DOCKER_PORTS_MAX);
