@@ -162,8 +162,13 @@ static void take_launch(struct found_server *server, const struct launch *launch
         server->facts.port = DISCOVER_PORT_DEFAULT;
     server->found.port = server->facts.port ? server->facts.port : DISCOVER_PORT_DEFAULT;
     server->found.why = "loading: its port is not open yet";
-    if (launch->uds[0])
-        server->found.why = "it listens on a Unix socket, which is not asked";
+    server->unix_path[0] = '\0';
+    if (!launch->uds[0])
+        return;
+    server->found.why = "it listens on a Unix socket that is not asked, or not yet there";
+    server->found.port = 0;
+    if (launch->uds[0] == '/' && strlen(launch->uds) < FOUND_PATH_SIZE)
+        memcpy(server->unix_path, launch->uds, strlen(launch->uds) + 1);
 }
 
 /* What does not change as long as it lives. False: it is gone. */
@@ -508,6 +513,15 @@ static void gather_ports(struct discovery *discovery)
     discovery->n_ports = n;
 }
 
+/* Its path leads where ours does, and it is of somebody who leads us nowhere else. */
+static bool is_path_ours(const struct discovery *discovery,
+                         const struct found_server *server)
+{
+    return server->own_network && server->own_users &&
+           !server->found.cgroup.container_id[0] &&
+           (server->facts.uid == 0 || server->facts.uid == discovery->users.own_uid);
+}
+
 static void look_for_sockets(struct discovery *discovery)
 {
     bool known = host_read_listeners(discovery->host, 0, &discovery->own) == 0;
@@ -520,7 +534,10 @@ static void look_for_sockets(struct discovery *discovery)
 
         if (!discover_may_ask(&server->facts, &discovery->users))
             continue; // looking costs, too
-        if (!server->own_network) {
+        if (server->unix_path[0]) {
+            if (is_path_ours(discovery, server))
+                found_server_look_at_path(server);
+        } else if (!server->own_network) {
             found_server_look_inside(server, discovery->host, &discovery->others);
             found_server_find_port(server, discovery->ports, discovery->n_ports);
         } else if (known) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/found_server.h"
 
+#include <stdio.h>
+#include <sys/stat.h>
+
 enum { OTHERS_EVERY = 2 }; // looks asked for, to one look into another network
 
 uint64_t found_server_fingerprint(const struct host_listeners *listeners)
@@ -116,6 +119,24 @@ static uint64_t fingerprint_of(const struct host_addresses *addresses)
         for (size_t j = 0; j < HOST_ADDRESS_SIZE; j++)
             sum = (sum ^ addresses->at[i][j]) * UINT64_C(0x9E3779B97F4A7C15);
     return sum;
+}
+
+void found_server_look_at_path(struct found_server *server)
+{
+    struct discovered *found = &server->found;
+    struct stat status;
+
+    if (lstat(server->unix_path, &status) < 0 || !S_ISSOCK(status.st_mode) ||
+        status.st_uid != server->facts.uid) {
+        if (found->inode)
+            forget_address(server);
+        return;
+    }
+    found->inode = status.st_ino;
+    found->port = 0;
+    found->on_host = false;
+    found->why = NULL;
+    (void)snprintf(found->url, sizeof(found->url), "unix:%s", server->unix_path);
 }
 
 void found_server_find_port(struct found_server *server,

@@ -10,7 +10,10 @@
 
 #include "daemon/discovery.h"
 
-enum { FOUND_MEMBERS_MAX = 4 }; // processes with a server's command line below its root
+enum {
+    FOUND_MEMBERS_MAX = 4, // processes with a server's command line below its root
+    FOUND_PATH_SIZE = DISCOVER_URL_MAX - 5, // "unix:" goes before it
+};
 
 struct found_server {
     struct discovered found;
@@ -23,7 +26,8 @@ struct found_server {
     uint64_t network;                // fingerprint of these
     uint64_t looked_at;              // fingerprint of the sockets that were looked at
     unsigned looks;
-    uint16_t port; // of its socket, in its own network
+    uint16_t port;                   // of its socket, in its own network
+    char unix_path[FOUND_PATH_SIZE]; // that it was told to listen on instead; or ""
 };
 
 /* Changes whenever a socket comes or goes. */
@@ -39,6 +43,12 @@ void found_server_look(struct found_server *server, struct host *host,
 /* Likewise in a network of its own, whose addresses may be given to it late. */
 void found_server_look_inside(struct found_server *server, struct host *host,
                               struct host_listeners *scratch);
+
+/*
+ * Look for the socket that its command line names, in our own file system and of its own
+ * user. Only for a server in no container whose user is trusted: a path leads anywhere.
+ */
+void found_server_look_at_path(struct found_server *server);
 
 /* The port of the host. A proxy may come before the server or after it, and go. */
 void found_server_find_port(struct found_server *server,

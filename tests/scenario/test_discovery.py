@@ -254,6 +254,24 @@ def test_the_port_that_docker_publishes():
             assert state_of(daemon, "scene/boxed") == "ready"
 
 
+def test_a_server_on_a_unix_socket():
+    with FakeDriver() as driver, tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = f"{folder}/vllm.sock"
+        with Fake("serve", "scene/unix", "--uds", path) as fake, daemon_on(driver) as daemon:
+            eventually("its row", lambda: state_of(daemon, "scene/unix") == "loading", 4)
+            driver.hold(fake.pid, 0, GIB)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(path)
+            listener.listen()
+            with Engine(page_answer(vllm_page("scene/unix")), listener=listener):
+                eventually("it answers", lambda: state_of(daemon, "scene/unix") == "ready", 4)
+                assert model_of(daemon, "scene/unix")["port"] == 0
+                eventually("its memory", lambda: held_by(daemon, "scene/unix") == GIB)
+            os.unlink(path)
+            eventually("it is not asked there any more", lambda:
+                       state_of(daemon, "scene/unix") == "unreachable", 4)
+
+
 def test_a_container_with_loopback_alone_is_shown_and_not_asked():
     needs_root()
     with FakeDriver() as driver, Container() as container, \
@@ -493,6 +511,7 @@ if os.geteuid() == 0 and "ALONE" not in os.environ:
                                  sys.executable, *sys.argv])
 
 run(test_bare_in_a_container_and_with_two_workers, test_the_port_that_docker_publishes,
+    test_a_server_on_a_unix_socket,
     test_a_container_with_loopback_alone_is_shown_and_not_asked,
     test_a_network_of_a_user_is_not_asked, test_loading_ready_killed_restarted_moved,
     test_a_port_that_is_closed_is_not_asked_any_more, test_an_orphan,
