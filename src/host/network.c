@@ -109,43 +109,35 @@ void host_add_inet6_line(struct span line, struct host_addresses *ret)
         add_address(ret, address);
 }
 
-/* -ENOENT: a kernel without that family, or a process that has gone. */
-static int read_v4_addresses(int dir_fd, struct host_addresses *ret)
+/* A line of one of the lists; `trie` is for the list that needs more than one. */
+typedef void add_line_fn(struct host_trie *trie, struct span line,
+                         struct host_addresses *ret);
+
+static void add_v6_line(struct host_trie *trie, struct span line,
+                        struct host_addresses *ret)
 {
-    OWNED(close_fd) int fd = openat(dir_fd, "net/fib_trie", O_RDONLY | O_CLOEXEC);
+    (void)trie;
+    host_add_inet6_line(line, ret);
+}
+
+/* -ENOENT: a kernel without that family, or a process that has gone. */
+static int read_list(int dir_fd, const char *path, add_line_fn *add,
+                     struct host_addresses *ret)
+{
+    OWNED(close_fd) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
     struct host_trie trie = {0};
     struct host_lines lines;
     struct span line;
-    int r = 1;
 
     if (fd < 0)
         return neg_errno();
     host_lines_init(&lines, fd);
     for (int i = 0; i < LINES_MAX; i++) {
-        r = host_next_line(&lines, &line);
+        int r = host_next_line(&lines, &line);
+
         if (r <= 0)
             return r;
-        host_add_trie_line(&trie, line, ret);
-    }
-    ret->incomplete = true;
-    return 0;
-}
-
-static int read_v6_addresses(int dir_fd, struct host_addresses *ret)
-{
-    OWNED(close_fd) int fd = openat(dir_fd, "net/if_inet6", O_RDONLY | O_CLOEXEC);
-    struct host_lines lines;
-    struct span line;
-    int r = 1;
-
-    if (fd < 0)
-        return neg_errno();
-    host_lines_init(&lines, fd);
-    for (int i = 0; i < LINES_MAX; i++) {
-        r = host_next_line(&lines, &line);
-        if (r <= 0)
-            return r;
-        host_add_inet6_line(line, ret);
+        add(&trie, line, ret);
     }
     ret->incomplete = true;
     return 0;
@@ -156,10 +148,10 @@ static int read_addresses_at(int dir_fd, struct host_addresses *ret)
     int v4, v6;
 
     *ret = (struct host_addresses){0};
-    v4 = read_v4_addresses(dir_fd, ret);
+    v4 = read_list(dir_fd, "net/fib_trie", host_add_trie_line, ret);
     if (v4 < 0 && v4 != -ENOENT)
         return host_denial_of(v4);
-    v6 = read_v6_addresses(dir_fd, ret);
+    v6 = read_list(dir_fd, "net/if_inet6", add_v6_line, ret);
     if (v6 < 0 && v6 != -ENOENT)
         return host_denial_of(v6);
     return v4 < 0 && v6 < 0 ? -ENOENT : 0;
