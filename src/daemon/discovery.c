@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/found_server.h"
+#include "daemon/strays.h"
 #include "host/host_files.h"
 #include "host/host_scan.h"
 #include "model/launch.h"
@@ -14,17 +15,9 @@ enum {
     SCAN_BUDGET = 512,   // processes looked at in one run
     FIRST_BUDGET = 8192, // in the first one, before anything is shown
     PROXIES_MAX = 128,
-    STRAYS_MAX = 256,
 };
 
 static const char TITLE[] = "VLLM::"; // of every process but the first of a server
-
-/* A process with device memory and no server above it. */
-struct stray {
-    struct host_process process; // as it is now
-    char container_id[HOST_CONTAINER_ID_SIZE];
-    bool seen;
-};
 
 struct proxy {
     struct host_process process;
@@ -53,10 +46,7 @@ struct discovery {
     struct host_port_proxy published[PROXIES_MAX]; // by who has no proxies
     size_t n_ports;
     struct host_port_proxy ports[2 * PROXIES_MAX]; // of `proxies`, and those published
-    size_t n_strays;
-    struct stray strays[STRAYS_MAX];
-    size_t n_adoptions;
-    struct join_adoption adoptions[STRAYS_MAX];
+    struct strays strays;
 
     uint64_t tree_of_ns; // processes_taken_ns of the tree that was looked at
     struct host_listeners own;
@@ -325,96 +315,20 @@ static struct found_server *server_of(struct discovery *discovery,
     return NULL;
 }
 
-static struct stray *find_stray(struct discovery *discovery,
-                                const struct host_process *process)
-{
-    for (size_t i = 0; i < discovery->n_strays; i++)
-        if (is_same(&discovery->strays[i].process, process))
-            return &discovery->strays[i];
-    return NULL;
-}
-
 /*
- * Its container is read once, and once more whether what it is below of is a server: it
- * may have become that by exec, or have been told when there was no room.
+ * Once more whether what it is below of is a server: it may have become that by exec, or
+ * have been told when there was no room.
  */
 static void take_stray(struct discovery *discovery, const struct host_tree *tree,
                        const struct host_process *process)
 {
-    struct stray *stray = find_stray(discovery, process);
     const struct host_process *at = process;
-    struct host_cgroup cgroup;
 
-    if (!stray && discovery->n_strays < STRAYS_MAX) {
-        stray = &discovery->strays[discovery->n_strays++];
-        *stray = (struct stray){0};
-        if (host_read_cgroup(discovery->host, process, &cgroup) == 0)
-            memcpy(stray->container_id, cgroup.container_id, HOST_CONTAINER_ID_SIZE);
-        for (int depth = 0; at && depth < HOST_DEPTH_MAX; depth++) {
-            on_process(discovery, at);
-            at = host_tree_find(tree, at->parent_pid);
-        }
-    }
-    if (!stray)
+    if (!strays_see(&discovery->strays, discovery->host, process))
         return;
-    stray->process = *process;
-    stray->seen = true;
-}
-
-static void forget_strays(struct discovery *discovery)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < discovery->n_strays; i++) {
-        if (!discovery->strays[i].seen)
-            continue;
-        discovery->strays[kept] = discovery->strays[i];
-        discovery->strays[kept++].seen = false;
-    }
-    discovery->n_strays = kept;
-}
-
-/*
- * Whether it is in another tree by its nature. What else is in a server's container (a
- * notebook, a training job, a worker left over) is not the server's.
- */
-static bool is_ray_worker(const struct host_process *process)
-{
-    static const char title[] = "ray::RayWorker";
-
-    return strncmp(process->comm, title, sizeof(title) - 1) == 0;
-}
-
-/* The one server in that container; NULL: none, or several. */
-static const struct found_server *only_server_in(const struct discovery *discovery,
-                                                 const char *container_id)
-{
-    const struct found_server *found = NULL;
-
-    for (size_t i = 0; i < discovery->n_servers; i++) {
-        const struct found_server *server = &discovery->servers[i];
-
-        if (strcmp(server->found.cgroup.container_id, container_id) != 0)
-            continue;
-        if (found)
-            return NULL;
-        found = server;
-    }
-    return found;
-}
-
-static void adopt(struct discovery *discovery)
-{
-    discovery->n_adoptions = 0;
-    for (size_t i = 0; i < discovery->n_strays; i++) {
-        const struct stray *stray = &discovery->strays[i];
-        const struct found_server *server = NULL;
-
-        if (stray->container_id[0] && is_ray_worker(&stray->process))
-            server = only_server_in(discovery, stray->container_id);
-        if (server)
-            discovery->adoptions[discovery->n_adoptions++] = (struct join_adoption){
-                .pid = stray->process.pid, .root_pid = server->found.root.pid};
+    for (int depth = 0; at && depth < HOST_DEPTH_MAX; depth++) {
+        on_process(discovery, at);
+        at = host_tree_find(tree, at->parent_pid);
     }
 }
 
@@ -445,7 +359,7 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
         if (server)
             server->facts.holds_gpu = true;
     }
-    forget_strays(discovery);
+    strays_forget(&discovery->strays);
 }
 
 /* ---- who is gone, and where a server listens ---- */
@@ -584,7 +498,7 @@ void discovery_run(struct discovery *discovery, const struct gpu_sample *gpu,
     host_scan_run(discovery->scan, budget, on_process, discovery);
     drop_the_dead(discovery);
     look_at_tree(discovery, gpu, tree);
-    adopt(discovery);
+    strays_adopt(&discovery->strays, discovery->servers, discovery->n_servers);
     gather_ports(discovery);
     look_for_sockets(discovery);
     show(discovery);
@@ -653,6 +567,6 @@ void discovery_judge(struct discovery *discovery, const struct host_process *roo
 const struct join_adoption *discovery_adoptions(const struct discovery *discovery,
                                                 size_t *ret_n)
 {
-    *ret_n = discovery->n_adoptions;
-    return discovery->adoptions;
+    *ret_n = discovery->strays.n_adoptions;
+    return discovery->strays.adoptions;
 }
