@@ -7,6 +7,11 @@
 
 #include <stdio.h>
 
+enum {
+    CLIENTS_DEFAULT = 512,
+    STREAMS_DEFAULT = 256,
+};
+
 /* A flag of the command line, looked up but not yet checked. */
 struct given {
     size_t option;
@@ -391,6 +396,15 @@ static int parse_flags(int argc, char **argv, struct flags *flags,
     return 0;
 }
 
+/* Who raises the number of clients means readers. */
+static void settle_streams(struct config *config)
+{
+    if (config->max_streams == 0)
+        config->max_streams = config->max_clients > CLIENTS_DEFAULT
+                                  ? config->max_clients
+                                  : MIN(config->max_clients, (uint64_t)STREAMS_DEFAULT);
+}
+
 int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint)
 {
@@ -420,6 +434,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
         r = load_flags(&build, &flags);
     if (r < 0)
         return r;
+    settle_streams(config);
     *ret = TAKE(config);
     *ret_action = CONFIG_RUN;
     return 0;

@@ -58,6 +58,11 @@ struct config {
     uint64_t interval_ms;
     uint64_t max_clients;
     uint64_t max_clients_per_ip;
+    uint64_t max_streams; // never 0
+    uint64_t max_requests;
+    uint64_t head_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t stall_timeout_ms;
     enum config_model_id model_id;
     int log_level;                      // enum log_level
     struct config_users discover_users; // whose servers are asked besides root's and ours

@@ -6,10 +6,10 @@
 #include "daemon/demo.h"
 #include "daemon/docker.h"
 #include "daemon/engines.h"
+#include "daemon/front.h"
 #include "daemon/gpu_log.h"
 #include "gpu/gpu_link.h"
 #include "net/ticker.h"
-#include "serve/service.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -24,10 +24,8 @@ enum {
     FIRST_LOOK_MS = 5,       // how often the first answers are looked for
     FIRST_ENGINES_MS = 1000, // and for how long
     FIRST_GPU_MS = 5000,     // a driver without persistence mode starts slowly
-    DESCRIPTORS_BESIDE_CLIENTS = 128,
     SIGNALS = 3,
     WIND_UP_MS = 3000,
-    URL_MAX = 160,
 };
 
 struct daemon {
@@ -42,7 +40,7 @@ struct daemon {
     struct demo *demo;           // NULL: no --demo
     struct snapshot_pool *snapshots;
     const struct snapshot *newest;
-    struct service *service;
+    struct front *front;
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
     struct host_tree tree;
     uint64_t tree_of_ns; // processes_taken_ns of the sample the tree was read for
@@ -56,12 +54,10 @@ struct daemon {
     uv_poll_t gpu_poll;
     bool gpu_polled;
     uv_signal_t signals[SIGNALS];
-    char urls[CONFIG_LISTEN_MAX][URL_MAX];
     char logged_outage[256];
     struct gpu_log gpu_log;
     uint64_t interval_ms; // as at the start: a reload does not change the beat
-    size_t n_urls;
-    int status; // to exit with
+    int status;           // to exit with
 };
 
 static void on_gpu_readable(uv_poll_t *poll, int status, int events);
@@ -173,7 +169,7 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage)
         log_warning("no GPU figures: %s%s%s", outage->reason,
                     outage->remedy[0] ? ". " : "", outage->remedy);
     }
-    log_failure(service_publish_outage(daemon->service, outage));
+    log_failure(service_publish_outage(front_service(daemon->front), outage));
 }
 
 static void publish_snapshot(struct daemon *daemon, const struct snapshot *snapshot)
@@ -183,7 +179,7 @@ static void publish_snapshot(struct daemon *daemon, const struct snapshot *snaps
         log_info("GPU figures are back");
     }
     gpu_log_snapshot(&daemon->gpu_log, snapshot);
-    log_failure(service_publish(daemon->service, snapshot));
+    log_failure(service_publish(front_service(daemon->front), snapshot));
     snapshot_unref(daemon->newest);
     daemon->newest = snapshot_ref(snapshot);
 }
@@ -212,7 +208,7 @@ static double seconds_of(const struct rusage *usage)
 
 static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_ns)
 {
-    struct hub_stats hub = service_hub_stats(daemon->service);
+    struct hub_stats hub = service_hub_stats(front_service(daemon->front));
     uint64_t period = daemon->interval_ms * NS_PER_MS;
     struct rusage own, children;
     struct snapshot_self self = {
@@ -223,6 +219,8 @@ static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_
         .worker_restarts = daemon->gpu ? gpu_link_restarts(daemon->gpu) : 0,
     };
 
+    self.n_limited = service_limited(front_service(daemon->front), self.limited,
+                                     ARRAY_LEN(self.limited));
     (void)getrusage(RUSAGE_SELF, &own); // cannot fail with these arguments
     (void)getrusage(RUSAGE_CHILDREN, &children);
     self.cpu_seconds = seconds_of(&own) + seconds_of(&children);
@@ -320,9 +318,7 @@ static void on_first(uv_timer_t *timer)
         uv_stop(&daemon->loop);
         return;
     }
-    service_start(daemon->service);
-    for (size_t i = 0; i < daemon->n_urls; i++)
-        log_info("listening on %s", daemon->urls[i]);
+    front_start(daemon->front);
 }
 
 static void reload(struct daemon *daemon)
@@ -361,27 +357,6 @@ static void on_signal(uv_signal_t *handle, int number)
         uv_stop(&daemon->loop);
 }
 
-/* A client more than descriptors is a client whose connection is closed without a word. */
-static int raise_descriptors(const struct config *config, struct complaint *complaint)
-{
-    rlim_t wanted = config->max_clients + DESCRIPTORS_BESIDE_CLIENTS;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return complain(complaint, neg_errno(), "cannot read the limit of descriptors");
-    if (limit.rlim_cur >= wanted)
-        return 0;
-    limit.rlim_cur = MIN(wanted, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-        return complain(
-            complaint, -EMFILE,
-            "--max-clients %llu needs %llu descriptors, but the limit is %llu: "
-            "raise it (ulimit -n, LimitNOFILE=) or serve fewer clients",
-            (unsigned long long)config->max_clients, (unsigned long long)wanted,
-            (unsigned long long)limit.rlim_max);
-    return 0;
-}
-
 static int open_gpu(struct daemon *daemon)
 {
     const struct config *config = daemon->config;
@@ -397,30 +372,6 @@ static int open_gpu(struct daemon *daemon)
     if (!config->demo && strcmp(config->gpu, "none") == 0)
         return 0;
     return gpu_link_new(&options, ticker_now_ns(), &daemon->gpu);
-}
-
-static int open_service(struct daemon *daemon, struct complaint *complaint)
-{
-    const struct config *config = daemon->config;
-    struct service_options options = {
-        .loop = &daemon->loop,
-        .max_clients = config->max_clients,
-        .max_clients_per_ip = config->max_clients_per_ip,
-        .allow_public = config->allow_public,
-        .model_id =
-            config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
-        .interval_ms = config->interval_ms,
-        .now_ns = ticker_now_ns,
-    };
-    int r = service_new(&options, &daemon->service);
-
-    if (r < 0)
-        return complain(complaint, r, "out of memory");
-    for (size_t i = 0; r == 0 && i < config->n_listen; i++)
-        r = service_listen(daemon->service, config->listen[i], daemon->urls[i], URL_MAX,
-                           complaint);
-    daemon->n_urls = config->n_listen;
-    return r;
 }
 
 static void open_signals(struct daemon *daemon)
@@ -440,16 +391,13 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     struct config *config = daemon->config;
     int r;
 
-    r = raise_descriptors(config, complaint);
+    r = front_open(&daemon->loop, config, &daemon->front, complaint);
     if (r < 0)
         return r;
     r = host_new(config->proc_root, &daemon->host);
     if (r < 0)
         return complain(complaint, r, "cannot open %s: %s", config->proc_root,
                         strerror(-r));
-    r = open_service(daemon, complaint);
-    if (r < 0)
-        return r;
     if (config->demo) {
         r = demo_new(&daemon->loop, config, &daemon->demo, complaint);
         if (r < 0)
@@ -524,8 +472,7 @@ bool daemon_free(struct daemon *daemon)
         return true;
     ticker_stop(&daemon->collect);
     ticker_stop(&daemon->publish);
-    if (daemon->service)
-        service_close(daemon->service);
+    front_close(daemon->front);
     engines_free(daemon->engines);
     discovery_free(daemon->discovery);
     docker_free(daemon->docker);
@@ -537,7 +484,7 @@ bool daemon_free(struct daemon *daemon)
     if (!wind_up(&daemon->loop))
         return false;
 
-    service_free(daemon->service);
+    front_free(daemon->front);
     snapshot_unref(daemon->newest);
     snapshot_pool_free(daemon->snapshots);
     host_free(daemon->host);

@@ -57,6 +57,8 @@ static void conn_close(struct http_conn *conn)
     free(conn->in);
     free(conn->out);
     conn->in = conn->out = NULL;
+    if (conn->stream)
+        conn->server->stats.streams--;
     http_server_forget(conn->server, conn);
 }
 
@@ -183,7 +185,29 @@ void http_respond(struct http_conn *conn, const struct http_response *response)
         conn->state = CONN_ANSWERING;
 }
 
-void http_conn_refuse(struct http_conn *conn, int status)
+/* Which counter a refusal by the parser, or for its time, belongs to. */
+static void count_refusal(struct http_conn *conn, int status)
+{
+    switch (status) {
+    case 408: // counted when it came due
+    case 500: // nobody's limit
+        break;
+    case 413:
+        http_count_limited(conn, LIMITED_body);
+        break;
+    case 414:
+        http_count_limited(conn, LIMITED_line);
+        break;
+    case 431:
+        http_count_limited(conn, LIMITED_head);
+        break;
+    default:
+        http_count_limited(conn, LIMITED_malformed);
+    }
+}
+
+/* Refuse what was read with `status` and close; http_conn_next() must follow. */
+static void refuse(struct http_conn *conn, int status)
 {
     struct http_response response = {.status = status, .type = "application/json"};
     char body[96];
@@ -191,10 +215,19 @@ void http_conn_refuse(struct http_conn *conn, int status)
         snprintf(body, sizeof(body), "{\"error\":{\"status\":%d,\"message\":\"%s\"}}\n",
                  status, reason_of(status));
 
+    count_refusal(conn, status);
     conn->keep_alive = false;
-    conn->head_only = false;
     response.body = (struct span){body, (size_t)len};
     http_respond(conn, &response);
+}
+
+/* A refused HEAD request gets no body either. */
+static bool is_head_request(struct span head)
+{
+    static const char method[] = "HEAD ";
+
+    return head.len >= sizeof(method) - 1 &&
+           memcmp(head.at, method, sizeof(method) - 1) == 0;
 }
 
 static void handle_head(struct http_conn *conn, struct span head)
@@ -203,18 +236,29 @@ static void handle_head(struct http_conn *conn, struct span head)
     int r = http_request_parse(head, &request);
 
     conn->answered = false;
+    conn->head_only = is_head_request(head);
     deadline_clear(&conn->deadline);
     if (r < 0) {
-        http_conn_refuse(conn, -r);
+        refuse(conn, -r);
         return;
     }
     conn->minor = (uint8_t)request.minor;
-    conn->head_only = request.method == METHOD_HEAD;
-    conn->keep_alive = request.keep_alive && ++conn->requests < REQUESTS_MAX;
+    conn->keep_alive = request.keep_alive;
+    if (++conn->requests >= conn->server->options.limits.requests) {
+        conn->keep_alive = false;
+        http_count_limited(conn, LIMITED_requests);
+    }
 
     conn->server->options.handler(conn->server->options.ctx, conn, &request);
     if (!conn->answered)
-        http_conn_refuse(conn, 500);
+        refuse(conn, 500);
+}
+
+void http_conn_time_out(struct http_conn *conn)
+{
+    conn->head_only = is_head_request((struct span){conn->in, conn->in_len});
+    refuse(conn, 408);
+    http_conn_next(conn);
 }
 
 /* Keep unparsed bytes for later; there are none once the connection will not go on. */
@@ -251,7 +295,8 @@ static void consume(struct http_conn *conn, struct span bytes, size_t scanned)
             break;
         if (n < 0) {
             conn->answered = false;
-            http_conn_refuse(conn, -n);
+            conn->head_only = is_head_request(bytes);
+            refuse(conn, -n);
             bytes.len = 0;
             break;
         }
@@ -332,6 +377,29 @@ static void drop_input(struct http_conn *conn)
         conn_close(conn); // it may still be reading
     else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         http_conn_abort(conn);
+    else if (n > 0 && conn->state == CONN_STREAMING)
+        conn->stream_input += (uint32_t)n;
+}
+
+/* What a stream's connection is polled for: its input in moderation. */
+static void poll_stream(struct http_conn *conn, bool writable)
+{
+    int events = (conn->deaf ? 0 : UV_READABLE) | (writable ? UV_WRITABLE : 0);
+
+    if (events)
+        conn_poll(conn, events);
+    else
+        (void)uv_poll_stop(&conn->poll);
+}
+
+static void read_of_stream(struct http_conn *conn, bool writable)
+{
+    drop_input(conn);
+    if (conn->state != CONN_STREAMING || conn->stream_input < STREAM_INPUT_MAX)
+        return;
+    http_count_limited(conn, LIMITED_input);
+    conn->deaf = true;
+    poll_stream(conn, writable);
 }
 
 static void flush_response(struct http_conn *conn)
@@ -382,10 +450,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         break;
     case CONN_STREAMING:
         if (events & UV_READABLE)
-            drop_input(conn);
+            read_of_stream(conn, conn->deadline.list != NULL);
         if (events & UV_WRITABLE && conn->state == CONN_STREAMING) {
             deadline_clear(&conn->deadline);
-            conn_poll(conn, UV_READABLE);
+            poll_stream(conn, false);
             conn->ops->writable(conn->stream);
         }
         break;
@@ -416,6 +484,19 @@ int http_conn_open(struct http_server *server, int fd, const struct peer_address
     return 0;
 }
 
+static void refuse_stream(struct http_conn *conn)
+{
+    static const struct http_response busy = {
+        .status = 503, .type = "application/json", .extra = "Retry-After: 5\r\n"};
+    struct http_response response = busy;
+
+    http_count_limited(conn, LIMITED_streams);
+    conn->keep_alive = false;
+    response.body = span_of("{\"error\":{\"code\":\"too-many-streams\",\"message\":"
+                            "\"as many streams are open as there may be\"}}\n");
+    http_respond(conn, &response);
+}
+
 int http_start_stream(struct http_conn *conn, const char *type, const char *extra,
                       const struct http_stream_ops *ops, void *stream)
 {
@@ -423,6 +504,10 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
     char head[RESPONSE_HEAD_MAX];
     int len;
 
+    if (conn->server->stats.streams >= conn->server->options.limits.streams) {
+        refuse_stream(conn);
+        return -EUSERS;
+    }
     conn->answered = true;
     conn->keep_alive = conn->minor == 1; // chunks end the body; without them closing does
     len = write_head(conn, &response, conn->minor ? "Transfer-Encoding: chunked\r\n" : "",
@@ -435,6 +520,7 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
     }
     conn->ops = ops;
     conn->stream = stream;
+    conn->server->stats.streams++;
     conn->state = CONN_STREAMING;
     deadline_clear(&conn->deadline);
     conn_poll(conn, UV_READABLE);
@@ -448,7 +534,14 @@ bool http_stream_chunked(const struct http_conn *conn)
 
 ssize_t http_stream_write(struct http_conn *conn, struct span bytes)
 {
-    ssize_t n = send(conn->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n;
+
+    if (conn->stream_input) {
+        conn->stream_input = 0;
+        conn->deaf = false;
+        poll_stream(conn, false);
+    }
+    n = send(conn->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : neg_errno();
@@ -458,7 +551,7 @@ ssize_t http_stream_write(struct http_conn *conn, struct span bytes)
 void http_stream_wait(struct http_conn *conn)
 {
     http_server_wait(conn->server, conn, WAIT_STALLED);
-    conn_poll(conn, UV_READABLE | UV_WRITABLE);
+    poll_stream(conn, true);
 }
 
 void http_stream_end(struct http_conn *conn)

@@ -14,7 +14,7 @@
 
 enum {
     SCRATCH_BYTES = 2 * HTTP_HEAD_MAX,
-    REQUESTS_MAX = 100, // on one connection
+    STREAM_INPUT_MAX = 32 * 1024, // taken from a stream's peer between two writes to it
 };
 
 enum conn_wait { WAIT_HEAD, WAIT_IDLE, WAIT_STALLED, WAIT_LINGER, CONN_WAITS };
@@ -48,6 +48,8 @@ struct http_conn {
     bool head_only;
     bool keep_alive;
     bool answered;
+    bool deaf;             // a stream whose input waits until it is next written to
+    uint32_t stream_input; // bytes taken since then
 };
 
 struct http_server {
@@ -58,7 +60,8 @@ struct http_server {
     struct acceptor *acceptors;
     struct deadline_list waits[CONN_WAITS];
     uv_timer_t timer;
-    int reserve_fd; // given up for a moment when no descriptor is left
+    uv_timer_t pause; // runs while nobody is accepted
+    int reserve_fd;   // given up for a moment when no descriptor is left
     bool closing;
     uint64_t date_s;
     char date[40];
@@ -73,8 +76,8 @@ int http_conn_open(struct http_server *server, int fd,
 void http_conn_close(struct http_conn *conn);
 void http_conn_abort(struct http_conn *conn);
 
-/* Refuse what was read with `status` and close; http_conn_next() must follow. */
-void http_conn_refuse(struct http_conn *conn, int status);
+/* The head that was begun is not complete in time: 408. */
+void http_conn_time_out(struct http_conn *conn);
 
 /* After reading or sending: begin whatever the connection waits for now. */
 void http_conn_next(struct http_conn *conn);

@@ -11,10 +11,22 @@
 
 enum {
     ACCEPT_BATCH = 64, // connections taken before others get their turn
-    HEAD_MS = 5000,
-    IDLE_MS = 10000,
-    STALLED_MS = 15000,
     LINGER_MS = 1000,
+    PAUSE_MS = 100, // in accepting, when the system has no room for more
+};
+
+static const struct http_limits DEFAULT_LIMITS = {.clients = 512,
+                                                  .clients_per_ip = 64,
+                                                  .streams = 256,
+                                                  .requests = 100,
+                                                  .head_ms = 5000,
+                                                  .idle_ms = 10000,
+                                                  .stalled_ms = 15000};
+
+const char *const http_limited_names[HTTP_LIMITED] = {
+#define LIMIT(name) #name,
+#include "net/http_limits.def"
+#undef LIMIT
 };
 
 /* One listening socket. */
@@ -63,14 +75,15 @@ static void on_deadline(struct http_conn *conn, enum conn_wait wait)
         http_server_wait(server, conn, WAIT_STALLED);
         return;
     }
-    if (wait == WAIT_STALLED)
-        server->stats.closed_stalled++;
-    else if (wait != WAIT_LINGER)
-        server->stats.closed_deadline++;
+    if (wait == WAIT_HEAD)
+        http_count_limited(conn, LIMITED_head_time);
+    else if (wait == WAIT_IDLE)
+        http_count_limited(conn, LIMITED_idle_time);
+    else if (wait == WAIT_STALLED)
+        http_count_limited(conn, LIMITED_stall_time);
 
     if (wait == WAIT_HEAD && conn->in_len) {
-        http_conn_refuse(conn, 408);
-        http_conn_next(conn);
+        http_conn_time_out(conn);
     } else if (wait == WAIT_IDLE) {
         conn->keep_alive = false; // the peer may still be reading: no reset
         http_conn_next(conn);
@@ -117,6 +130,11 @@ void http_server_forget(struct http_server *server, struct http_conn *conn)
     server->stats.clients--;
 }
 
+void http_count_limited(struct http_conn *conn, enum http_limited what)
+{
+    conn->server->stats.limited[what]++;
+}
+
 /* Over a limit: say so and close at once; lingering would let the crowd hold descriptors. */
 static void turn_away(int fd)
 {
@@ -132,13 +150,13 @@ static void admit(struct http_server *server, int fd, const struct sockaddr *add
 {
     struct peer_address peer = peer_address_of(address);
 
-    if (server->stats.clients >= server->options.max_clients) {
-        server->stats.refused_total++;
+    if (server->stats.clients >= server->options.limits.clients) {
+        server->stats.limited[LIMITED_clients]++;
         turn_away(fd);
         return;
     }
-    if (peers_add(server->peers, &peer, server->options.max_clients_per_ip) < 0) {
-        server->stats.refused_per_ip++;
+    if (peers_add(server->peers, &peer, server->options.limits.clients_per_ip) < 0) {
+        server->stats.limited[LIMITED_per_ip]++;
         turn_away(fd);
         return;
     }
@@ -161,10 +179,34 @@ static void drain_backlog(struct acceptor *acceptor)
 
         if (fd < 0)
             break;
-        server->stats.refused_total++;
+        server->stats.limited[LIMITED_descriptors]++;
         (void)close(fd);
     }
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void start_all(struct http_server *server);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    start_all(CONTAINER_OF(timer, struct http_server, pause));
+}
+
+/* A socket that stays readable would keep the loop awake at full speed. */
+static void pause_accepting(struct http_server *server)
+{
+    for (struct acceptor *a = server->acceptors; a; a = a->next)
+        (void)uv_poll_stop(&a->poll);
+    (void)uv_timer_start(&server->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+/* For want of descriptors or memory, or for a connection that is gone already? */
+static void on_accept_error(struct acceptor *acceptor, int error)
+{
+    if (error == EMFILE || error == ENFILE)
+        drain_backlog(acceptor);
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+        pause_accepting(acceptor->server);
 }
 
 static void on_acceptable(uv_poll_t *poll, int status, int events)
@@ -179,12 +221,12 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         int fd = accept4(acceptor->fd, (struct sockaddr *)&address, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd >= 0)
+        if (fd >= 0) {
             admit(acceptor->server, fd, (struct sockaddr *)&address);
-        else if (errno == EMFILE || errno == ENFILE)
-            drain_backlog(acceptor);
-        else if (errno != ECONNABORTED && errno != EINTR)
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            on_accept_error(acceptor, errno);
             break;
+        }
     }
 }
 
@@ -193,24 +235,46 @@ static void start_accepting(struct acceptor *acceptor)
     (void)uv_poll_start(&acceptor->poll, UV_READABLE, on_acceptable);
 }
 
+static void start_all(struct http_server *server)
+{
+    for (struct acceptor *a = server->acceptors; a; a = a->next)
+        start_accepting(a);
+}
+
+static struct http_limits with_defaults(struct http_limits given)
+{
+    const struct http_limits *d = &DEFAULT_LIMITS;
+
+    return (struct http_limits){
+        .clients = given.clients ? given.clients : d->clients,
+        .clients_per_ip = given.clients_per_ip ? given.clients_per_ip : d->clients_per_ip,
+        .streams = given.streams ? given.streams : d->streams,
+        .requests = given.requests ? given.requests : d->requests,
+        .head_ms = given.head_ms ? given.head_ms : d->head_ms,
+        .idle_ms = given.idle_ms ? given.idle_ms : d->idle_ms,
+        .stalled_ms = given.stalled_ms ? given.stalled_ms : d->stalled_ms,
+    };
+}
+
 int http_server_new(const struct http_server_options *options, struct http_server **ret)
 {
-    static const uint64_t spans[CONN_WAITS] = {[WAIT_HEAD] = HEAD_MS,
-                                               [WAIT_IDLE] = IDLE_MS,
-                                               [WAIT_STALLED] = STALLED_MS,
-                                               [WAIT_LINGER] = LINGER_MS};
+    struct http_limits limits = with_defaults(options->limits);
     struct http_server *server = calloc(1, sizeof(*server));
 
     if (!server)
         return -ENOMEM;
-    if (peers_new(options->max_clients, &server->peers) < 0) {
+    if (peers_new(limits.clients, &server->peers) < 0) {
         free(server);
         return -ENOMEM;
     }
     server->options = *options;
-    for (size_t i = 0; i < CONN_WAITS; i++)
-        server->waits[i].span_ms = spans[i];
+    server->options.limits = limits;
+    server->waits[WAIT_HEAD].span_ms = limits.head_ms;
+    server->waits[WAIT_IDLE].span_ms = limits.idle_ms;
+    server->waits[WAIT_STALLED].span_ms = limits.stalled_ms;
+    server->waits[WAIT_LINGER].span_ms = LINGER_MS;
     (void)uv_timer_init(options->loop, &server->timer);
+    (void)uv_timer_init(options->loop, &server->pause);
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     *ret = server;
     return 0;
@@ -248,8 +312,7 @@ int http_server_listen(struct http_server *server, const char *address, char *re
 void http_server_release(struct http_server *server)
 {
     server->options.held = false;
-    for (struct acceptor *a = server->acceptors; a; a = a->next)
-        start_accepting(a);
+    start_all(server);
 }
 
 static void on_acceptor_closed(uv_handle_t *handle)
@@ -276,6 +339,7 @@ void http_server_close(struct http_server *server)
     while (server->conns)
         http_conn_close(server->conns);
     uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_close((uv_handle_t *)&server->pause, NULL);
 }
 
 void http_server_free(struct http_server *server)

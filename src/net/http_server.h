@@ -10,7 +10,8 @@
  *
  * Every wait has a deadline: a head must be complete 5 s after its first chance to be
  * sent, an idle connection is closed after 10 s, a reader whose window has been shut for
- * 15 s is reset. Connections are limited in all and per address.
+ * 15 s is reset. Connections are limited in all and per address, streams in all. Whatever
+ * is refused or ended by a limit is counted under its name (http_limits.def).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -26,23 +27,40 @@ struct http_server;
 typedef void http_handler_fn(void *ctx, struct http_conn *conn,
                              const struct http_request *request);
 
+/* Each 0 stands for the default. */
+struct http_limits {
+    size_t clients;        // at a time; 512
+    size_t clients_per_ip; // at a time, from one address; 64
+    size_t streams;        // at a time; 256
+    size_t requests;       // on one connection; 100
+    uint64_t head_ms;      // for a head, from its first chance to be sent; 5000
+    uint64_t idle_ms;      // between two requests; 10000
+    uint64_t stalled_ms;   // for a reader to take anything; 15000
+};
+
 struct http_server_options {
     uv_loop_t *loop;
     http_handler_fn *handler;
     void *ctx;
-    size_t max_clients;
-    size_t max_clients_per_ip;
+    struct http_limits limits;
     bool allow_public; // listen on addresses that are not loopback
     bool held;         // let connections wait until http_server_release()
 };
 
+enum http_limited {
+#define LIMIT(name) LIMITED_##name,
+#include "net/http_limits.def"
+#undef LIMIT
+    HTTP_LIMITED,
+};
+
+extern const char *const http_limited_names[HTTP_LIMITED];
+
 struct http_server_stats {
     size_t clients;
+    size_t streams;
     uint64_t accepted;
-    uint64_t refused_total;   // over max_clients, or no descriptor left
-    uint64_t refused_per_ip;  // over max_clients_per_ip
-    uint64_t closed_deadline; // head or idle deadline passed
-    uint64_t closed_stalled;  // took nothing for 15 s
+    uint64_t limited[HTTP_LIMITED];
 };
 
 int http_server_new(const struct http_server_options *options,
@@ -65,6 +83,9 @@ void http_server_free(struct http_server *server);
 
 struct http_server_stats http_server_stats(const struct http_server *server);
 
+/* Somebody who asks on `conn` is being refused for `what`. */
+void http_count_limited(struct http_conn *conn, enum http_limited what);
+
 struct http_response {
     int status;
     const char *type;  // Content-Type; NULL: no body and no type
@@ -85,7 +106,9 @@ struct http_stream_ops {
 /*
  * Answer with status 200 and an open-ended body of `type`, in chunks when the request was
  * HTTP/1.1. Bytes are then sent with http_stream_write(). What the peer still sends is
- * dropped unread. -EPIPE: the peer left meanwhile; closed() was not and will not be called.
+ * dropped unread. -EPIPE: the peer left meanwhile; -EUSERS: there are as many streams as
+ * there may be, and the request is answered with 503. closed() was not and will not be
+ * called then.
  */
 int http_start_stream(struct http_conn *conn, const char *type, const char *extra,
                       const struct http_stream_ops *ops, void *stream) MUST_CHECK;

@@ -273,8 +273,7 @@ int service_new(const struct service_options *options, struct service **ret)
         .loop = options->loop,
         .handler = on_request,
         .ctx = service,
-        .max_clients = options->max_clients,
-        .max_clients_per_ip = options->max_clients_per_ip,
+        .limits = options->limits,
         .allow_public = options->allow_public,
         .held = true,
     };
@@ -357,4 +356,15 @@ struct hub_stats service_hub_stats(const struct service *service)
     return (struct hub_stats){a.subscribers + b.subscribers,
                               a.frames_sent + b.frames_sent,
                               a.frames_skipped + b.frames_skipped};
+}
+
+size_t service_limited(const struct service *service, struct snapshot_limited *ret,
+                       size_t max)
+{
+    struct http_server_stats stats = http_server_stats(service->server);
+    size_t n = MIN(max, (size_t)HTTP_LIMITED);
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (struct snapshot_limited){http_limited_names[i], stats.limited[i]};
+    return n;
 }

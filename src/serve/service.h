@@ -16,8 +16,7 @@ struct service;
 
 struct service_options {
     uv_loop_t *loop;
-    size_t max_clients;
-    size_t max_clients_per_ip;
+    struct http_limits limits;
     bool allow_public;
     enum seed_model_id model_id;
     uint64_t interval_ms;     // figures older than three of them are not fresh
@@ -50,5 +49,9 @@ int service_publish_outage(struct service *service,
                            const struct outage *outage) MUST_CHECK;
 
 struct hub_stats service_hub_stats(const struct service *service);
+
+/* How often each limit was met: how many of them were written. */
+size_t service_limited(const struct service *service, struct snapshot_limited *ret,
+                       size_t max);
 
 #endif

@@ -109,8 +109,8 @@ static int start_listening(struct sim *sim, struct complaint *complaint)
         .loop = &sim->loop,
         .handler = sim_server_handle,
         .ctx = sim->server,
-        .max_clients = options->max_clients,
-        .max_clients_per_ip = options->max_clients,
+        .limits.clients = options->max_clients,
+        .limits.clients_per_ip = options->max_clients,
         .allow_public = true, // only where --host says so
     };
     bool bare_v6 = strchr(options->host, ':') && options->host[0] != '[';

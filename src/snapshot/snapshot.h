@@ -17,6 +17,7 @@ enum {
     SNAPSHOT_POD_UID_SIZE = 37,
     SNAPSHOT_COMM_SIZE = 16,
     SNAPSHOT_PROCESSES_MAX = 128,
+    SNAPSHOT_LIMITED_MAX = 32,
 };
 
 /* Where a number comes from. */
@@ -105,6 +106,12 @@ struct snapshot_process {
     uint16_t port; // of the engine
 };
 
+/* How often somebody was refused or ended by a limit of that name, a constant text. */
+struct snapshot_limited {
+    const char *what;
+    uint64_t total;
+};
+
 /* What watching costs the host. Sums since the start of the program. */
 struct snapshot_self {
     uint64_t rss_bytes;
@@ -114,6 +121,8 @@ struct snapshot_self {
     uint64_t frames_skipped;
     uint64_t worker_restarts;
     double late_seconds; // of this tick
+    struct snapshot_limited limited[SNAPSHOT_LIMITED_MAX];
+    size_t n_limited;
 };
 
 struct snapshot {

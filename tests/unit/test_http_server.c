@@ -29,6 +29,7 @@ enum {
 /* A stream of the server's, as its owner sees it. */
 struct stream {
     struct http_conn *conn;
+    int started; // what http_start_stream() returned
     unsigned writable;
     unsigned closed;
     bool close_when_writable;
@@ -79,9 +80,8 @@ static void answer_stream(struct world *world, struct http_conn *conn,
     if (request->method == METHOD_HEAD)
         http_respond(conn, &head);
     else
-        assert_int_equal(http_start_stream(conn, "text/event-stream", "X-Extra: 1\r\n",
-                                           &ops, &world->stream),
-                         0);
+        world->stream.started = http_start_stream(conn, "text/event-stream",
+                                                  "X-Extra: 1\r\n", &ops, &world->stream);
 }
 
 static void on_request(void *ctx, struct http_conn *conn,
@@ -113,8 +113,8 @@ static int set_up(void **state)
     struct http_server_options options = {.loop = &world->loop,
                                           .handler = on_request,
                                           .ctx = world,
-                                          .max_clients = MAX_CLIENTS,
-                                          .max_clients_per_ip = MAX_PER_IP};
+                                          .limits.clients = MAX_CLIENTS,
+                                          .limits.clients_per_ip = MAX_PER_IP};
     struct complaint complaint;
     char url[64] = "";
 
@@ -463,12 +463,12 @@ static void test_requests_of_one_connection(void **state)
     struct client *c = connect_to(world);
     size_t answers = 0;
 
-    for (int i = 0; i < REQUESTS_MAX + 10; i++)
+    for (int i = 0; i < 100 + 10; i++)
         say(c, GET("/hello"));
     await_end(world, c);
     for (const char *at = c->got; at; at = strstr(at + 1, "HTTP/1.1 200"))
         answers++;
-    assert_int_equal(answers, REQUESTS_MAX);
+    assert_int_equal(answers, 100);
     assert_non_null(strstr(c->got, "Connection: close"));
 }
 
@@ -530,7 +530,7 @@ static void test_closing_does_not_wait_for_ever(void **state)
     say(c, "GET /medium HTTP/1.0\r\n\r\n");
     await_clients(world, 1);
     await_clients(world, 0);
-    assert_int_equal(http_server_stats(world->server).closed_stalled, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_stall_time], 1);
 }
 
 /* Having said all it wants, the peer shuts its side and reads at leisure. */
@@ -582,6 +582,7 @@ static void test_slow_requests(void **state)
     struct world *world = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(slow_ones); i++) {
+        struct http_server_stats stats;
         struct client *c;
         uint64_t start = now_ms(), took;
         char statuses[32];
@@ -601,7 +602,9 @@ static void test_slow_requests(void **state)
             took + 5 < slow_ones[i].end_ms || took > slow_ones[i].end_ms + 1000)
             fail_msg("[%s] ended %d after %ju ms: %s", slow_ones[i].row, c->ended,
                      (uintmax_t)took, c->got);
-        assert_int_equal(http_server_stats(world->server).closed_deadline, i + 1);
+        stats = http_server_stats(world->server);
+        assert_int_equal(
+            stats.limited[LIMITED_head_time] + stats.limited[LIMITED_idle_time], i + 1);
         hang_up(c);
     }
     await_clients(world, 0);
@@ -624,7 +627,7 @@ static void test_clients_per_address(void **state)
         (void)connect_to(world);
     await_clients(world, MAX_PER_IP);
     assert_turned_away(world, connect_to(world));
-    assert_int_equal(http_server_stats(world->server).refused_per_ip, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_per_ip], 1);
 
     (void)connect_from(world, "127.0.0.2", new_socket(0));
     await_clients(world, MAX_PER_IP + 1);
@@ -634,7 +637,7 @@ static void test_clients_per_address(void **state)
     again = connect_to(world);
     say(again, GET("/hello"));
     await_bytes(world, again, 1);
-    assert_int_equal(http_server_stats(world->server).refused_per_ip, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_per_ip], 1);
     assert_int_equal(http_server_stats(world->server).accepted, MAX_PER_IP + 2);
 }
 
@@ -646,7 +649,7 @@ static void test_clients_in_all(void **state)
         (void)connect_from(world, i % 2 ? "127.0.0.1" : "127.0.0.2", new_socket(0));
     await_clients(world, MAX_CLIENTS);
     assert_turned_away(world, connect_from(world, "127.0.0.3", new_socket(0)));
-    assert_int_equal(http_server_stats(world->server).refused_total, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_clients], 1);
     hang_up(&clients[0]);
     await_clients(world, MAX_CLIENTS - 1);
     (void)connect_from(world, "127.0.0.3", new_socket(0));
@@ -671,7 +674,8 @@ static void test_no_descriptor_left(void **state)
     for (size_t i = 0; i < ARRAY_LEN(sockets); i++)
         await_end(world, connect_from(world, "127.0.0.1", sockets[i]));
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_int_equal(http_server_stats(world->server).refused_total, ARRAY_LEN(sockets));
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_descriptors],
+                     ARRAY_LEN(sockets));
 
     c = connect_to(world);
     say(c, GET("/hello"));
@@ -688,6 +692,7 @@ static struct client *open_stream(struct world *world, int receive_bytes,
     assert_non_null(strstr(c->got, "\r\nContent-Type: text/event-stream\r\n"));
     assert_non_null(strstr(c->got, "\r\nX-Extra: 1\r\n"));
     assert_null(strstr(c->got, "Content-Length"));
+    assert_int_equal(world->stream.started, 0);
     c->len = 0;
     return c;
 }
@@ -814,6 +819,59 @@ static void test_stream_waits_for_its_reader(void **state)
     assert_int_equal(world->stream.closed, 0);
 }
 
+static void test_streams_in_all(void **state)
+{
+    struct world *world = *state;
+    struct client *c;
+
+    world->server->options.limits.streams = 1;
+    (void)open_stream(world, 0, GET("/stream"));
+    c = connect_to(world);
+    say(c, GET("/stream"));
+    await_end(world, c);
+    assert_non_null(strstr(c->got, "HTTP/1.1 503 "));
+    assert_non_null(strstr(c->got, "\r\nRetry-After: 5\r\n"));
+    assert_int_equal(http_server_stats(world->server).streams, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_streams], 1);
+    assert_int_equal(world->stream.started, -EUSERS);
+
+    hang_up(&clients[0]);
+    await_clients(world, 0);
+    (void)open_stream(world, 0, GET("/stream"));
+    assert_int_equal(http_server_stats(world->server).streams, 1);
+}
+
+/* What a stream's peer sends is taken in moderation, and never stops the stream. */
+static void test_stream_whose_reader_talks(void **state)
+{
+    struct world *world = *state;
+    struct client *c = open_stream(world, 0, GET("/stream"));
+    uint64_t deaf;
+
+    for (int i = 1; i <= 3; i++) {
+        ssize_t said;
+
+        do {
+            said = send(c->fd, world->big, BIG, MSG_DONTWAIT | MSG_NOSIGNAL);
+            let_pass(world, 5);
+        } while (said > 0);
+        deaf = http_server_stats(world->server).limited[LIMITED_input];
+        assert_int_equal(deaf, i);
+        assert_true(world->stream.conn->stream_input < 2 * SCRATCH_BYTES);
+
+        c->len = 0;
+        assert_int_equal(http_stream_write(world->stream.conn, span_of("1\r\nx\r\n")), 6);
+        await_bytes(world, c, 6);
+    }
+
+    hang_up(c); // heard with the next write at the latest
+    let_pass(world, 5);
+    if (http_server_stats(world->server).clients &&
+        http_stream_write(world->stream.conn, span_of("1\r\nx\r\n")) < 0)
+        http_stream_close(world->stream.conn);
+    await_clients(world, 0);
+}
+
 static void test_stream_whose_reader_stalls(void **state)
 {
     struct world *world = *state;
@@ -825,7 +883,7 @@ static void test_stream_whose_reader_stalls(void **state)
     assert_int_equal(world->stream.closed, 0);
     await_closed(world);
     assert_int_equal(world->stream.writable, 0);
-    assert_int_equal(http_server_stats(world->server).closed_stalled, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_stall_time], 1);
     await_end(world, c);
     assert_int_equal(c->error, ECONNRESET);
 }
@@ -899,6 +957,8 @@ int main(void)
         TEST(test_stream_whose_peer_resets),
         TEST(test_stream_when_the_server_closes),
         TEST(test_stream_waits_for_its_reader),
+        TEST(test_streams_in_all),
+        TEST(test_stream_whose_reader_talks),
         TEST(test_stream_whose_reader_stalls),
         TEST(test_stream_that_closes_when_writable),
         TEST(test_unix_socket),

@@ -115,8 +115,8 @@ static int set_up(void **state)
     struct http_server_options options = {.loop = &world->loop,
                                           .handler = on_request,
                                           .ctx = world,
-                                          .max_clients = CLIENTS,
-                                          .max_clients_per_ip = CLIENTS};
+                                          .limits.clients = CLIENTS,
+                                          .limits.clients_per_ip = CLIENTS};
     struct complaint complaint;
     char url[64] = "";
 

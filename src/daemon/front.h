@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * front.h - what the daemon shows to others: the service, and the sockets it listens on
+ *
+ * Everything of the configuration that is about clients is applied here, at the start and
+ * where it may change on a reload.
+ */
+#ifndef DAEMON_FRONT_H
+#define DAEMON_FRONT_H
+
+#include "base/complaint.h"
+#include "config/config.h"
+#include "serve/service.h"
+
+struct front;
+
+/*
+ * Listen on every address of the configuration; who connects waits for front_start().
+ * Where *ret is set on failure, it is to be closed and freed like any other.
+ */
+int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
+               struct complaint *complaint) MUST_CHECK;
+
+/* Serve, and say in the log where. */
+void front_start(struct front *front);
+
+void front_close(struct front *front); // ends every connection; then the loop must turn
+void front_free(struct front *front);
+
+struct service *front_service(struct front *front);
+
+#endif
