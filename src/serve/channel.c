@@ -18,7 +18,7 @@ struct channel {
 int channel_new(const struct channel_options *options, struct channel **ret)
 {
     struct channel *channel = calloc(1, sizeof(*channel));
-    struct hub_options hub = {.past = options->past};
+    struct hub_options hub = {.loop = options->loop, .past = options->past};
     int r;
 
     if (!channel)
@@ -39,7 +39,7 @@ int channel_new(const struct channel_options *options, struct channel **ret)
 
 void channel_close(struct channel *channel)
 {
-    if (channel)
+    if (channel && channel->hub)
         hub_close(channel->hub);
 }
 

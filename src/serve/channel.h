@@ -18,6 +18,7 @@ typedef void channel_write_fn(void *ctx, struct buf *out,
                               const struct snapshot *snapshot);
 
 struct channel_options {
+    uv_loop_t *loop;
     channel_write_fn *write;
     void *ctx;
     size_t event_max; // of one event; a larger one is not sent

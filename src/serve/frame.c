@@ -2,6 +2,8 @@
 #include "serve/frame.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* Room in front of the event for its size: at most five hexadecimal digits and CRLF. */
 enum { SIZE_ROOM = 7, SPARE_MAX = 16 };
@@ -11,11 +13,12 @@ struct frame {
     struct frame *next; // while it is spare
     struct buf bytes;   // SIZE_ROOM, event, CRLF
     size_t start;       // of the chunk: the size's first digit
-    unsigned refs;
+    atomic_uint refs;
 };
 
 struct frame_pool {
     size_t event_max;
+    pthread_mutex_t lock; // of what follows
     struct frame *spare;
     size_t n_spare;
     size_t lent;
@@ -28,6 +31,7 @@ int frame_pool_new(size_t event_max, struct frame_pool **ret)
     if (!*ret)
         return -ENOMEM;
     (*ret)->event_max = event_max;
+    (void)pthread_mutex_init(&(*ret)->lock, NULL); // cannot fail
     return 0;
 }
 
@@ -48,24 +52,55 @@ void frame_pool_free(struct frame_pool *pool)
         pool->spare = frame->next;
         destroy(frame);
     }
+    (void)pthread_mutex_destroy(&pool->lock);
     free(pool);
+}
+
+static struct frame *take_spare(struct frame_pool *pool)
+{
+    struct frame *frame;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    frame = pool->spare;
+    if (frame) {
+        pool->spare = frame->next;
+        pool->n_spare--;
+    }
+    pool->lent++;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return frame;
+}
+
+/* One fewer is lent. False: `frame`, if it is one, is not kept. */
+static bool give_back(struct frame_pool *pool, struct frame *frame)
+{
+    bool kept;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->lent--;
+    kept = frame && pool->n_spare < SPARE_MAX;
+    if (kept) {
+        frame->next = pool->spare;
+        pool->spare = frame;
+        pool->n_spare++;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return kept;
 }
 
 struct frame *frame_new(struct frame_pool *pool)
 {
     static const char room[SIZE_ROOM];
-    struct frame *frame = pool->spare;
+    struct frame *frame = take_spare(pool);
 
-    if (frame) {
-        pool->spare = frame->next;
-        pool->n_spare--;
-    } else {
+    if (!frame) {
         frame = calloc(1, sizeof(*frame));
-        if (!frame)
+        if (!frame) {
+            (void)give_back(pool, NULL);
             return NULL;
+        }
         buf_init(&frame->bytes, SIZE_ROOM + pool->event_max + 2);
     }
-    pool->lent++;
     frame->pool = pool;
     frame->refs = 1;
     buf_clear(&frame->bytes);
@@ -103,25 +138,17 @@ int frame_seal(struct frame *frame)
 
 struct frame *frame_ref(struct frame *frame)
 {
-    frame->refs++;
+    (void)atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
     return frame;
 }
 
 void frame_unref(struct frame *frame)
 {
-    struct frame_pool *pool;
-
-    if (!frame || --frame->refs > 0)
+    // The last one must see all that others did with it, and they are done.
+    if (!frame || atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1)
         return;
-    pool = frame->pool;
-    pool->lent--;
-    if (pool->n_spare == SPARE_MAX) {
+    if (!give_back(frame->pool, frame))
         destroy(frame);
-        return;
-    }
-    frame->next = pool->spare;
-    pool->spare = frame;
-    pool->n_spare++;
 }
 
 struct span frame_chunk(const struct frame *frame)

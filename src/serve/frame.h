@@ -4,7 +4,8 @@
  *
  * A frame holds the event as an HTTP/1.1 chunk; what HTTP/1.0 readers get is the part of
  * it between the chunk's size and its end. Immutable and counted; frames nobody holds any
- * more are used again with their memory, so that a warm tick allocates nothing.
+ * more are used again with their memory, so that a warm tick allocates nothing. Frames
+ * and pools may be used from several threads; a frame is filled by one.
  */
 #ifndef SERVE_FRAME_H
 #define SERVE_FRAME_H

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/hub.h"
 
+#include "net/slices.h"
+
+#include <stdatomic.h>
+
+enum { SLICE_DEFAULT = 512 }; // some 5 ms of sending
+
 static const char STREAM_TYPE[] = "text/event-stream";
 static const char STREAM_FIELDS[] = "Cache-Control: no-cache, no-transform\r\n"
                                     "X-Accel-Buffering: no\r\n";
@@ -8,13 +14,15 @@ static const char STREAM_FIELDS[] = "Cache-Control: no-cache, no-transform\r\n"
 struct subscriber {
     struct hub *hub;
     struct http_conn *conn;
-    struct frame *sending; // NULL when everything is sent
-    struct frame *newest;  // to send next; NULL when nothing newer came
-    uint32_t sent;         // bytes of `sending` already taken
-    uint32_t place;        // in the hub's array
-    uint64_t replay;       // count of the next kept frame to send; 0: it is up to date
-    uint64_t skipped;      // and not yet told
-    bool newest_counts;    // it would be missed if it were left out
+    struct subscriber *prev, *next; // of the ring
+    struct frame *sending;          // begun and not all taken; NULL: none
+    struct frame *newest;           // to send next; NULL: nothing newer came
+    uint32_t sent;                  // bytes of `sending` already taken
+    uint32_t round;                 // the last in which it was served
+    uint64_t seen;                  // count of the last frame it was offered
+    uint64_t replay;    // count of the next kept frame to send; 0: it is up to date
+    uint64_t skipped;   // and not yet told
+    bool newest_counts; // it would be missed if it were left out
 };
 
 /* A frame that is kept, and its number. */
@@ -24,22 +32,65 @@ struct past {
 };
 
 struct hub {
-    struct subscriber **subscribers; // in a steady order: a place in it is a jitter
-    size_t room;
     struct hub_options options;
+    struct subscriber *first; // of a ring, whose order is steady: a place is a jitter
+    struct subscriber *turn;  // whose turn it is in this round; NULL: the round is over
+    struct frame *current;    // what the round is for
+    bool current_counts;
+    uint32_t round;
+    struct slices *slices;
     struct past *past; // a ring: the n-th frame is at n modulo options.past
     uint64_t count;    // frames ever sent
     uint64_t kept;     // of them, in the ring
-    struct hub_stats stats;
+    atomic_size_t subscribers;
+    atomic_ullong frames_sent;
+    atomic_ullong frames_skipped;
 };
+
+/* Only the loop's thread writes: no need to lock the bus for it. */
+static void add(atomic_ullong *sum, uint64_t n)
+{
+    unsigned long long now = atomic_load_explicit(sum, memory_order_relaxed);
+
+    atomic_store_explicit(sum, now + n, memory_order_relaxed);
+}
+
+/* At the end of the round that runs, else of the ring. */
+static void join_ring(struct hub *hub, struct subscriber *s)
+{
+    struct subscriber *after = hub->turn ? hub->turn : hub->first;
+
+    hub->subscribers++;
+    s->hub = hub;
+    s->round = hub->round;
+    s->seen = hub->count;
+    if (!after) {
+        hub->first = s->prev = s->next = s;
+        return;
+    }
+    s->next = after;
+    s->prev = after->prev;
+    s->prev->next = s;
+    after->prev = s;
+}
+
+static void leave_ring(struct subscriber *s)
+{
+    struct hub *hub = s->hub;
+    struct subscriber *next = s->next == s ? NULL : s->next;
+
+    hub->subscribers--;
+    if (hub->turn == s)
+        hub->turn = next;
+    if (hub->first == s)
+        hub->first = next;
+    s->prev->next = s->next;
+    s->next->prev = s->prev;
+}
 
 static void subscriber_free(struct subscriber *s)
 {
-    struct hub *hub = s->hub;
-    struct subscriber *last = hub->subscribers[--hub->stats.subscribers];
-
-    hub->subscribers[s->place] = last;
-    last->place = s->place;
+    leave_ring(s);
     frame_unref(s->sending);
     frame_unref(s->newest);
     free(s);
@@ -61,18 +112,18 @@ static struct span bytes_for(const struct subscriber *s, const struct frame *fra
     return http_stream_chunked(s->conn) ? frame_chunk(frame) : frame_event(frame);
 }
 
-/* Give `sending` to the socket: 1 when all of it was taken, 0 when the rest must wait. */
-static int push(struct subscriber *s)
+/* Give the socket what it takes of `frame` after the first `sent` bytes: how many. */
+static ssize_t push(struct subscriber *s, const struct frame *frame, uint32_t sent,
+                    bool *ret_whole)
 {
-    struct span bytes = bytes_for(s, s->sending);
-    ssize_t n;
+    struct span bytes = bytes_for(s, frame);
+    ssize_t n =
+        http_stream_write(s->conn, (struct span){bytes.at + sent, bytes.len - sent});
 
-    n = http_stream_write(s->conn,
-                          (struct span){bytes.at + s->sent, bytes.len - s->sent});
-    if (n < 0)
-        return (int)n;
-    s->sent += (uint32_t)n;
-    return s->sent == bytes.len;
+    *ret_whole = n >= 0 && sent + (size_t)n == bytes.len;
+    if (*ret_whole)
+        add(&s->hub->frames_sent, 1);
+    return n;
 }
 
 /* A frame for this subscriber alone; NULL: no memory, so it is not told. */
@@ -105,7 +156,7 @@ static struct frame *take_past(struct subscriber *s)
 
     if (s->replay < oldest) {
         s->skipped += oldest - s->replay;
-        hub->stats.frames_skipped += oldest - s->replay;
+        add(&hub->frames_skipped, oldest - s->replay);
         s->replay = oldest;
     }
     if (s->replay > hub->count) {
@@ -140,17 +191,18 @@ static struct frame *next_frame(struct subscriber *s)
 static void flush(struct subscriber *s)
 {
     while (s->sending) {
-        int r = push(s);
+        bool whole;
+        ssize_t n = push(s, s->sending, s->sent, &whole);
 
-        if (r < 0) {
+        if (n < 0) {
             subscriber_drop(s);
             return;
         }
-        if (r == 0) {
+        s->sent += (uint32_t)n;
+        if (!whole) {
             http_stream_wait(s->conn);
             return;
         }
-        s->hub->stats.frames_sent++;
         frame_unref(s->sending);
         s->sending = next_frame(s);
         s->sent = 0;
@@ -162,17 +214,50 @@ static void on_writable(void *stream)
     flush(stream);
 }
 
-static void offer(struct subscriber *s, struct frame *frame, bool counts)
+static void skip(struct subscriber *s, uint64_t frames)
 {
-    if (s->replay)
-        return; // it comes to this frame in its turn
-    if (s->newest && s->newest_counts) {
-        s->hub->stats.frames_skipped++;
-        s->skipped++;
+    s->skipped += frames;
+    add(&s->hub->frames_skipped, frames);
+}
+
+/* Nothing is held: `frame` goes straight to the socket, and only its rest is held. */
+static void send_now(struct subscriber *s, struct frame *frame)
+{
+    bool whole;
+    ssize_t n = push(s, frame, 0, &whole);
+
+    if (n < 0) {
+        subscriber_drop(s);
+    } else if (!whole) {
+        s->sending = frame_ref(frame);
+        s->sent = (uint32_t)n;
+        http_stream_wait(s->conn);
     }
+}
+
+static void hold(struct subscriber *s, struct frame *frame, bool counts)
+{
+    if (s->newest && s->newest_counts)
+        skip(s, 1);
     frame_unref(s->newest);
     s->newest = frame_ref(frame);
     s->newest_counts = counts;
+}
+
+static void offer(struct subscriber *s, struct frame *frame, bool counts)
+{
+    uint64_t missed = s->hub->count - s->seen;
+
+    s->seen = s->hub->count;
+    if (s->replay)
+        return; // it comes to this frame in its turn
+    if (missed > counts)
+        skip(s, missed - counts); // rounds that were over before its turn came
+    if (!s->sending && !(s->skipped && s->hub->options.lag_frames)) {
+        send_now(s, frame);
+        return;
+    }
+    hold(s, frame, counts);
     if (!s->sending) {
         s->sending = next_frame(s);
         flush(s);
@@ -192,13 +277,37 @@ static void catch_up(struct subscriber *s, uint64_t after)
     flush(s);
 }
 
+/* The round goes on with whose turn it is, until it comes to one who was served. */
+static bool serve_slice(void *ctx)
+{
+    struct hub *hub = ctx;
+
+    for (unsigned i = 0; i < hub->options.slice && hub->turn; i++) {
+        struct subscriber *s = hub->turn;
+
+        if (s->round == hub->round) {
+            hub->turn = NULL;
+            break;
+        }
+        s->round = hub->round;
+        hub->turn = s->next;
+        offer(s, hub->current, hub->current_counts); // may free it
+    }
+    if (!hub->turn)
+        frame_unref(TAKE(hub->current));
+    return hub->turn != NULL;
+}
+
 int hub_new(const struct hub_options *options, struct hub **ret)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
+    int r;
 
     if (!hub)
         return -ENOMEM;
     hub->options = *options;
+    if (!hub->options.slice)
+        hub->options.slice = SLICE_DEFAULT;
     if (options->past) {
         hub->past = calloc(options->past, sizeof(*hub->past));
         if (!hub->past) {
@@ -206,14 +315,21 @@ int hub_new(const struct hub_options *options, struct hub **ret)
             return -ENOMEM;
         }
     }
+    r = slices_new(options->loop, serve_slice, hub, &hub->slices);
+    if (r < 0) {
+        hub_free(hub);
+        return r;
+    }
     *ret = hub;
     return 0;
 }
 
 void hub_close(struct hub *hub)
 {
-    while (hub->stats.subscribers) {
-        struct subscriber *s = hub->subscribers[hub->stats.subscribers - 1];
+    slices_free(TAKE(hub->slices));
+    frame_unref(TAKE(hub->current));
+    while (hub->first) {
+        struct subscriber *s = hub->first;
 
         if (s->sending)
             http_stream_close(s->conn);
@@ -228,8 +344,8 @@ void hub_free(struct hub *hub)
     if (!hub)
         return;
     hub_forget(hub);
+    slices_free(hub->slices);
     free(hub->past);
-    free(hub->subscribers);
     free(hub);
 }
 
@@ -241,21 +357,6 @@ void hub_answer_head(struct http_conn *conn)
     http_respond(conn, &head);
 }
 
-static int grow(struct hub *hub)
-{
-    size_t room = hub->room ? hub->room * 2 : 64;
-    struct subscriber **grown;
-
-    if (hub->stats.subscribers < hub->room)
-        return 0;
-    grown = reallocarray(hub->subscribers, room, sizeof(struct subscriber *));
-    if (!grown)
-        return -ENOMEM;
-    hub->subscribers = grown;
-    hub->room = room;
-    return 0;
-}
-
 void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
              const uint64_t *after)
 {
@@ -265,8 +366,7 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
                                                    .extra = "Retry-After: 5\r\n"};
     struct subscriber *s = calloc(1, sizeof(*s));
 
-    if (!s || grow(hub) < 0) {
-        free(s);
+    if (!s) {
         http_respond(conn, &no_memory);
         return;
     }
@@ -274,14 +374,12 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
         free(s);
         return;
     }
-    s->hub = hub;
     s->conn = conn;
-    s->place = (uint32_t)hub->stats.subscribers;
-    hub->subscribers[hub->stats.subscribers++] = s;
+    join_ring(hub, s);
     if (after && hub->past)
         catch_up(s, *after);
     else
-        offer(s, first, true);
+        send_now(s, first);
 }
 
 static void keep(struct hub *hub, struct frame *frame, uint64_t seq)
@@ -300,11 +398,16 @@ void hub_forget(struct hub *hub)
     hub->kept = 0;
 }
 
-static void offer_all(struct hub *hub, struct frame *frame, bool counts)
+static void start_round(struct hub *hub, struct frame *frame, bool counts)
 {
-    // From the end: a subscriber that breaks is replaced by one that has had its turn.
-    for (size_t i = hub->stats.subscribers; i > 0; i--)
-        offer(hub->subscribers[i - 1], frame, counts);
+    frame_unref(hub->current);
+    hub->current = frame_ref(frame);
+    hub->current_counts = counts;
+    hub->round++;
+    if (!hub->turn)
+        hub->turn = hub->first;
+    if (serve_slice(hub))
+        slices_start(hub->slices);
 }
 
 void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
@@ -312,15 +415,19 @@ void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
     hub->count++;
     if (hub->past)
         keep(hub, frame, seq);
-    offer_all(hub, frame, true);
+    start_round(hub, frame, true);
 }
 
 void hub_tell(struct hub *hub, struct frame *frame)
 {
-    offer_all(hub, frame, false);
+    start_round(hub, frame, false);
 }
 
 struct hub_stats hub_stats(const struct hub *hub)
 {
-    return hub->stats;
+    return (struct hub_stats){
+        .subscribers = hub->subscribers,
+        .frames_sent = hub->frames_sent,
+        .frames_skipped = hub->frames_skipped,
+    };
 }

@@ -9,7 +9,11 @@
  *
  * A hub may keep its last frames, for readers who come back and say what they saw last.
  *
- * All calls are made from the loop's thread.
+ * Readers are served in a steady order, a slice at a time, so that a long round delays
+ * nothing else on the loop. A frame that comes before the round is over goes to whoever
+ * has waited longest first.
+ *
+ * All calls but hub_stats() are made from the loop's thread.
  */
 #ifndef SERVE_HUB_H
 #define SERVE_HUB_H
@@ -26,13 +30,15 @@ struct hub_stats {
 };
 
 struct hub_options {
+    uv_loop_t *loop;
     struct frame_pool *lag_frames; // for `event: lag`; NULL: skipping is not told
     size_t past;                   // frames kept for those who come back
+    unsigned slice;                // subscribers served in one go; 0: 512
 };
 
 int hub_new(const struct hub_options *options, struct hub **ret) MUST_CHECK;
-void hub_close(struct hub *hub); // ends every stream
-void hub_free(struct hub *hub);  // after hub_close()
+void hub_close(struct hub *hub); // ends every stream; then the loop must turn
+void hub_free(struct hub *hub);  // after that
 
 /* Answer a HEAD request for the stream. */
 void hub_answer_head(struct http_conn *conn);

@@ -248,11 +248,13 @@ static void make_boot(struct service *service)
 
 static int open_channels(struct service *service)
 {
-    struct channel_options seed = {.write = write_seed,
+    struct channel_options seed = {.loop = service->options.loop,
+                                   .write = write_seed,
                                    .ctx = service,
                                    .event_max = SEED_EVENT_MAX,
                                    .now_ns = service->options.now_ns};
-    struct channel_options detail = {.write = write_detail,
+    struct channel_options detail = {.loop = service->options.loop,
+                                     .write = write_detail,
                                      .ctx = service,
                                      .event_max = DETAIL_EVENT_MAX,
                                      .past = DETAIL_PAST,

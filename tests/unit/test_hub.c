@@ -103,8 +103,8 @@ static void tell(struct world *world)
 
 static void new_hub(struct world *world, size_t past, bool tells)
 {
-    struct hub_options options = {.past = past,
-                                  .lag_frames = tells ? world->frames : NULL};
+    struct hub_options options = {
+        .loop = &world->loop, .past = past, .lag_frames = tells ? world->frames : NULL};
 
     assert_int_equal(hub_new(&options, &world->hub), 0);
 }
@@ -394,6 +394,41 @@ static void test_coming_back(void **state)
     new_hub(world, 0, false);
 }
 
+/* A round that is not over when the next begins: who waits longest comes first. */
+static void test_rounds_in_slices(void **state)
+{
+    struct hub_options options = {.slice = 1};
+    struct world *world = *state;
+    struct client *c[3];
+
+    options.loop = &world->loop;
+    assert_int_equal(hub_new(&options, &world->hub), 0);
+    send_size(world, 0, SMALL);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        c[i] = new_reader(world, i);
+        expect(world, c[i], "0");
+    }
+    send_size(world, 1, SMALL); // to the first of them, until the loop turns
+    send_size(world, 2, SMALL); // to the second
+    expect(world, c[2], "0 2");
+    expect(world, c[1], "0 2");
+    expect(world, c[0], "0 1 2");
+    assert_int_equal(hub_stats(world->hub).frames_skipped, 2);
+    assert_int_equal(hub_stats(world->hub).frames_sent, 3 + 4);
+
+    send_size(world, 3, SMALL); // a new reader in the middle of a round: told once
+    send_size(world, 4, SMALL);
+    (void)new_reader(world, 3);
+    expect(world, &world->clients[3], "4");
+    close_fd(&c[1]->fd); // and one that leaves in the middle
+    c[1]->fd = -1;
+    send_size(world, 5, SMALL);
+    send_size(world, 6, SMALL);
+    expect_last(world, c[0], 6);
+    expect_last(world, c[2], 6);
+    expect_last(world, &world->clients[3], 6);
+}
+
 static void test_forgetting(void **state)
 {
     struct world *world = *state;
@@ -593,6 +628,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_everybody_gets_everything, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_coming_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rounds_in_slices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forgetting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_slow_reader_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hub_that_does_not_tell, set_up, tear_down),
