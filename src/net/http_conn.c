@@ -58,7 +58,7 @@ static void conn_close(struct http_conn *conn)
     free(conn->out);
     conn->in = conn->out = NULL;
     if (conn->stream)
-        conn->server->stats.streams--;
+        census_end_stream(conn->server->census);
     http_server_forget(conn->server, conn);
 }
 
@@ -479,7 +479,6 @@ int http_conn_open(struct http_server *server, int fd, const struct peer_address
     if (conn->next)
         conn->next->prev = conn;
     server->conns = conn;
-    server->stats.clients++;
     http_conn_next(conn);
     return 0;
 }
@@ -490,7 +489,6 @@ static void refuse_stream(struct http_conn *conn)
         .status = 503, .type = "application/json", .extra = "Retry-After: 5\r\n"};
     struct http_response response = busy;
 
-    http_count_limited(conn, LIMITED_streams);
     conn->keep_alive = false;
     response.body = span_of("{\"error\":{\"code\":\"too-many-streams\",\"message\":"
                             "\"as many streams are open as there may be\"}}\n");
@@ -504,7 +502,8 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
     char head[RESPONSE_HEAD_MAX];
     int len;
 
-    if (conn->server->stats.streams >= conn->server->options.limits.streams) {
+    if (!census_begin_stream(conn->server->census,
+                             conn->server->options.limits.streams)) {
         refuse_stream(conn);
         return -EUSERS;
     }
@@ -514,13 +513,13 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
                      head);
     if (len < 0 || len >= RESPONSE_HEAD_MAX ||
         send(conn->fd, head, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) != len) {
+        census_end_stream(conn->server->census);
         conn->keep_alive = false;
         conn->state = CONN_LINGERING; // http_conn_next() will close it
         return -EPIPE;
     }
     conn->ops = ops;
     conn->stream = stream;
-    conn->server->stats.streams++;
     conn->state = CONN_STREAMING;
     deadline_clear(&conn->deadline);
     conn_poll(conn, UV_READABLE);

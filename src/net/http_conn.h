@@ -8,6 +8,7 @@
 #ifndef NET_HTTP_CONN_H
 #define NET_HTTP_CONN_H
 
+#include "net/census.h"
 #include "net/deadline.h"
 #include "net/http_server.h"
 #include "net/peers.h"
@@ -54,8 +55,8 @@ struct http_conn {
 
 struct http_server {
     struct http_server_options options;
-    struct http_server_stats stats;
-    struct peers *peers;
+    struct census *census;
+    struct census *own_census; // NULL: it is another's
     struct http_conn *conns;
     struct acceptor *acceptors;
     struct deadline_list waits[CONN_WAITS];

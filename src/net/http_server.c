@@ -126,13 +126,12 @@ void http_server_forget(struct http_server *server, struct http_conn *conn)
         server->conns = conn->next;
     if (conn->next)
         conn->next->prev = conn->prev;
-    peers_remove(server->peers, &conn->peer);
-    server->stats.clients--;
+    census_leave(server->census, &conn->peer);
 }
 
 void http_count_limited(struct http_conn *conn, enum http_limited what)
 {
-    conn->server->stats.limited[what]++;
+    census_count(conn->server->census, what);
 }
 
 /* Over a limit: say so and close at once; lingering would let the crowd hold descriptors. */
@@ -150,19 +149,10 @@ static void admit(struct http_server *server, int fd, const struct sockaddr *add
 {
     struct peer_address peer = peer_address_of(address);
 
-    if (server->stats.clients >= server->options.limits.clients) {
-        server->stats.limited[LIMITED_clients]++;
+    if (!census_enter(server->census, &peer, &server->options.limits))
         turn_away(fd);
-        return;
-    }
-    if (peers_add(server->peers, &peer, server->options.limits.clients_per_ip) < 0) {
-        server->stats.limited[LIMITED_per_ip]++;
-        turn_away(fd);
-        return;
-    }
-    server->stats.accepted++;
-    if (http_conn_open(server, fd, &peer) < 0)
-        peers_remove(server->peers, &peer);
+    else if (http_conn_open(server, fd, &peer) < 0)
+        census_leave(server->census, &peer);
 }
 
 /*
@@ -179,7 +169,7 @@ static void drain_backlog(struct acceptor *acceptor)
 
         if (fd < 0)
             break;
-        server->stats.limited[LIMITED_descriptors]++;
+        census_count(server->census, LIMITED_descriptors);
         (void)close(fd);
     }
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -263,10 +253,11 @@ int http_server_new(const struct http_server_options *options, struct http_serve
 
     if (!server)
         return -ENOMEM;
-    if (peers_new(limits.clients, &server->peers) < 0) {
+    if (!options->census && census_new(limits.clients, &server->own_census) < 0) {
         free(server);
         return -ENOMEM;
     }
+    server->census = options->census ? options->census : server->own_census;
     server->options = *options;
     server->options.limits = limits;
     server->waits[WAIT_HEAD].span_ms = limits.head_ms;
@@ -280,32 +271,52 @@ int http_server_new(const struct http_server_options *options, struct http_serve
     return 0;
 }
 
-int http_server_listen(struct http_server *server, const char *address, char *ret_url,
-                       size_t url_room, struct complaint *complaint)
+/* Owns `fd` from here on, even on failure. */
+static int add_acceptor(struct http_server *server, int fd, const char *unix_path)
 {
-    static const char prefix[] = "unix:";
-    struct acceptor *acceptor;
-    int fd;
+    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 
-    fd = listener_open(address, server->options.allow_public, ret_url, url_room,
-                       complaint);
-    if (fd < 0)
-        return fd;
-    acceptor = calloc(1, sizeof(*acceptor));
     if (!acceptor || uv_poll_init(server->options.loop, &acceptor->poll, fd) < 0) {
         free(acceptor);
         (void)close(fd);
-        return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
-                        address);
+        return -ENOMEM;
     }
-    if (strncmp(address, prefix, sizeof(prefix) - 1) == 0)
-        acceptor->unix_path = strdup(address + sizeof(prefix) - 1);
+    acceptor->unix_path = unix_path ? strdup(unix_path) : NULL;
     acceptor->server = server;
     acceptor->fd = fd;
     acceptor->next = server->acceptors;
     server->acceptors = acceptor;
     if (!server->options.held)
         start_accepting(acceptor);
+    return 0;
+}
+
+int http_server_listen(struct http_server *server, const char *address, char *ret_url,
+                       size_t url_room, struct complaint *complaint)
+{
+    static const char prefix[] = "unix:";
+    const struct listener_options options = {.allow_public = server->options.allow_public,
+                                             .several = server->options.several};
+    bool is_unix = strncmp(address, prefix, sizeof(prefix) - 1) == 0;
+    int fd = listener_open(address, &options, ret_url, url_room, complaint);
+
+    if (fd < 0)
+        return fd;
+    if (add_acceptor(server, fd, is_unix ? address + sizeof(prefix) - 1 : NULL) < 0)
+        return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
+                        address);
+    return 0;
+}
+
+int http_server_listen_with(struct http_server *server, const struct http_server *first)
+{
+    for (const struct acceptor *a = first->acceptors; a; a = a->next) {
+        int fd = listener_twin(a->fd);
+        int r = fd < 0 ? fd : add_acceptor(server, fd, NULL);
+
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -346,12 +357,12 @@ void http_server_free(struct http_server *server)
 {
     if (!server)
         return;
-    peers_free(server->peers);
+    census_free(server->own_census);
     (void)close(server->reserve_fd);
     free(server);
 }
 
 struct http_server_stats http_server_stats(const struct http_server *server)
 {
-    return server->stats;
+    return census_stats(server->census);
 }

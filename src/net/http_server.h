@@ -21,6 +21,7 @@
 
 #include <uv.h>
 
+struct census;
 struct http_conn;
 struct http_server;
 
@@ -43,8 +44,10 @@ struct http_server_options {
     http_handler_fn *handler;
     void *ctx;
     struct http_limits limits;
-    bool allow_public; // listen on addresses that are not loopback
-    bool held;         // let connections wait until http_server_release()
+    struct census *census; // shared with other servers, lent; NULL: one of its own
+    bool allow_public;     // listen on addresses that are not loopback
+    bool several;          // other servers will listen on the same addresses
+    bool held;             // let connections wait until http_server_release()
 };
 
 enum http_limited {
@@ -56,6 +59,7 @@ enum http_limited {
 
 extern const char *const http_limited_names[HTTP_LIMITED];
 
+/* Of one moment, and since the start. */
 struct http_server_stats {
     size_t clients;
     size_t streams;
@@ -74,6 +78,10 @@ int http_server_new(const struct http_server_options *options,
 int http_server_listen(struct http_server *server, const char *address, char *ret_url,
                        size_t url_room, struct complaint *complaint) MUST_CHECK;
 
+/* Listen on all addresses of `first`, which is one of `several`; the kernel distributes. */
+int http_server_listen_with(struct http_server *server,
+                            const struct http_server *first) MUST_CHECK;
+
 /* With `held`: whoever has connected meanwhile is served now. */
 void http_server_release(struct http_server *server);
 
@@ -81,6 +89,7 @@ void http_server_release(struct http_server *server);
 void http_server_close(struct http_server *server);
 void http_server_free(struct http_server *server);
 
+/* Of all servers that share its census. */
 struct http_server_stats http_server_stats(const struct http_server *server);
 
 /* Somebody who asks on `conn` is being refused for `what`. */

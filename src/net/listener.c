@@ -4,6 +4,7 @@
 #include "base/number.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -98,27 +99,43 @@ static void write_url(int fd, char *url, size_t room)
                    port);
 }
 
-static int open_one(const struct addrinfo *info)
+static int open_one(const struct sockaddr *address, socklen_t len, bool several)
 {
     OWNED(close_fd) int fd = -1;
     int on = 1, ret;
 
-    fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return neg_errno();
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (info->ai_family == AF_INET6)
+    if (several && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+        return neg_errno();
+    if (address->sa_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     tune(fd);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+    if (bind(fd, address, len) < 0 || listen(fd, BACKLOG) < 0)
         return neg_errno();
     ret = fd;
     fd = -1;
     return ret;
 }
 
-static int open_tcp(const char *address, bool allow_public, char *ret_url,
-                    size_t url_room, struct complaint *complaint)
+int listener_twin(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    int twin;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return neg_errno();
+    if (address.ss_family != AF_UNIX)
+        return open_one((struct sockaddr *)&address, len, true);
+    twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return twin < 0 ? neg_errno() : twin;
+}
+
+static int open_tcp(const char *address, const struct listener_options *options,
+                    char *ret_url, size_t url_room, struct complaint *complaint)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *info = NULL;
@@ -139,13 +156,13 @@ static int open_tcp(const char *address, bool allow_public, char *ret_url,
         return complain(complaint, -EINVAL, "cannot listen on %s: %s", address,
                         gai_strerror(r));
 
-    if (!is_loopback(info->ai_addr) && !allow_public) {
+    if (!is_loopback(info->ai_addr) && !options->allow_public) {
         r = complain(complaint, -EACCES,
                      "will not listen on %s: anyone who reaches that address could read "
                      "it; use a loopback address, or add --allow-public",
                      address);
     } else {
-        r = open_one(info);
+        r = open_one(info->ai_addr, info->ai_addrlen, options->several);
         if (r < 0)
             (void)complain(complaint, r, "cannot listen on %s: %s", address,
                            strerror(-r));
@@ -220,10 +237,10 @@ static int open_unix(const char *address, char *ret_url, size_t url_room,
     return r;
 }
 
-int listener_open(const char *address, bool allow_public, char *ret_url, size_t url_room,
-                  struct complaint *complaint)
+int listener_open(const char *address, const struct listener_options *options,
+                  char *ret_url, size_t url_room, struct complaint *complaint)
 {
     if (strncmp(address, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
         return open_unix(address, ret_url, url_room, complaint);
-    return open_tcp(address, allow_public, ret_url, url_room, complaint);
+    return open_tcp(address, options, ret_url, url_room, complaint);
 }

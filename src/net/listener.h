@@ -9,13 +9,24 @@
 
 enum { LISTENER_URL_MAX = 160 };
 
+struct listener_options {
+    bool allow_public; // addresses that are not loopback
+    bool several;      // twins will listen on the same address
+};
+
 /*
  * A non-blocking listening socket, and its address as a URL with the port that was given
  * out. A Unix socket gets mode 0660; one left behind by a dead server is replaced, one
  * that answers is not. -EACCES: not loopback, and allow_public is false. Any other
  * negative errno: the complaint says the address and the cause.
  */
-int listener_open(const char *address, bool allow_public, char *ret_url, size_t url_room,
-                  struct complaint *complaint) MUST_CHECK;
+int listener_open(const char *address, const struct listener_options *options,
+                  char *ret_url, size_t url_room, struct complaint *complaint) MUST_CHECK;
+
+/*
+ * Another listening socket on the address of one of `several`: the kernel gives each its
+ * share of who connects. Of a Unix socket it is the same one again.
+ */
+int listener_twin(int fd) MUST_CHECK;
 
 #endif
