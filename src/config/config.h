@@ -60,6 +60,7 @@ struct config {
     uint64_t max_clients_per_ip;
     uint64_t max_streams; // never 0
     uint64_t max_requests;
+    uint64_t fanout_threads; // 0: the main one serves
     uint64_t head_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t stall_timeout_ms;

@@ -307,18 +307,20 @@ static void on_first(uv_timer_t *timer)
     uint64_t waited_ms = (now_ns - daemon->started_ns) / NS_PER_MS;
     bool engines = engines_waiting(daemon->engines);
     bool gpu = daemon->gpu && !gpu_link_sample(daemon->gpu);
+    int r;
 
     if ((engines && waited_ms < FIRST_ENGINES_MS) || (gpu && waited_ms < FIRST_GPU_MS))
         return;
     (void)uv_timer_stop(timer);
     on_publish(daemon, now_ns);
-    if (start_beats(daemon, now_ns) < 0) {
-        log_error("cannot make timers: no descriptor is left");
+    r = start_beats(daemon, now_ns);
+    if (r == 0)
+        r = front_start(daemon->front);
+    if (r < 0) {
+        log_error("cannot start to serve: %s", strerror(-r));
         daemon->status = 1;
         uv_stop(&daemon->loop);
-        return;
     }
-    front_start(daemon->front);
 }
 
 static void reload(struct daemon *daemon)

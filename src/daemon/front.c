@@ -56,6 +56,7 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
         .loop = loop,
         .limits = limits_of(config),
         .allow_public = config->allow_public,
+        .threads = (unsigned)config->fanout_threads,
         .model_id =
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
         .interval_ms = config->interval_ms,
@@ -85,11 +86,15 @@ int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
     return r < 0 ? r : open_service(front, loop, config, complaint);
 }
 
-void front_start(struct front *front)
+int front_start(struct front *front)
 {
-    service_start(front->service);
+    int r = service_start(front->service);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < front->n_urls; i++)
         log_info("listening on %s", front->urls[i]);
+    return 0;
 }
 
 void front_close(struct front *front)

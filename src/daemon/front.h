@@ -22,7 +22,7 @@ int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
                struct complaint *complaint) MUST_CHECK;
 
 /* Serve, and say in the log where. */
-void front_start(struct front *front);
+int front_start(struct front *front) MUST_CHECK;
 
 void front_close(struct front *front); // ends every connection; then the loop must turn
 void front_free(struct front *front);

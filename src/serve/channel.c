@@ -3,32 +3,67 @@
 
 #include "base/number.h"
 
+#include <pthread.h>
+
 #define WARM_NS 60000000000ULL // rendered on after the last reader has left
+
+enum { TRAY_MAX = 8 }; // a loop so far behind that more come loses the oldest
+
+enum letter_kind { LETTER_EVENT, LETTER_COMMENT, LETTER_FORGET };
+
+/* What an outlet is told. */
+struct letter {
+    enum letter_kind kind;
+    struct frame *frame; // a reference; NULL for LETTER_FORGET
+    uint64_t seq;
+};
+
+struct tray {
+    struct letter letters[TRAY_MAX];
+    size_t n;
+};
+
+struct outlet {
+    struct outlet *next; // of the same channel
+    struct channel *channel;
+    struct hub *hub;
+    struct tray tray; // under the channel's lock
+    void (*wake)(void *ctx);
+    void *ctx;
+};
 
 struct channel {
     struct channel_options options;
     struct frame_pool *frames;
-    struct hub *hub;
+    struct outlet *outlets;
+    pthread_mutex_t lock;            // of all below, and of the trays
     const struct snapshot *snapshot; // lent; NULL in an outage
     struct frame *newest;            // made from it; NULL: not yet
     struct span json;                // within `newest`
+    bool kept;                       // hubs keep frames that were rendered before
     uint64_t warm_until_ns;
 };
+
+static void lock(struct channel *channel)
+{
+    (void)pthread_mutex_lock(&channel->lock);
+}
+
+static void unlock(struct channel *channel)
+{
+    (void)pthread_mutex_unlock(&channel->lock);
+}
 
 int channel_new(const struct channel_options *options, struct channel **ret)
 {
     struct channel *channel = calloc(1, sizeof(*channel));
-    struct hub_options hub = {.loop = options->loop, .past = options->past};
     int r;
 
     if (!channel)
         return -ENOMEM;
     channel->options = *options;
+    (void)pthread_mutex_init(&channel->lock, NULL); // cannot fail
     r = frame_pool_new(options->event_max, &channel->frames);
-    if (r == 0) {
-        hub.lag_frames = options->boot ? channel->frames : NULL;
-        r = hub_new(&hub, &channel->hub);
-    }
     if (r < 0) {
         channel_free(channel);
         return r;
@@ -37,20 +72,39 @@ int channel_new(const struct channel_options *options, struct channel **ret)
     return 0;
 }
 
-void channel_close(struct channel *channel)
-{
-    if (channel && channel->hub)
-        hub_close(channel->hub);
-}
-
 void channel_free(struct channel *channel)
 {
     if (!channel)
         return;
-    hub_free(channel->hub);
     frame_unref(channel->newest);
     frame_pool_free(channel->frames);
+    (void)pthread_mutex_destroy(&channel->lock);
     free(channel);
+}
+
+static void put(struct tray *tray, struct letter letter)
+{
+    if (tray->n == TRAY_MAX) {
+        frame_unref(tray->letters[0].frame);
+        tray->n--;
+        memmove(tray->letters, tray->letters + 1, tray->n * sizeof(tray->letters[0]));
+    }
+    tray->letters[tray->n++] = letter;
+}
+
+/* Into every tray; the outlets are woken when the lock is given up. */
+static void post(struct channel *channel, enum letter_kind kind, struct frame *frame,
+                 uint64_t seq)
+{
+    for (struct outlet *o = channel->outlets; o; o = o->next)
+        put(&o->tray, (struct letter){kind, frame ? frame_ref(frame) : NULL, seq});
+}
+
+/* Without the lock: an outlet may see to its tray at once. */
+static void wake_all(struct channel *channel)
+{
+    for (struct outlet *o = channel->outlets; o; o = o->next)
+        o->wake(o->ctx);
 }
 
 static void forget_newest(struct channel *channel)
@@ -59,7 +113,7 @@ static void forget_newest(struct channel *channel)
     channel->newest = NULL;
 }
 
-/* Encode the snapshot and send it to whoever streams. */
+/* Encode the snapshot and post it. */
 static int render(struct channel *channel)
 {
     const struct snapshot *snapshot = channel->snapshot;
@@ -87,38 +141,61 @@ static int render(struct channel *channel)
     }
     channel->json.at = frame_event(frame).at + (json - prefix);
     channel->newest = frame;
-    hub_send(channel->hub, frame, snapshot->seq);
+    channel->kept = true;
+    post(channel, LETTER_EVENT, frame, snapshot->seq);
     return 0;
 }
 
-static bool is_wanted(const struct channel *channel)
+struct hub_stats channel_stats(struct channel *channel)
 {
-    return !channel->options.lazy || hub_stats(channel->hub).subscribers ||
+    struct hub_stats sum = {0};
+
+    for (struct outlet *o = channel->outlets; o; o = o->next) {
+        struct hub_stats stats = hub_stats(o->hub);
+
+        sum.subscribers += stats.subscribers;
+        sum.frames_sent += stats.frames_sent;
+        sum.frames_skipped += stats.frames_skipped;
+    }
+    return sum;
+}
+
+static bool is_wanted(const struct channel *channel, size_t subscribers)
+{
+    return !channel->options.lazy || subscribers ||
            channel->options.now_ns() < channel->warm_until_ns;
 }
 
 int channel_publish(struct channel *channel, const struct snapshot *snapshot)
 {
+    size_t subscribers = channel_stats(channel).subscribers;
+    bool posted = true;
+    int r = 0;
+
+    lock(channel);
     forget_newest(channel);
     channel->snapshot = snapshot;
-    if (hub_stats(channel->hub).subscribers)
+    if (subscribers)
         channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
-    if (is_wanted(channel))
-        return render(channel);
-    hub_forget(channel->hub); // of another time: not what a reader comes back for
-    return 0;
+    if (is_wanted(channel, subscribers)) {
+        r = render(channel);
+    } else if (channel->kept) { // of another time: not what a reader comes back for
+        post(channel, LETTER_FORGET, NULL, 0);
+        channel->kept = false;
+    } else {
+        posted = false;
+    }
+    unlock(channel);
+    if (posted)
+        wake_all(channel);
+    return r;
 }
 
-int channel_publish_outage(struct channel *channel, const char *reason)
+static int comment(struct channel *channel, const char *reason)
 {
-    struct frame *frame;
+    struct frame *frame = frame_new(channel->frames);
     int r;
 
-    forget_newest(channel);
-    channel->snapshot = NULL;
-    if (!hub_stats(channel->hub).subscribers)
-        return 0;
-    frame = frame_new(channel->frames);
     if (!frame)
         return -ENOMEM;
     buf_add_str(frame_text(frame), ": no data (");
@@ -126,8 +203,120 @@ int channel_publish_outage(struct channel *channel, const char *reason)
     buf_add_str(frame_text(frame), ")\n\n");
     r = frame_seal(frame);
     if (r == 0)
-        hub_tell(channel->hub, frame);
+        post(channel, LETTER_COMMENT, frame, 0);
     frame_unref(frame);
+    return r;
+}
+
+int channel_publish_outage(struct channel *channel, const char *reason)
+{
+    int r = 0;
+
+    lock(channel);
+    forget_newest(channel);
+    channel->snapshot = NULL;
+    if (channel_stats(channel).subscribers)
+        r = comment(channel, reason);
+    unlock(channel);
+    wake_all(channel);
+    return r;
+}
+
+int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx),
+               void *ctx, struct outlet **ret)
+{
+    const struct hub_options hub = {.loop = loop,
+                                    .lag_frames =
+                                        channel->options.boot ? channel->frames : NULL,
+                                    .past = channel->options.past};
+    struct outlet *outlet = calloc(1, sizeof(*outlet));
+    int r;
+
+    if (!outlet)
+        return -ENOMEM;
+    r = hub_new(&hub, &outlet->hub);
+    if (r < 0) {
+        free(outlet);
+        return r;
+    }
+    outlet->wake = wake;
+    outlet->ctx = ctx;
+    outlet->channel = channel;
+    outlet->next = channel->outlets;
+    channel->outlets = outlet;
+    *ret = outlet;
+    return 0;
+}
+
+void outlet_close(struct outlet *outlet)
+{
+    if (outlet)
+        hub_close(outlet->hub);
+}
+
+void outlet_free(struct outlet *outlet)
+{
+    struct outlet **place;
+
+    if (!outlet)
+        return;
+    for (place = &outlet->channel->outlets; *place != outlet; place = &(*place)->next)
+        ;
+    *place = outlet->next;
+    for (size_t i = 0; i < outlet->tray.n; i++)
+        frame_unref(outlet->tray.letters[i].frame);
+    hub_free(outlet->hub);
+    free(outlet);
+}
+
+static void deliver(struct hub *hub, const struct tray *tray)
+{
+    for (size_t i = 0; i < tray->n; i++) {
+        const struct letter *letter = &tray->letters[i];
+
+        switch (letter->kind) {
+        case LETTER_EVENT:
+            hub_send(hub, letter->frame, letter->seq);
+            break;
+        case LETTER_COMMENT:
+            hub_tell(hub, letter->frame);
+            break;
+        case LETTER_FORGET:
+            hub_forget(hub);
+            break;
+        }
+        frame_unref(letter->frame);
+    }
+}
+
+/* Under the lock. */
+static struct tray take_tray(struct outlet *outlet)
+{
+    struct tray tray = outlet->tray;
+
+    outlet->tray.n = 0;
+    return tray;
+}
+
+void outlet_deliver(struct outlet *outlet)
+{
+    struct tray tray;
+
+    lock(outlet->channel);
+    tray = take_tray(outlet);
+    unlock(outlet->channel);
+    deliver(outlet->hub, &tray);
+}
+
+/* Under the lock: the newest frame, made now if need be; the caller's reference. */
+static int newest(struct channel *channel, struct frame **ret)
+{
+    int r = 0;
+
+    if (!channel->newest)
+        r = channel->snapshot ? render(channel) : -ENODATA;
+    if (r == 0)
+        *ret = frame_ref(channel->newest);
     return r;
 }
 
@@ -143,49 +332,57 @@ static bool read_last_id(const struct channel *channel, struct span id, uint64_t
                            ret) == 0;
 }
 
-static int ensure_newest(struct channel *channel)
+int outlet_answer_stream(struct outlet *outlet, struct http_conn *conn,
+                         const struct http_request *request)
 {
-    if (channel->newest)
-        return 0;
-    if (!channel->snapshot)
-        return -ENODATA;
-    return render(channel);
-}
-
-int channel_answer_stream(struct channel *channel, struct http_conn *conn,
-                          const struct http_request *request)
-{
+    struct channel *channel = outlet->channel;
+    struct frame *first = NULL;
+    struct tray tray;
     uint64_t after;
-    bool comes_back = read_last_id(channel, request->last_event_id, &after);
-    int r = ensure_newest(channel);
+    bool comes_back = read_last_id(channel, request->last_event_id, &after), made;
+    int r;
 
+    lock(channel);
+    made = !channel->newest;
+    r = newest(channel, &first);
+    if (request->method != METHOD_HEAD)
+        channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
+    tray = take_tray(outlet);
+    unlock(channel);
+    if (made && r == 0)
+        wake_all(channel);
+    deliver(outlet->hub, &tray);
     if (r < 0)
         return r;
-    if (request->method == METHOD_HEAD) {
+    if (request->method == METHOD_HEAD)
         hub_answer_head(conn);
-        return 0;
-    }
-    channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
-    hub_add(channel->hub, conn, channel->newest, comes_back ? &after : NULL);
+    else
+        hub_add(outlet->hub, conn, first, comes_back ? &after : NULL);
+    frame_unref(first);
     return 0;
 }
 
-int channel_answer_once(struct channel *channel, struct http_conn *conn)
+int outlet_answer_once(struct outlet *outlet, struct http_conn *conn)
 {
     struct http_response response = {.status = 200,
                                      .type = "application/json",
                                      .extra = "Cache-Control: no-store\r\n"};
-    int r = ensure_newest(channel);
+    struct channel *channel = outlet->channel;
+    struct frame *frame = NULL;
+    bool made;
+    int r;
 
-    if (r < 0)
-        return r;
+    lock(channel);
+    made = !channel->newest;
+    r = newest(channel, &frame);
     // With one of the two line feeds that follow it.
     response.body = (struct span){channel->json.at, channel->json.len + 1};
+    unlock(channel);
+    if (made && r == 0)
+        wake_all(channel);
+    if (r < 0)
+        return r;
     http_respond(conn, &response);
+    frame_unref(frame);
     return 0;
-}
-
-struct hub_stats channel_stats(const struct channel *channel)
-{
-    return hub_stats(channel->hub);
 }

@@ -4,6 +4,11 @@
  *
  * A snapshot is encoded at most once for a channel, and only if somebody wants it: a
  * channel that is `lazy` is not rendered while nobody has streamed it for a minute.
+ *
+ * Each loop that serves a channel has an outlet of it, with the subscribers of that loop.
+ * What is published is put into every outlet's tray, under one lock with the newest frame:
+ * who subscribes gets the newest and then all after it, none twice. A channel may be used
+ * from any thread, an outlet only from its loop's.
  */
 #ifndef SERVE_CHANNEL_H
 #define SERVE_CHANNEL_H
@@ -12,13 +17,13 @@
 #include "snapshot/snapshot.h"
 
 struct channel;
+struct outlet;
 
 /* Append the JSON of a snapshot, one line without its end. */
 typedef void channel_write_fn(void *ctx, struct buf *out,
                               const struct snapshot *snapshot);
 
 struct channel_options {
-    uv_loop_t *loop;
     channel_write_fn *write;
     void *ctx;
     size_t event_max; // of one event; a larger one is not sent
@@ -29,8 +34,7 @@ struct channel_options {
 };
 
 int channel_new(const struct channel_options *options, struct channel **ret) MUST_CHECK;
-void channel_close(struct channel *channel); // ends its streams
-void channel_free(struct channel *channel);
+void channel_free(struct channel *channel); // after its outlets
 
 /* The newest snapshot, lent until the next call. -E2BIG: the event is too large. */
 int channel_publish(struct channel *channel, const struct snapshot *snapshot) MUST_CHECK;
@@ -38,11 +42,23 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot) MU
 /* There is none: subscribers get a comment with the reason. */
 int channel_publish_outage(struct channel *channel, const char *reason) MUST_CHECK;
 
-/* Answer a request when a snapshot is there. -ENODATA: it cannot be encoded. */
-int channel_answer_stream(struct channel *channel, struct http_conn *conn,
-                          const struct http_request *request) MUST_CHECK;
-int channel_answer_once(struct channel *channel, struct http_conn *conn) MUST_CHECK;
+struct hub_stats channel_stats(struct channel *channel);
 
-struct hub_stats channel_stats(const struct channel *channel);
+/*
+ * An outlet for `loop`. Outlets are made before anything is published. Whenever something
+ * lies in the tray, `wake` is called, on any thread: outlet_deliver() is then due.
+ */
+int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx),
+               void *ctx, struct outlet **ret) MUST_CHECK;
+void outlet_close(struct outlet *outlet); // ends its streams; then the loop must turn
+void outlet_free(struct outlet *outlet);  // while nothing is being published
+
+/* Send what lies in the tray. */
+void outlet_deliver(struct outlet *outlet);
+
+/* Answer a request when a snapshot is there. -ENODATA: it cannot be encoded. */
+int outlet_answer_stream(struct outlet *outlet, struct http_conn *conn,
+                         const struct http_request *request) MUST_CHECK;
+int outlet_answer_once(struct outlet *outlet, struct http_conn *conn) MUST_CHECK;
 
 #endif

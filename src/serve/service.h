@@ -5,12 +5,18 @@
  * Publishing encodes a snapshot once, whoever asks for it later; where there is nothing
  * honest to say, the reason is published in its stead. Nothing here reaches back to a
  * source.
+ *
+ * Clients are served by the caller's loop, or by threads with a loop each, between which
+ * the kernel distributes them. The limits hold over all of them.
  */
 #ifndef SERVE_SERVICE_H
 #define SERVE_SERVICE_H
 
 #include "encode/seed.h"
 #include "serve/hub.h"
+#include "serve/outage.h"
+
+enum { SERVICE_THREADS_MAX = 64 };
 
 struct service;
 
@@ -18,18 +24,13 @@ struct service_options {
     uv_loop_t *loop;
     struct http_limits limits;
     bool allow_public;
+    unsigned threads; // that serve; 0: the loop does
     enum seed_model_id model_id;
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
 
-/* Why there is no snapshot to show, and what can be done about it. */
-struct outage {
-    const char *code;   // for programs: "no-driver"
-    const char *reason; // a sentence, cleaned
-    const char *remedy; // a sentence; "" when there is none
-};
-
+/* Where *ret is set on failure, it is to be closed and freed like any other. */
 int service_new(const struct service_options *options, struct service **ret) MUST_CHECK;
 void service_close(struct service *service); // ends every connection; then the loop turns
 void service_free(struct service *service);
@@ -38,8 +39,11 @@ void service_free(struct service *service);
 int service_listen(struct service *service, const char *address, char *ret_url,
                    size_t url_room, struct complaint *complaint) MUST_CHECK;
 
-/* Serve from now on; who has connected before has waited. */
-void service_start(struct service *service);
+/*
+ * Serve from now on; who has connected before has waited. No further addresses. -EAGAIN:
+ * no thread can be had.
+ */
+int service_start(struct service *service) MUST_CHECK;
 
 /* Make `snapshot` the newest and send it to every subscriber. Takes a reference. */
 int service_publish(struct service *service, const struct snapshot *snapshot) MUST_CHECK;

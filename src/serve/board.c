@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/board.h"
+
+#include "encode/detail.h"
+#include "version.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+enum {
+    DETAIL_PAST = 60, // documents kept for those who come back: half a minute of them
+    DETAIL_EVENT_MAX = DETAIL_MAX + 128,
+};
+
+struct board {
+    struct board_options options;
+    struct channel *channels[CHANNELS];
+    const struct snapshot *snapshot; // the newest; NULL before the first and in an outage
+    char boot[17];                   // of this run: 16 hexadecimal digits
+    pthread_mutex_t lock;            // of the state
+    struct board_state state;
+};
+
+static void write_seed(void *ctx, struct buf *out, const struct snapshot *snapshot)
+{
+    const struct board *board = ctx;
+
+    seed_write(out, snapshot, board->options.model_id);
+}
+
+static void write_detail(void *ctx, struct buf *out, const struct snapshot *snapshot)
+{
+    const struct board *board = ctx;
+    struct detail_origin origin = {.boot = board->boot,
+                                   .version = VRAMSCOPE_VERSION,
+                                   .interval_ms = board->options.interval_ms};
+
+    detail_write(out, snapshot, &origin);
+}
+
+static void make_boot(struct board *board)
+{
+    uint64_t number = board->options.now_ns();
+
+    (void)!getrandom(&number, sizeof(number), GRND_NONBLOCK); // the time will do as well
+    (void)snprintf(board->boot, sizeof(board->boot), "%016llx",
+                   (unsigned long long)number);
+}
+
+static int open_channels(struct board *board)
+{
+    const struct channel_options seed = {.write = write_seed,
+                                         .ctx = board,
+                                         .event_max = SEED_EVENT_MAX,
+                                         .now_ns = board->options.now_ns};
+    const struct channel_options detail = {.write = write_detail,
+                                           .ctx = board,
+                                           .event_max = DETAIL_EVENT_MAX,
+                                           .past = DETAIL_PAST,
+                                           .lazy = true,
+                                           .boot = board->boot,
+                                           .now_ns = board->options.now_ns};
+    int r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
+
+    return r < 0 ? r : channel_new(&detail, &board->channels[CHANNEL_DETAIL]);
+}
+
+static void set_outage(struct board *board, const struct outage *outage)
+{
+    struct board_state *state = &board->state;
+
+    (void)pthread_mutex_lock(&board->lock);
+    state->out = true;
+    (void)snprintf(state->code, sizeof(state->code), "%s", outage->code);
+    (void)snprintf(state->reason, sizeof(state->reason), "%s", outage->reason);
+    (void)snprintf(state->remedy, sizeof(state->remedy), "%s", outage->remedy);
+    (void)pthread_mutex_unlock(&board->lock);
+}
+
+static void set_times(struct board *board, const struct snapshot *snapshot)
+{
+    (void)pthread_mutex_lock(&board->lock);
+    board->state.out = false;
+    board->state.taken_ns = snapshot->taken_ns;
+    board->state.gpu_taken_ns = snapshot->gpu_taken_ns;
+    (void)pthread_mutex_unlock(&board->lock);
+}
+
+int board_new(const struct board_options *options, struct board **ret)
+{
+    static const struct outage starting = {"starting", "no snapshot has been taken yet",
+                                           ""};
+    struct board *board = calloc(1, sizeof(*board));
+    int r;
+
+    if (!board)
+        return -ENOMEM;
+    board->options = *options;
+    (void)pthread_mutex_init(&board->lock, NULL); // cannot fail
+    set_outage(board, &starting);
+    make_boot(board);
+    r = open_channels(board);
+    if (r < 0) {
+        board_free(board);
+        return r;
+    }
+    *ret = board;
+    return 0;
+}
+
+void board_free(struct board *board)
+{
+    if (!board)
+        return;
+    for (size_t i = 0; i < CHANNELS; i++)
+        channel_free(board->channels[i]);
+    snapshot_unref(board->snapshot);
+    (void)pthread_mutex_destroy(&board->lock);
+    free(board);
+}
+
+struct channel *board_channel(struct board *board, enum channel_kind kind)
+{
+    return board->channels[kind];
+}
+
+int board_publish(struct board *board, const struct snapshot *snapshot)
+{
+    const struct snapshot *last = board->snapshot;
+    int ret = 0;
+
+    board->snapshot = snapshot_ref(snapshot);
+    for (size_t i = 0; i < CHANNELS; i++) {
+        int r = channel_publish(board->channels[i], snapshot);
+
+        ret = ret < 0 ? ret : r;
+    }
+    set_times(board, snapshot);
+    snapshot_unref(last); // no channel looks at it any more
+    return ret;
+}
+
+int board_publish_outage(struct board *board, const struct outage *outage)
+{
+    int ret = 0;
+
+    set_outage(board, outage);
+    for (size_t i = 0; i < CHANNELS; i++) {
+        int r = channel_publish_outage(board->channels[i], outage->reason);
+
+        ret = ret < 0 ? ret : r;
+    }
+    snapshot_unref(TAKE(board->snapshot));
+    return ret;
+}
+
+bool board_is_out(struct board *board)
+{
+    bool out;
+
+    (void)pthread_mutex_lock(&board->lock);
+    out = board->state.out;
+    (void)pthread_mutex_unlock(&board->lock);
+    return out;
+}
+
+struct board_state board_state(struct board *board)
+{
+    struct board_state state;
+
+    (void)pthread_mutex_lock(&board->lock);
+    state = board->state;
+    (void)pthread_mutex_unlock(&board->lock);
+    return state;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * board.h - what is published at this moment, for any thread to read
+ *
+ * Either a snapshot, in each of its forms, or the reason why there is none.
+ */
+#ifndef SERVE_BOARD_H
+#define SERVE_BOARD_H
+
+#include "encode/seed.h"
+#include "serve/channel.h"
+#include "serve/outage.h"
+
+enum channel_kind { CHANNEL_SEED, CHANNEL_DETAIL, CHANNELS };
+
+struct board;
+
+struct board_options {
+    enum seed_model_id model_id;
+    uint64_t interval_ms;
+    uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
+};
+
+/* What is known of the moment without the documents. */
+struct board_state {
+    bool out;              // there is no snapshot, for the reason below
+    uint64_t taken_ns;     // the snapshot's
+    uint64_t gpu_taken_ns; // 0: no GPU on purpose
+    char code[OUTAGE_CODE_SIZE];
+    char reason[OUTAGE_TEXT_SIZE];
+    char remedy[OUTAGE_TEXT_SIZE];
+};
+
+int board_new(const struct board_options *options, struct board **ret) MUST_CHECK;
+void board_free(struct board *board); // after the outlets of its channels
+
+struct channel *board_channel(struct board *board, enum channel_kind kind);
+
+/* By the thread that made it. The snapshot is kept; texts are copied. */
+int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;
+int board_publish_outage(struct board *board, const struct outage *outage) MUST_CHECK;
+
+bool board_is_out(struct board *board);
+struct board_state board_state(struct board *board);
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/desk.h"
+
+#include "encode/json.h"
+#include "version.h"
+
+enum {
+    BODY_MAX = 8 * 1024,
+    FRESH_INTERVALS = 3,
+    NS_PER_MS = 1000000,
+};
+
+static const char JSON_TYPE[] = "application/json";
+static const char NO_STORE[] = "Cache-Control: no-store\r\n";
+
+struct desk {
+    struct desk_options options;
+    struct http_server *server;
+    struct outlet *outlets[CHANNELS];
+    struct buf body; // of the answer being made
+};
+
+static void answer_json(struct desk *desk, struct http_conn *conn, int status,
+                        const char *extra)
+{
+    struct http_response response = {.status = status,
+                                     .type = JSON_TYPE,
+                                     .extra = extra,
+                                     .body = buf_span(&desk->body)};
+
+    http_respond(conn, &response);
+}
+
+/* {"error":{"code":...,"message":...,"remedy":...}} */
+static void answer_error(struct desk *desk, struct http_conn *conn, int status,
+                         const struct outage *error, const char *extra)
+{
+    struct buf *body = &desk->body;
+
+    buf_clear(body);
+    buf_add_str(body, "{\"error\":{\"code\":");
+    json_string(body, error->code);
+    buf_add_str(body, ",\"message\":");
+    json_string(body, error->reason);
+    if (error->remedy[0]) {
+        buf_add_str(body, ",\"remedy\":");
+        json_string(body, error->remedy);
+    }
+    buf_add_str(body, "}}\n");
+    answer_json(desk, conn, status, extra);
+}
+
+static void answer_outage(struct desk *desk, struct http_conn *conn)
+{
+    struct board_state state = board_state(desk->options.board);
+    struct outage outage = {state.code, state.reason, state.remedy};
+
+    answer_error(desk, conn, 503, &outage,
+                 "Retry-After: 1\r\nCache-Control: no-store\r\n");
+}
+
+/* Only a document that outgrows its ceiling, or want of memory, comes here. */
+static void answer_failure(struct desk *desk, struct http_conn *conn)
+{
+    static const struct outage error = {"failed", "the document could not be made", ""};
+
+    answer_error(desk, conn, 503, &error, "Retry-After: 1\r\n");
+}
+
+static void get_stream(struct desk *desk, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    if (outlet_answer_stream(desk->outlets[CHANNEL_SEED], conn, request) < 0)
+        answer_failure(desk, conn);
+}
+
+static void get_vram(struct desk *desk, struct http_conn *conn,
+                     const struct http_request *request)
+{
+    (void)request;
+    if (outlet_answer_once(desk->outlets[CHANNEL_SEED], conn) < 0)
+        answer_failure(desk, conn);
+}
+
+static void get_detail_stream(struct desk *desk, struct http_conn *conn,
+                              const struct http_request *request)
+{
+    if (outlet_answer_stream(desk->outlets[CHANNEL_DETAIL], conn, request) < 0)
+        answer_failure(desk, conn);
+}
+
+static void get_detail(struct desk *desk, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    (void)request;
+    if (outlet_answer_once(desk->outlets[CHANNEL_DETAIL], conn) < 0)
+        answer_failure(desk, conn);
+}
+
+static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
+{
+    return (now_ns - MIN(then_ns, now_ns)) / NS_PER_MS;
+}
+
+/* Healthy is who has fresh figures, not who has a listening socket. */
+static void get_healthz(struct desk *desk, struct http_conn *conn,
+                        const struct http_request *request)
+{
+    struct board_state state = board_state(desk->options.board);
+    uint64_t now_ns = desk->options.now_ns();
+    struct buf *body = &desk->body;
+    uint64_t age, gpu_age = 0;
+    bool fresh;
+
+    (void)request;
+    age = age_ms(state.taken_ns, now_ns);
+    if (state.gpu_taken_ns)
+        gpu_age = age_ms(state.gpu_taken_ns, now_ns);
+    fresh = age <= FRESH_INTERVALS * desk->options.interval_ms &&
+            gpu_age <= MAX(FRESH_INTERVALS * desk->options.interval_ms, (uint64_t)2000);
+
+    buf_clear(body);
+    buf_printf(body, "{\"status\":\"%s\",\"snapshot_age_ms\":%llu",
+               fresh ? "ok" : "stale", (unsigned long long)age);
+    if (state.gpu_taken_ns)
+        buf_printf(body, ",\"gpu_age_ms\":%llu", (unsigned long long)gpu_age);
+    buf_add_str(body, "}\n");
+    answer_json(desk, conn, fresh ? 200 : 503,
+                fresh ? NO_STORE : "Retry-After: 1\r\nCache-Control: no-store\r\n");
+}
+
+static void get_readyz(struct desk *desk, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    (void)request;
+    buf_clear(&desk->body);
+    buf_add_str(&desk->body, "{\"status\":\"ready\"}\n");
+    answer_json(desk, conn, 200, NO_STORE);
+}
+
+static void get_version(struct desk *desk, struct http_conn *conn,
+                        const struct http_request *request)
+{
+    (void)request;
+    buf_clear(&desk->body);
+    buf_add_str(&desk->body,
+                "{\"name\":\"vramscoped\",\"version\":\"" VRAMSCOPE_VERSION "\"}\n");
+    answer_json(desk, conn, 200, NULL);
+}
+
+static const struct {
+    const char *path;
+    void (*get)(struct desk *desk, struct http_conn *conn,
+                const struct http_request *request);
+    bool always; // else 503 with the reason while there is no snapshot
+} routes[] = {
+    {"/vram/stream", get_stream, false}, {"/vram", get_vram, false},
+    {"/v1/detail", get_detail, false},   {"/v1/detail/stream", get_detail_stream, false},
+    {"/healthz", get_healthz, false},    {"/readyz", get_readyz, false},
+    {"/version", get_version, true},
+};
+
+static void answer_method(struct desk *desk, struct http_conn *conn,
+                          enum http_method method)
+{
+    static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
+    static const struct http_response options = {.status = 204, .extra = allow};
+    static const struct outage error = {"method-not-allowed",
+                                        "nothing here can be changed: use GET", ""};
+
+    if (method == METHOD_OPTIONS)
+        http_respond(conn, &options);
+    else
+        answer_error(desk, conn, 405, &error, allow);
+}
+
+static void on_request(void *ctx, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    static const struct outage not_found = {
+        "not-found",
+        "no such route: try /vram/stream, /vram, /healthz, /readyz, /version", ""};
+    struct desk *desk = ctx;
+
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (!span_is(request->path, routes[i].path))
+            continue;
+        if (request->method != METHOD_GET && request->method != METHOD_HEAD)
+            answer_method(desk, conn, request->method);
+        else if (!routes[i].always && board_is_out(desk->options.board))
+            answer_outage(desk, conn);
+        else
+            routes[i].get(desk, conn, request);
+        return;
+    }
+    if (request->method == METHOD_OPTIONS && span_is(request->path, "*"))
+        answer_method(desk, conn, METHOD_OPTIONS);
+    else
+        answer_error(desk, conn, 404, &not_found, NULL);
+}
+
+int desk_new(const struct desk_options *options, struct desk **ret)
+{
+    struct http_server_options server = options->server;
+    struct desk *desk = calloc(1, sizeof(*desk));
+    int r = 0;
+
+    if (!desk)
+        return -ENOMEM;
+    *ret = desk; // closed and freed by the caller, whatever was opened
+    desk->options = *options;
+    buf_init(&desk->body, BODY_MAX);
+    for (size_t i = 0; r == 0 && i < CHANNELS; i++)
+        r = outlet_new(board_channel(options->board, (enum channel_kind)i), server.loop,
+                       options->wake, options->ctx, &desk->outlets[i]);
+    server.handler = on_request;
+    server.ctx = desk;
+    return r < 0 ? r : http_server_new(&server, &desk->server);
+}
+
+struct http_server *desk_server(struct desk *desk)
+{
+    return desk->server;
+}
+
+void desk_deliver(struct desk *desk)
+{
+    for (size_t i = 0; i < CHANNELS; i++)
+        outlet_deliver(desk->outlets[i]);
+}
+
+void desk_close(struct desk *desk)
+{
+    if (!desk)
+        return;
+    for (size_t i = 0; i < CHANNELS; i++)
+        outlet_close(desk->outlets[i]);
+    http_server_close(desk->server);
+}
+
+void desk_free(struct desk *desk)
+{
+    if (!desk)
+        return;
+    for (size_t i = 0; i < CHANNELS; i++)
+        outlet_free(desk->outlets[i]);
+    http_server_free(desk->server);
+    buf_done(&desk->body);
+    free(desk);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * desk.h - where one loop's clients are served: its server, its streams, the routes
+ *
+ * A desk reads the board and nothing else. All calls are made from its loop's thread, or
+ * while that does not run.
+ */
+#ifndef SERVE_DESK_H
+#define SERVE_DESK_H
+
+#include "serve/board.h"
+
+struct desk;
+
+struct desk_options {
+    struct http_server_options server; // but for the handler, which is the desk's
+    struct board *board;
+    uint64_t interval_ms;     // figures older than three of them are not fresh
+    uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
+    void (*wake)(void *ctx);  // on any thread: desk_deliver() is due
+    void *ctx;
+};
+
+/* Where *ret is set on failure, it is to be closed and freed like any other. */
+int desk_new(const struct desk_options *options, struct desk **ret) MUST_CHECK;
+void desk_close(struct desk *desk); // ends every connection; then the loop must turn
+void desk_free(struct desk *desk);
+
+struct http_server *desk_server(struct desk *desk);
+
+/* Send what has been published. */
+void desk_deliver(struct desk *desk);
+
+#endif

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients served by several threads: the same events, and one set of limits."""
+import collections
+import time
+
+from harness import *
+
+BARE = ("--gpu", "none", "--no-discover", "--interval", "100")
+
+
+def own_figures(daemon):
+    return json.loads(daemon.get("/v1/detail")[2])["self"]
+
+
+def threads(daemon):
+    return len(os.listdir(f"/proc/{daemon.process.pid}/task"))
+
+
+def close(stream):
+    stream.raw.close()
+    stream.socket.close()
+
+
+def identity(piece):
+    return re.match(rb"id: ([0-9a-f]+)-(\d+)\n", piece).groups()
+
+
+def test_every_thread_sends_the_same():
+    with Daemon(*BARE) as one, Daemon(*BARE, "--fanout-threads", 4) as daemon:
+        assert threads(daemon) == threads(one) + 4, (threads(daemon), threads(one))
+        streams = [Stream(daemon) for _ in range(30)]
+        details = [Stream(daemon, "/v1/detail/stream") for _ in range(30)]
+        seen = [[identity(stream.piece()) for _ in range(8)] for stream in details]
+        for row in seen:
+            first = int(row[0][1])
+            assert [int(n) for _, n in row] == list(range(first, first + 8)), row
+            assert {boot for boot, _ in row} == {seen[0][0][0]}
+        for stream in streams:
+            for _ in range(8):
+                stream.event()
+        figures = own_figures(daemon)
+        assert figures["subscribers"] == 60 and figures["frames_skipped"] == 0, figures
+        for stream in streams + details:
+            close(stream)
+        eventually("all have left", lambda: own_figures(daemon)["subscribers"] == 0)
+
+
+def test_coming_back_to_whatever_thread():
+    with Daemon(*BARE, "--fanout-threads", 3) as daemon:
+        with Stream(daemon, "/v1/detail/stream") as stream:
+            boot, first = identity(stream.piece())
+            for _ in range(6):
+                boot, last = identity(stream.piece())
+        # Each thread keeps what was sent, whoever it was sent to.
+        for _ in range(12):
+            sock = socket.create_connection(("127.0.0.1", daemon.port), 5)
+            sock.sendall(b"GET /v1/detail/stream HTTP/1.0\r\nHost: localhost\r\n"
+                         b"Last-Event-ID: %s-%s\r\n\r\n" % (boot, first))
+            raw = sock.makefile("rb")
+            while raw.readline() != b"\r\n":
+                pass
+            numbers = []
+            while len(numbers) < 6:
+                line = raw.readline()
+                if line.startswith(b"id: "):
+                    numbers.append(int(line.rsplit(b"-", 1)[1]))
+            raw.close()
+            sock.close()
+            assert numbers == list(range(int(first) + 1, int(first) + 7)), (first, numbers)
+
+
+def test_limits_hold_over_all_threads():
+    with Daemon(*BARE, "--fanout-threads", 4, "--max-clients", 20, "--max-clients-per-ip", 16,
+                "--max-streams", 10) as daemon:
+        streams = [Stream(daemon) for _ in range(15)]
+        statuses = collections.Counter(stream.status for stream in streams)
+        assert statuses == {200: 10, 503: 5}, statuses
+        for stream in streams:
+            close(stream)
+        eventually("all have left", lambda: own_figures(daemon)["subscribers"] == 0)
+        idle = [socket.create_connection(("127.0.0.1", daemon.port), 5) for _ in range(18)]
+        refused = 0
+        for peer in idle:
+            peer.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                refused += peer.recv(100).startswith(b"HTTP/1.1 503 ")
+        assert refused == 2, refused
+        for peer in idle:
+            peer.close()
+        eventually("they are counted", lambda: daemon.get("/version")[0] == 200)
+        limited = own_figures(daemon)["limited"]
+        assert limited["streams"] == 5 and limited["per_ip"] >= 2, limited
+
+
+def test_clients_come_and_go_while_events_are_sent():
+    """For the race detector more than for what is asserted."""
+    with Daemon(*BARE, "--fanout-threads", 4) as daemon:
+        end = time.monotonic() + 4
+        with Stream(daemon) as healthy:
+            while time.monotonic() < end:
+                batch = [Stream(daemon, path) for path in ("/vram/stream",
+                                                           "/v1/detail/stream") * 8]
+                assert all(stream.status == 200 for stream in batch)
+                assert all(daemon.get(path)[0] == 200
+                           for path in ("/vram", "/v1/detail", "/healthz", "/version"))
+                healthy.event()
+                for stream in batch:
+                    close(stream)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.get("/healthz")
+    assert daemon.process.returncode == 0, daemon.log()
+
+
+def test_sigterm_ends_streams_of_every_thread():
+    with Daemon(*BARE, "--fanout-threads", 3) as daemon:
+        streams = [Stream(daemon, version=version) for version in ("1.1", "1.0") * 10]
+        for stream in streams:
+            stream.event()
+        daemon.process.send_signal(signal.SIGTERM)
+        for stream in streams:
+            while stream.piece():
+                pass
+        assert daemon.process.wait(5) == 0
+
+
+def test_a_unix_socket_is_served_by_all():
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/socket"
+        with Daemon(*BARE, "--fanout-threads", 2, "--listen", f"unix:{path}") as daemon:
+            for _ in range(10):
+                with socket.socket(socket.AF_UNIX) as peer:
+                    peer.settimeout(5)
+                    peer.connect(path)
+                    peer.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+                    assert peer.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert not os.path.exists(path)
+
+
+run(test_every_thread_sends_the_same, test_coming_back_to_whatever_thread,
+    test_limits_hold_over_all_threads, test_clients_come_and_go_while_events_are_sent,
+    test_sigterm_ends_streams_of_every_thread, test_a_unix_socket_is_served_by_all)
