@@ -25,7 +25,8 @@ enum {
     FIRST_ENGINES_MS = 1000, // and for how long
     FIRST_GPU_MS = 5000,     // a driver without persistence mode starts slowly
     SIGNALS = 3,
-    WIND_UP_MS = 3000,
+    DRAIN_MS = 2000,   // for readers to take what was sent
+    WIND_UP_MS = 2000, // for threads to end
 };
 
 struct daemon {
@@ -56,6 +57,9 @@ struct daemon {
     uv_signal_t signals[SIGNALS];
     char logged_outage[256];
     struct gpu_log gpu_log;
+    uv_timer_t drain;
+    bool draining;
+    bool hurried;         // told to end a second time
     uint64_t interval_ms; // as at the start: a reload does not change the beat
     int status;           // to exit with
 };
@@ -349,14 +353,41 @@ static void reload(struct daemon *daemon)
              config->n_engines);
 }
 
+static void on_drained(void *ctx)
+{
+    struct daemon *daemon = ctx;
+
+    uv_stop(&daemon->loop);
+}
+
+static void on_drain_over(uv_timer_t *timer)
+{
+    uv_stop(&CONTAINER_OF(timer, struct daemon, drain)->loop);
+}
+
+/* Nothing new is begun: readers take what they were sent, and then the loop stops. */
+static void drain(struct daemon *daemon)
+{
+    daemon->draining = true;
+    (void)uv_timer_stop(&daemon->first);
+    ticker_stop(&daemon->collect);
+    ticker_stop(&daemon->publish);
+    (void)uv_timer_start(&daemon->drain, on_drain_over, DRAIN_MS, 0);
+    front_drain(daemon->front, on_drained, daemon);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *daemon = handle->data;
 
-    if (number == SIGHUP)
+    if (number == SIGHUP && !daemon->draining) {
         reload(daemon);
-    else
+    } else if (number != SIGHUP && !daemon->draining) {
+        drain(daemon);
+    } else if (number != SIGHUP) {
+        daemon->hurried = true;
         uv_stop(&daemon->loop);
+    }
 }
 
 static int open_gpu(struct daemon *daemon)
@@ -438,6 +469,7 @@ int daemon_new(struct config *config, const struct daemon_arguments *arguments,
     daemon->interval_ms = config->interval_ms;
     daemon->arguments = *arguments;
     (void)uv_timer_init(&daemon->loop, &daemon->first);
+    (void)uv_timer_init(&daemon->loop, &daemon->drain);
     open_signals(daemon);
     r = open_parts(daemon, complaint);
     if (r < 0) {
@@ -455,14 +487,24 @@ static void close_handle(uv_handle_t *handle, void *ctx)
         uv_close(handle, NULL);
 }
 
+static void end_at_once(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
 /* Let handles close and threads end, but not for ever. */
-static bool wind_up(uv_loop_t *loop)
+static bool wind_up(struct daemon *daemon)
 {
     const struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
 
+    (void)signal(SIGTERM, end_at_once); // the loop takes no signals any more
+    (void)signal(SIGINT, end_at_once);
     for (int waited_ms = 0; waited_ms < WIND_UP_MS; waited_ms += 10) {
-        if (uv_run(loop, UV_RUN_NOWAIT) == 0)
+        if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0)
             return true;
+        if (daemon->hurried)
+            break;
         (void)nanosleep(&pause, NULL);
     }
     return false;
@@ -483,7 +525,7 @@ bool daemon_free(struct daemon *daemon)
         uv_close((uv_handle_t *)&daemon->gpu_poll, NULL);
     gpu_link_free(daemon->gpu);
     uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
-    if (!wind_up(&daemon->loop))
+    if (!wind_up(daemon))
         return false;
 
     front_free(daemon->front);

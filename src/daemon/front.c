@@ -97,6 +97,11 @@ int front_start(struct front *front)
     return 0;
 }
 
+void front_drain(struct front *front, http_drained_fn *drained, void *ctx)
+{
+    service_drain(front->service, drained, ctx);
+}
+
 void front_close(struct front *front)
 {
     if (front && front->service)

@@ -24,6 +24,9 @@ int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
 /* Serve, and say in the log where. */
 int front_start(struct front *front) MUST_CHECK;
 
+/* As service_drain(). */
+void front_drain(struct front *front, http_drained_fn *drained, void *ctx);
+
 void front_close(struct front *front); // ends every connection; then the loop must turn
 void front_free(struct front *front);
 

@@ -243,7 +243,7 @@ static void handle_head(struct http_conn *conn, struct span head)
         return;
     }
     conn->minor = (uint8_t)request.minor;
-    conn->keep_alive = request.keep_alive;
+    conn->keep_alive = request.keep_alive && !conn->server->draining;
     if (++conn->requests >= conn->server->options.limits.requests) {
         conn->keep_alive = false;
         http_count_limited(conn, LIMITED_requests);
@@ -430,6 +430,16 @@ static void flush_response(struct http_conn *conn)
     http_conn_next(conn);
 }
 
+void http_conn_drain(struct http_conn *conn)
+{
+    if (conn->state == CONN_READING)
+        read_requests(conn);
+    if (conn->state != CONN_READING && conn->state != CONN_ANSWERING)
+        return;
+    conn->keep_alive = false;
+    http_conn_next(conn);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct http_conn *conn = CONTAINER_OF(poll, struct http_conn, poll);
@@ -556,11 +566,19 @@ void http_stream_wait(struct http_conn *conn)
 void http_stream_end(struct http_conn *conn)
 {
     static const char last_chunk[] = "0\r\n\r\n";
+    struct span end = span_of(http_stream_chunked(conn) ? last_chunk : "");
 
-    if (http_stream_chunked(conn))
-        (void)http_stream_write(conn,
-                                span_of(last_chunk)); // a courtesy: the end comes anyway
-    conn_close(conn);
+    census_end_stream(conn->server->census);
+    conn->stream = NULL;
+    conn->keep_alive = false;
+    conn->state = CONN_READING;
+    if (end.len && send_response(conn, end, (struct span){NULL, 0}) < 0) {
+        http_conn_abort(conn);
+        return;
+    }
+    if (conn->out)
+        conn->state = CONN_ANSWERING;
+    http_conn_next(conn);
 }
 
 void http_stream_close(struct http_conn *conn)

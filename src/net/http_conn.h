@@ -63,7 +63,10 @@ struct http_server {
     uv_timer_t timer;
     uv_timer_t pause; // runs while nobody is accepted
     int reserve_fd;   // given up for a moment when no descriptor is left
+    bool draining;
     bool closing;
+    http_drained_fn *drained;
+    void *drained_ctx;
     uint64_t date_s;
     char date[40];
     char scratch[SCRATCH_BYTES]; // what is being read, on any connection
@@ -82,6 +85,9 @@ void http_conn_time_out(struct http_conn *conn);
 
 /* After reading or sending: begin whatever the connection waits for now. */
 void http_conn_next(struct http_conn *conn);
+
+/* Take the whole requests that it has sent, and no more; its stream goes on. */
+void http_conn_drain(struct http_conn *conn);
 
 /* A deadline of kind `wait` begins; the server's timer is set accordingly. */
 void http_server_wait(struct http_server *server, struct http_conn *conn,

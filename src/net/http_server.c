@@ -127,6 +127,8 @@ void http_server_forget(struct http_server *server, struct http_conn *conn)
     if (conn->next)
         conn->next->prev = conn->prev;
     census_leave(server->census, &conn->peer);
+    if (!server->conns && server->draining && !server->closing)
+        server->drained(server->drained_ctx);
 }
 
 void http_count_limited(struct http_conn *conn, enum http_limited what)
@@ -331,22 +333,46 @@ static void on_acceptor_closed(uv_handle_t *handle)
     free(CONTAINER_OF(handle, struct acceptor, poll));
 }
 
-void http_server_close(struct http_server *server)
+static void stop_listening(struct http_server *server)
 {
-    if (!server || server->closing)
-        return;
-    server->closing = true;
     while (server->acceptors) {
         struct acceptor *acceptor = server->acceptors;
 
         server->acceptors = acceptor->next;
         (void)uv_poll_stop(&acceptor->poll);
         uv_close((uv_handle_t *)&acceptor->poll, on_acceptor_closed);
-        (void)close(acceptor->fd);
-        if (acceptor->unix_path)
+        if (acceptor->unix_path) // first: whoever finds no path makes one
             (void)unlink(acceptor->unix_path);
+        (void)close(acceptor->fd);
         free(acceptor->unix_path);
     }
+    (void)uv_timer_stop(&server->pause);
+}
+
+void http_server_drain(struct http_server *server, http_drained_fn *drained, void *ctx)
+{
+    struct http_conn *next;
+
+    if (server->draining || server->closing)
+        return;
+    stop_listening(server);
+    server->draining = true;
+    server->drained = drained;
+    server->drained_ctx = ctx;
+    if (!server->conns)
+        drained(ctx);
+    for (struct http_conn *conn = server->conns; conn; conn = next) {
+        next = conn->next;
+        http_conn_drain(conn);
+    }
+}
+
+void http_server_close(struct http_server *server)
+{
+    if (!server || server->closing)
+        return;
+    server->closing = true;
+    stop_listening(server);
     while (server->conns)
         http_conn_close(server->conns);
     uv_close((uv_handle_t *)&server->timer, NULL);

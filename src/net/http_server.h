@@ -85,6 +85,17 @@ int http_server_listen_with(struct http_server *server,
 /* With `held`: whoever has connected meanwhile is served now. */
 void http_server_release(struct http_server *server);
 
+typedef void http_drained_fn(void *ctx);
+
+/*
+ * Stop listening, so that another may take the address; answer the requests that have
+ * come whole, finish the answers under way, and part from each connection as its peer has
+ * read everything. Streams are their owners' to end. drained(ctx) is called when the last
+ * connection is gone, perhaps at once, and not from http_server_close(), which may be
+ * called at any time to wait no longer.
+ */
+void http_server_drain(struct http_server *server, http_drained_fn *drained, void *ctx);
+
 /* Stop listening and close every connection. The loop must turn once more before free. */
 void http_server_close(struct http_server *server);
 void http_server_free(struct http_server *server);
@@ -133,7 +144,10 @@ ssize_t http_stream_write(struct http_conn *conn, struct span bytes);
 /* Have writable() called when there is room; the 15 s of a stalled reader start to run. */
 void http_stream_wait(struct http_conn *conn);
 
-/* End the body properly and close; only between whole chunks. closed() is not called. */
+/*
+ * End the body properly, and close when the peer has read it; only between whole chunks.
+ * closed() is not called, and the connection is its owner's no more.
+ */
 void http_stream_end(struct http_conn *conn);
 
 /* Close without calling closed(). */

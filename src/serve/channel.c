@@ -248,6 +248,29 @@ int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx)
     return 0;
 }
 
+/* NULL: no memory, so it is not said. */
+static struct frame *bye_frame(struct channel *channel)
+{
+    struct frame *frame = frame_new(channel->frames);
+
+    if (!frame)
+        return NULL;
+    buf_add_str(frame_text(frame), "retry: 2000\nevent: bye\ndata: {}\n\n");
+    if (frame_seal(frame) == 0)
+        return frame;
+    frame_unref(frame);
+    return NULL;
+}
+
+void outlet_drain(struct outlet *outlet)
+{
+    // The other stream's events are all of one form, for clients that know no other.
+    struct frame *bye = outlet->channel->options.boot ? bye_frame(outlet->channel) : NULL;
+
+    hub_drain(outlet->hub, bye);
+    frame_unref(bye);
+}
+
 void outlet_close(struct outlet *outlet)
 {
     if (outlet)

@@ -50,6 +50,9 @@ struct hub_stats channel_stats(struct channel *channel);
  */
 int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx),
                void *ctx, struct outlet **ret) MUST_CHECK;
+
+/* Let its streams end by themselves; with ids, they are told by `event: bye`. */
+void outlet_drain(struct outlet *outlet);
 void outlet_close(struct outlet *outlet); // ends its streams; then the loop must turn
 void outlet_free(struct outlet *outlet);  // while nothing is being published
 

@@ -229,6 +229,13 @@ void desk_deliver(struct desk *desk)
         outlet_deliver(desk->outlets[i]);
 }
 
+void desk_drain(struct desk *desk, http_drained_fn *drained, void *ctx)
+{
+    http_server_drain(desk->server, drained, ctx); // answers who has asked already
+    for (size_t i = 0; i < CHANNELS; i++)
+        outlet_drain(desk->outlets[i]);
+}
+
 void desk_close(struct desk *desk)
 {
     if (!desk)

@@ -23,6 +23,9 @@ struct desk_options {
 
 /* Where *ret is set on failure, it is to be closed and freed like any other. */
 int desk_new(const struct desk_options *options, struct desk **ret) MUST_CHECK;
+
+/* As http_server_drain(), with every stream told. */
+void desk_drain(struct desk *desk, http_drained_fn *drained, void *ctx);
 void desk_close(struct desk *desk); // ends every connection; then the loop must turn
 void desk_free(struct desk *desk);
 

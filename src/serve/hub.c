@@ -45,6 +45,7 @@ struct hub {
     atomic_size_t subscribers;
     atomic_ullong frames_sent;
     atomic_ullong frames_skipped;
+    bool draining;
 };
 
 /* Only the loop's thread writes: no need to lock the bus for it. */
@@ -206,6 +207,10 @@ static void flush(struct subscriber *s)
         frame_unref(s->sending);
         s->sending = next_frame(s);
         s->sent = 0;
+    }
+    if (s->hub->draining) {
+        http_stream_end(s->conn);
+        subscriber_free(s);
     }
 }
 
@@ -421,6 +426,34 @@ void hub_send(struct hub *hub, struct frame *frame, uint64_t seq)
 void hub_tell(struct hub *hub, struct frame *frame)
 {
     start_round(hub, frame, false);
+}
+
+static void say_last(struct subscriber *s, struct frame *last)
+{
+    s->replay = 0;
+    frame_unref(s->newest);
+    s->newest = last ? frame_ref(last) : NULL;
+    s->newest_counts = false;
+    if (!s->sending)
+        s->sending = next_frame(s);
+    flush(s); // frees it where all was taken
+}
+
+void hub_drain(struct hub *hub, struct frame *last)
+{
+    struct subscriber *s = hub->first;
+
+    if (hub->draining)
+        return;
+    hub->draining = true;
+    hub->turn = NULL;
+    frame_unref(TAKE(hub->current));
+    for (size_t n = hub->subscribers; n > 0; n--) {
+        struct subscriber *next = s->next;
+
+        say_last(s, last);
+        s = next;
+    }
 }
 
 struct hub_stats hub_stats(const struct hub *hub)

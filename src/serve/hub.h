@@ -60,6 +60,12 @@ void hub_send(struct hub *hub, struct frame *frame, uint64_t seq);
 /* The same for what is said in passing: not kept, nor counted when it is left out. */
 void hub_tell(struct hub *hub, struct frame *frame);
 
+/*
+ * End every stream properly, after what it is in the middle of and then `last` (NULL:
+ * nothing). Who reads slowly stays until it has taken them, or hub_close() comes.
+ */
+void hub_drain(struct hub *hub, struct frame *last);
+
 /* Keep nothing of what was sent until now. */
 void hub_forget(struct hub *hub);
 

@@ -13,6 +13,8 @@ struct counter {
     uv_loop_t own;
     uv_thread_t thread;
     uv_async_t wake;
+    struct service *service;
+    atomic_bool draining;
     atomic_bool closing;
     bool has_thread; // of its own, which may not have been started
     bool started;
@@ -24,6 +26,11 @@ struct service {
     struct census *census;
     struct counter *counters;
     size_t n_counters;
+    atomic_size_t undrained; // counters that still have clients
+    uv_async_t last_drained;
+    bool has_async; // only with threads
+    http_drained_fn *drained;
+    void *drained_ctx;
 };
 
 static void wake_here(void *ctx)
@@ -40,16 +47,20 @@ static void wake_there(void *ctx)
     (void)uv_async_send(&counter->wake); // fails on closing handles only
 }
 
+static void on_desk_drained(void *ctx);
+
 static void on_woken(uv_async_t *wake)
 {
     struct counter *counter = CONTAINER_OF(wake, struct counter, wake);
 
-    if (!counter->closing) {
+    if (counter->closing) {
+        desk_close(counter->desk);
+        uv_close((uv_handle_t *)wake, NULL);
+    } else if (counter->draining) {
+        desk_drain(counter->desk, on_desk_drained, counter);
+    } else {
         desk_deliver(counter->desk);
-        return;
     }
-    desk_close(counter->desk);
-    uv_close((uv_handle_t *)wake, NULL);
 }
 
 static int open_loop(struct counter *counter)
@@ -85,11 +96,19 @@ static int open_counter(struct service *service, struct counter *counter)
     };
     int r = 0;
 
+    counter->service = service;
     counter->loop = options->loop;
     if (options->threads)
         r = open_loop(counter);
     desk.server.loop = counter->loop;
     return r < 0 ? r : desk_new(&desk, &counter->desk);
+}
+
+static void on_last_drained(uv_async_t *last)
+{
+    struct service *service = CONTAINER_OF(last, struct service, last_drained);
+
+    service->drained(service->drained_ctx);
 }
 
 int service_new(const struct service_options *options, struct service **ret)
@@ -108,8 +127,11 @@ int service_new(const struct service_options *options, struct service **ret)
     r = board_new(&board, &service->board);
     if (r == 0)
         r = census_new(options->limits.clients, &service->census);
+    if (r == 0 && options->threads)
+        r = uv_async_init(options->loop, &service->last_drained, on_last_drained);
     if (r < 0)
         return r;
+    service->has_async = options->threads > 0;
     service->counters = calloc(n, sizeof(*service->counters));
     if (!service->counters)
         return -ENOMEM;
@@ -155,8 +177,40 @@ int service_start(struct service *service)
     return r;
 }
 
+/* On whichever loop the desk has; the last one tells. */
+static void on_desk_drained(void *ctx)
+{
+    struct counter *counter = ctx;
+    struct service *service = counter->service;
+
+    if (atomic_fetch_sub(&service->undrained, 1) > 1)
+        return;
+    if (counter->has_thread)
+        (void)uv_async_send(&service->last_drained);
+    else
+        service->drained(service->drained_ctx);
+}
+
+void service_drain(struct service *service, http_drained_fn *drained, void *ctx)
+{
+    service->drained = drained;
+    service->drained_ctx = ctx;
+    service->undrained = service->n_counters;
+    for (size_t i = 0; i < service->n_counters; i++) {
+        struct counter *counter = &service->counters[i];
+
+        counter->draining = true;
+        if (counter->has_thread)
+            wake_there(counter);
+        else
+            desk_drain(counter->desk, on_desk_drained, counter);
+    }
+}
+
 void service_close(struct service *service)
 {
+    if (service->has_async)
+        uv_close((uv_handle_t *)&service->last_drained, NULL);
     for (size_t i = 0; i < service->n_counters; i++) {
         struct counter *counter = &service->counters[i];
 

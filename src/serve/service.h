@@ -32,6 +32,9 @@ struct service_options {
 
 /* Where *ret is set on failure, it is to be closed and freed like any other. */
 int service_new(const struct service_options *options, struct service **ret) MUST_CHECK;
+
+/* As http_server_drain(), once every stream has been told. */
+void service_drain(struct service *service, http_drained_fn *drained, void *ctx);
 void service_close(struct service *service); // ends every connection; then the loop turns
 void service_free(struct service *service);
 

@@ -27,7 +27,7 @@ def identity(piece):
 
 def test_every_thread_sends_the_same():
     with Daemon(*BARE) as one, Daemon(*BARE, "--fanout-threads", 4) as daemon:
-            assert threads(daemon) >= threads(one) + 4, (threads(daemon), threads(one))
+        assert threads(daemon) >= threads(one) + 4, (threads(daemon), threads(one))
         streams = [Stream(daemon) for _ in range(30)]
         details = [Stream(daemon, "/v1/detail/stream") for _ in range(30)]
         seen = [[identity(stream.piece()) for _ in range(8)] for stream in details]
