@@ -435,6 +435,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
     if (r < 0)
         return r;
     settle_streams(config);
+    config->listen_is_default = build.listen_from == FROM_DEFAULT;
     *ret = TAKE(config);
     *ret_action = CONFIG_RUN;
     return 0;

@@ -46,6 +46,8 @@ struct config_users {
 struct config {
     char *listen[CONFIG_LISTEN_MAX];
     size_t n_listen;
+    bool listen_is_default; // nobody has named an address
+    uint64_t socket_mode;   // of the file of a unix:PATH
     struct config_engine engines[CONFIG_ENGINES_MAX];
     size_t n_engines;
     char *gpu; // "auto", "none", or a back end's name

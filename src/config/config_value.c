@@ -484,6 +484,7 @@ static const struct {
     [KIND_BYTES] = {"a number of bytes", set_bytes},
     [KIND_URL] = {"a URL", set_url},
     [KIND_SECRET] = {"the name of a file", set_secret},
+    [KIND_MODE] = {"a mode in octal digits", value_set_mode},
     [KIND_USERS] = {"users", value_set_users},
     [KIND_LISTEN] = {"an address or a list of addresses", NULL},
     [KIND_ENGINES] = {"a list of engines", NULL},

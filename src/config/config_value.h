@@ -23,6 +23,7 @@ enum value_kind {
     KIND_BYTES,  // uint64_t, perhaps with KiB, MiB or GiB
     KIND_URL,    // char *, in canonical form
     KIND_SECRET, // char *, what the named file holds
+    KIND_MODE,   // uint64_t, octal digits; never 0
     KIND_USERS,  // struct config_users, names or numbers with commas between them
 
     /* More than one value each; not for value_set(). */
@@ -57,6 +58,10 @@ int value_set(const struct setting *setting, void *base, struct span text,
 /* For KIND_USERS; see value_set(). */
 int value_set_users(const struct setting *setting, void *member, struct span text,
                     struct complaint *why) MUST_CHECK;
+
+/* For KIND_MODE; see value_set(). */
+int value_set_mode(const struct setting *setting, void *member, struct span text,
+                   struct complaint *why) MUST_CHECK;
 
 /* HOST:PORT, [IPV6]:PORT or unix:PATH, by its form alone: nothing is resolved. */
 int value_check_listen(struct span text, struct complaint *why) MUST_CHECK;

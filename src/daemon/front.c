@@ -57,6 +57,7 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
         .limits = limits_of(config),
         .allow_public = config->allow_public,
         .threads = (unsigned)config->fanout_threads,
+        .socket_mode = (uint32_t)config->socket_mode,
         .model_id =
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
         .interval_ms = config->interval_ms,

@@ -6,6 +6,7 @@
 #include "version.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,6 +17,12 @@ static void stay_small(void)
 {
     (void)setenv("UV_THREADPOOL_SIZE", "1", 0);
     (void)mallopt(M_ARENA_MAX, 1);
+}
+
+static void end_at_once(int number)
+{
+    (void)number;
+    _exit(0);
 }
 
 static int serve(struct config *config, const struct daemon_arguments *arguments)
@@ -45,6 +52,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], GPU_WORKER_ROLE) == 0)
         return gpu_worker_main(argc, argv);
 
+    (void)signal(SIGTERM, end_at_once); // until the loop takes them
+    (void)signal(SIGINT, end_at_once);
     if (config_load(argc, argv, environ, &config, &action, &complaint) < 0) {
         log_error("%s", complaint.text);
         return EXIT_USAGE;

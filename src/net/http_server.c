@@ -151,6 +151,8 @@ static void admit(struct http_server *server, int fd, const struct sockaddr *add
 {
     struct peer_address peer = peer_address_of(address);
 
+    if (address->sa_family == AF_UNIX)
+        listener_tune_accepted(fd);
     if (!census_enter(server->census, &peer, &server->options.limits))
         turn_away(fd);
     else if (http_conn_open(server, fd, &peer) < 0)
@@ -273,17 +275,28 @@ int http_server_new(const struct http_server_options *options, struct http_serve
     return 0;
 }
 
-/* Owns `fd` from here on, even on failure. */
+static struct listener_options listening(const struct http_server *server)
+{
+    return (struct listener_options){.allow_public = server->options.allow_public,
+                                     .several = server->options.several,
+                                     .socket_mode = server->options.socket_mode};
+}
+
+/* Owns `fd`, but copies `unix_path`, the file to remove at the end; NULL: none. */
 static int add_acceptor(struct http_server *server, int fd, const char *unix_path)
 {
     struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 
-    if (!acceptor || uv_poll_init(server->options.loop, &acceptor->poll, fd) < 0) {
+    if (acceptor && unix_path)
+        acceptor->unix_path = strdup(unix_path);
+    if (!acceptor || (unix_path && !acceptor->unix_path) ||
+        uv_poll_init(server->options.loop, &acceptor->poll, fd) < 0) {
+        if (acceptor)
+            free(acceptor->unix_path);
         free(acceptor);
         (void)close(fd);
         return -ENOMEM;
     }
-    acceptor->unix_path = unix_path ? strdup(unix_path) : NULL;
     acceptor->server = server;
     acceptor->fd = fd;
     acceptor->next = server->acceptors;
@@ -297,8 +310,7 @@ int http_server_listen(struct http_server *server, const char *address, char *re
                        size_t url_room, struct complaint *complaint)
 {
     static const char prefix[] = "unix:";
-    const struct listener_options options = {.allow_public = server->options.allow_public,
-                                             .several = server->options.several};
+    struct listener_options options = listening(server);
     bool is_unix = strncmp(address, prefix, sizeof(prefix) - 1) == 0;
     int fd = listener_open(address, &options, ret_url, url_room, complaint);
 
@@ -319,6 +331,22 @@ int http_server_listen_with(struct http_server *server, const struct http_server
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+int http_server_adopt(struct http_server *server, int fd, char *ret_url, size_t url_room,
+                      struct complaint *complaint)
+{
+    struct listener_options options = listening(server);
+    int r = listener_adopt(fd, &options, ret_url, url_room, complaint);
+
+    if (r < 0) {
+        (void)close(fd);
+        return r;
+    }
+    if (add_acceptor(server, fd, NULL) < 0)
+        return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
+                        ret_url);
     return 0;
 }
 

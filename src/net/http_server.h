@@ -47,6 +47,7 @@ struct http_server_options {
     struct census *census; // shared with other servers, lent; NULL: one of its own
     bool allow_public;     // listen on addresses that are not loopback
     bool several;          // other servers will listen on the same addresses
+    uint32_t socket_mode;  // of a unix:PATH; 0: 0660
     bool held;             // let connections wait until http_server_release()
 };
 
@@ -81,6 +82,12 @@ int http_server_listen(struct http_server *server, const char *address, char *re
 /* Listen on all addresses of `first`, which is one of `several`; the kernel distributes. */
 int http_server_listen_with(struct http_server *server,
                             const struct http_server *first) MUST_CHECK;
+/*
+ * The same on a listening socket that somebody else has opened, and whose file is theirs.
+ * Owns `fd` from here on, even on failure.
+ */
+int http_server_adopt(struct http_server *server, int fd, char *ret_url, size_t url_room,
+                      struct complaint *complaint) MUST_CHECK;
 
 /* With `held`: whoever has connected meanwhile is served now. */
 void http_server_release(struct http_server *server);

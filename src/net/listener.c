@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include "base/number.h"
+#include "base/text.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@ enum {
     HOST_MAX = 256,
     SEND_BUFFER_BYTES = 64 * 1024, // bounds what a reader that takes nothing costs
     NOTSENT_LOWAT_BYTES = 16 * 1024,
+    SOCKET_MODE = 0660,
 };
 
 static const char UNIX_PREFIX[] = "unix:";
@@ -41,6 +43,13 @@ static void tune(int fd)
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
                          sizeof(options[i].value));
+}
+
+void listener_tune_accepted(int fd)
+{
+    static const int bytes = SEND_BUFFER_BYTES;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -123,15 +132,24 @@ static int open_one(const struct sockaddr *address, socklen_t len, bool several)
 int listener_twin(int fd)
 {
     struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    int twin;
+    socklen_t len = sizeof(address), size = sizeof(int);
+    int shared = 0, twin;
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return neg_errno();
-    if (address.ss_family != AF_UNIX)
+    (void)getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size);
+    if (address.ss_family != AF_UNIX && shared)
         return open_one((struct sockaddr *)&address, len, true);
     twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     return twin < 0 ? neg_errno() : twin;
+}
+
+static int refuse_public(const char *address, struct complaint *complaint)
+{
+    return complain(complaint, -EACCES,
+                    "will not listen on %s: anyone who reaches that address could read "
+                    "it; use a loopback address, or add --allow-public",
+                    address);
 }
 
 static int open_tcp(const char *address, const struct listener_options *options,
@@ -157,10 +175,7 @@ static int open_tcp(const char *address, const struct listener_options *options,
                         gai_strerror(r));
 
     if (!is_loopback(info->ai_addr) && !options->allow_public) {
-        r = complain(complaint, -EACCES,
-                     "will not listen on %s: anyone who reaches that address could read "
-                     "it; use a loopback address, or add --allow-public",
-                     address);
+        r = refuse_public(address, complaint);
     } else {
         r = open_one(info->ai_addr, info->ai_addrlen, options->several);
         if (r < 0)
@@ -193,7 +208,7 @@ static int remove_dead_socket(const struct sockaddr_un *name)
     return unlink(name->sun_path) < 0 ? neg_errno() : 0;
 }
 
-static int open_unix_at(const struct sockaddr_un *name)
+static int open_unix_at(const struct sockaddr_un *name, mode_t mode)
 {
     OWNED(close_fd) int fd = -1;
     mode_t mask;
@@ -205,7 +220,7 @@ static int open_unix_at(const struct sockaddr_un *name)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return neg_errno();
-    mask = umask(0117); // mode 0660 from its first instant
+    mask = umask(~mode & 0777);
     r = bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? neg_errno() : 0;
     (void)umask(mask);
     if (r < 0)
@@ -217,7 +232,7 @@ static int open_unix_at(const struct sockaddr_un *name)
     return ret;
 }
 
-static int open_unix(const char *address, char *ret_url, size_t url_room,
+static int open_unix(const char *address, uint32_t mode, char *ret_url, size_t url_room,
                      struct complaint *complaint)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -230,7 +245,7 @@ static int open_unix(const char *address, char *ret_url, size_t url_room,
                         "cannot listen on %s: the path must be 1 to %zu bytes long",
                         address, sizeof(name.sun_path) - 1);
     memcpy(name.sun_path, path, len + 1);
-    r = open_unix_at(&name);
+    r = open_unix_at(&name, mode ? mode : SOCKET_MODE);
     if (r < 0)
         return complain(complaint, r, "cannot listen on %s: %s", address, strerror(-r));
     (void)snprintf(ret_url, url_room, "%s", address);
@@ -241,6 +256,57 @@ int listener_open(const char *address, const struct listener_options *options,
                   char *ret_url, size_t url_room, struct complaint *complaint)
 {
     if (strncmp(address, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
-        return open_unix(address, ret_url, url_room, complaint);
+        return open_unix(address, options->socket_mode, ret_url, url_room, complaint);
     return open_tcp(address, options, ret_url, url_room, complaint);
+}
+
+/* "unix:PATH", or "unix:@NAME" for one without a file. */
+static void write_unix_url(const struct sockaddr_un *name, socklen_t len, char *url,
+                           size_t room)
+{
+    size_t before = offsetof(struct sockaddr_un, sun_path);
+    size_t n = len > before ? len - before : 0;
+    bool abstract = n > 0 && name->sun_path[0] == '\0';
+    char shown[sizeof(name->sun_path) + 1];
+
+    if (!abstract)
+        n = strnlen(name->sun_path, n);
+    (void)text_clean(shown, sizeof(shown),
+                     (struct span){name->sun_path + abstract, n - abstract});
+    (void)snprintf(url, room, "%s%s%s", UNIX_PREFIX, abstract ? "@" : "", shown);
+}
+
+int listener_adopt(int fd, const struct listener_options *options, char *ret_url,
+                   size_t url_room, struct complaint *complaint)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    } bound;
+    socklen_t len = sizeof(bound);
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || getsockname(fd, &bound.any, &len) < 0 ||
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return complain(complaint, neg_errno(), "cannot listen on descriptor %d: %s", fd,
+                        strerror(errno));
+    switch (bound.any.sa_family) {
+    case AF_UNIX:
+        write_unix_url(&bound.un, len, ret_url, url_room);
+        break;
+    case AF_INET:
+    case AF_INET6:
+        write_url(fd, ret_url, url_room);
+        if (!is_loopback(&bound.any) && !options->allow_public)
+            return refuse_public(ret_url, complaint);
+        break;
+    default:
+        return complain(complaint, -EAFNOSUPPORT,
+                        "cannot listen on descriptor %d: a socket neither of TCP nor "
+                        "of Unix",
+                        fd);
+    }
+    tune(fd);
+    return 0;
 }

@@ -86,6 +86,7 @@ static int open_counter(struct service *service, struct counter *counter)
         .server = {.limits = options->limits,
                    .census = service->census,
                    .allow_public = options->allow_public,
+                   .socket_mode = options->socket_mode,
                    .several = options->threads > 1,
                    .held = true},
         .board = service->board,
@@ -145,6 +146,13 @@ int service_listen(struct service *service, const char *address, char *ret_url,
 {
     return http_server_listen(desk_server(service->counters[0].desk), address, ret_url,
                               url_room, complaint);
+}
+
+int service_adopt(struct service *service, int fd, char *ret_url, size_t url_room,
+                  struct complaint *complaint)
+{
+    return http_server_adopt(desk_server(service->counters[0].desk), fd, ret_url,
+                             url_room, complaint);
 }
 
 static void run_loop(void *ctx)

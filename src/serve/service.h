@@ -24,7 +24,8 @@ struct service_options {
     uv_loop_t *loop;
     struct http_limits limits;
     bool allow_public;
-    unsigned threads; // that serve; 0: the loop does
+    unsigned threads;     // that serve; 0: the loop does
+    uint32_t socket_mode; // as http_server_options has it
     enum seed_model_id model_id;
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
@@ -41,6 +42,10 @@ void service_free(struct service *service);
 /* As http_server_listen(). */
 int service_listen(struct service *service, const char *address, char *ret_url,
                    size_t url_room, struct complaint *complaint) MUST_CHECK;
+
+/* As http_server_adopt(). */
+int service_adopt(struct service *service, int fd, char *ret_url, size_t url_room,
+                  struct complaint *complaint) MUST_CHECK;
 
 /*
  * Serve from now on; who has connected before has waited. No further addresses. -EAGAIN:

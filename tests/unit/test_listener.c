@@ -51,16 +51,16 @@ static const struct {
 };
 // clang-format on
 
+static const struct listener_options plain;
+
 static void test_addresses(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct complaint complaint = {""};
         char url[LISTENER_URL_MAX] = "";
-        int fd = listener_open(
-            rows[i].address,
-            &(struct listener_options){.allow_public = rows[i].allow_public}, url,
-            sizeof(url), &complaint);
+        struct listener_options options = {.allow_public = rows[i].allow_public};
+        int fd = listener_open(rows[i].address, &options, url, sizeof(url), &complaint);
 
         if (rows[i].r == 0 && fd == -EADDRNOTAVAIL)
             continue; // a machine without IPv6
@@ -76,8 +76,7 @@ static void test_port_of_the_url(void **state)
     struct sockaddr_in to = {.sin_family = AF_INET};
     struct complaint complaint;
     char url[LISTENER_URL_MAX];
-    int fd = listener_open("127.0.0.1:0", &(struct listener_options){0}, url, sizeof(url),
-                           &complaint);
+    int fd = listener_open("127.0.0.1:0", &plain, url, sizeof(url), &complaint);
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), again;
 
     (void)state;
@@ -88,8 +87,7 @@ static void test_port_of_the_url(void **state)
     to.sin_port = htons((uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10));
     assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
 
-    again = listener_open(url + strlen("http://"), &(struct listener_options){0}, url,
-                          sizeof(url), &complaint);
+    again = listener_open(url + strlen("http://"), &plain, url, sizeof(url), &complaint);
     assert_int_equal(again, -EADDRINUSE);
     assert_non_null(strstr(complaint.text, "Address already in use"));
     close_fd(&fd);
@@ -129,8 +127,7 @@ static int open_at(const struct place *place)
 {
     struct complaint complaint;
     char url[LISTENER_URL_MAX];
-    int fd = listener_open(place->address, &(struct listener_options){0}, url,
-                           sizeof(url), &complaint);
+    int fd = listener_open(place->address, &plain, url, sizeof(url), &complaint);
 
     if (fd >= 0)
         assert_string_equal(url, place->address);
