@@ -8,6 +8,7 @@
 #include "daemon/engines.h"
 #include "daemon/front.h"
 #include "daemon/gpu_log.h"
+#include "daemon/service_manager.h"
 #include "gpu/gpu_link.h"
 #include "net/ticker.h"
 
@@ -42,6 +43,7 @@ struct daemon {
     struct snapshot_pool *snapshots;
     const struct snapshot *newest;
     struct front *front;
+    struct service_manager *manager;  // NULL: none has started us
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
     struct host_tree tree;
     uint64_t tree_of_ns; // processes_taken_ns of the sample the tree was read for
@@ -241,9 +243,8 @@ static uint64_t wall_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
-static void on_publish(void *ctx, uint64_t now_ns)
+static void publish(struct daemon *daemon, uint64_t now_ns)
 {
-    struct daemon *daemon = ctx;
     struct join_facts facts = {
         .now_ns = now_ns,
         .unix_ms = wall_clock_ms(),
@@ -289,6 +290,21 @@ static void on_publish(void *ctx, uint64_t now_ns)
     snapshot_unref(snapshot);
 }
 
+/* Only here do we say that we live: whoever hears it knows that figures go out. */
+static void on_publish(void *ctx, uint64_t now_ns)
+{
+    struct daemon *daemon = ctx;
+    struct service_status status = {
+        .subscribers = service_hub_stats(front_service(daemon->front)).subscribers,
+        .outage = daemon->logged_outage,
+    };
+
+    publish(daemon, now_ns);
+    (void)engines_facts(daemon->engines, &status.engines);
+    service_manager_beat(daemon->manager, &status, now_ns,
+                         daemon->interval_ms * NS_PER_MS);
+}
+
 static int start_beats(struct daemon *daemon, uint64_t now_ns)
 {
     uint64_t period = daemon->interval_ms * NS_PER_MS;
@@ -301,6 +317,17 @@ static int start_beats(struct daemon *daemon, uint64_t now_ns)
         return r;
     return ticker_start(&daemon->collect, &daemon->loop, first - COLLECT_MS * NS_PER_MS,
                         period, on_collect, daemon);
+}
+
+static void warn_of_watchdog(const struct daemon *daemon)
+{
+    uint64_t watchdog_ms = service_manager_watchdog_ns(daemon->manager) / NS_PER_MS;
+
+    if (watchdog_ms && watchdog_ms < 2 * daemon->interval_ms)
+        log_warning("the watchdog's %llu ms are less than two intervals of %llu ms: the "
+                    "service manager will take the daemon for dead",
+                    (unsigned long long)watchdog_ms,
+                    (unsigned long long)daemon->interval_ms);
 }
 
 /* The first snapshot goes out as soon as everybody has answered; then the beat begins. */
@@ -316,7 +343,7 @@ static void on_first(uv_timer_t *timer)
     if ((engines && waited_ms < FIRST_ENGINES_MS) || (gpu && waited_ms < FIRST_GPU_MS))
         return;
     (void)uv_timer_stop(timer);
-    on_publish(daemon, now_ns);
+    publish(daemon, now_ns);
     r = start_beats(daemon, now_ns);
     if (r == 0)
         r = front_start(daemon->front);
@@ -324,7 +351,10 @@ static void on_first(uv_timer_t *timer)
         log_error("cannot start to serve: %s", strerror(-r));
         daemon->status = 1;
         uv_stop(&daemon->loop);
+        return;
     }
+    service_manager_ready(daemon->manager);
+    warn_of_watchdog(daemon);
 }
 
 static void reload(struct daemon *daemon)
@@ -369,6 +399,7 @@ static void on_drain_over(uv_timer_t *timer)
 static void drain(struct daemon *daemon)
 {
     daemon->draining = true;
+    service_manager_stopping(daemon->manager);
     (void)uv_timer_stop(&daemon->first);
     ticker_stop(&daemon->collect);
     ticker_stop(&daemon->publish);
@@ -381,7 +412,9 @@ static void on_signal(uv_signal_t *handle, int number)
     struct daemon *daemon = handle->data;
 
     if (number == SIGHUP && !daemon->draining) {
+        service_manager_reloading(daemon->manager, ticker_now_ns());
         reload(daemon);
+        service_manager_reloaded(daemon->manager);
     } else if (number != SIGHUP && !daemon->draining) {
         drain(daemon);
     } else if (number != SIGHUP) {
@@ -424,7 +457,10 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     struct config *config = daemon->config;
     int r;
 
-    r = front_open(&daemon->loop, config, &daemon->front, complaint);
+    r = service_manager_open(&daemon->manager, complaint); // before children and threads
+    if (r < 0)
+        return r;
+    r = front_open(&daemon->loop, config, daemon->manager, &daemon->front, complaint);
     if (r < 0)
         return r;
     r = host_new(config->proc_root, &daemon->host);
@@ -529,6 +565,7 @@ bool daemon_free(struct daemon *daemon)
         return false;
 
     front_free(daemon->front);
+    service_manager_free(daemon->manager);
     snapshot_unref(daemon->newest);
     snapshot_pool_free(daemon->snapshots);
     host_free(daemon->host);

@@ -9,11 +9,12 @@
 enum {
     DESCRIPTORS_BESIDE_CLIENTS = 128,
     URL_MAX = 160,
+    LISTEN_MAX = CONFIG_LISTEN_MAX + SERVICE_MANAGER_SOCKETS_MAX,
 };
 
 struct front {
     struct service *service;
-    char urls[CONFIG_LISTEN_MAX][URL_MAX];
+    char urls[LISTEN_MAX][URL_MAX];
     size_t n_urls;
 };
 
@@ -49,8 +50,36 @@ static struct http_limits limits_of(const struct config *config)
                                 .stalled_ms = config->stall_timeout_ms};
 }
 
+static int adopt_sockets(struct front *front, struct service_manager *manager,
+                         struct complaint *complaint)
+{
+    for (size_t i = 0; i < service_manager_sockets(manager); i++) {
+        int fd = service_manager_take_socket(manager, i, complaint);
+        int r = fd < 0 ? fd
+                       : service_adopt(front->service, fd, front->urls[front->n_urls++],
+                                       URL_MAX, complaint);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int listen_on_all(struct front *front, const struct config *config,
+                         struct service_manager *manager, struct complaint *complaint)
+{
+    bool passed = service_manager_sockets(manager) > 0;
+    int r = adopt_sockets(front, manager, complaint);
+
+    for (size_t i = 0; r == 0 && i < config->n_listen; i++)
+        if (!passed || !config->listen_is_default)
+            r = service_listen(front->service, config->listen[i],
+                               front->urls[front->n_urls++], URL_MAX, complaint);
+    return r;
+}
+
 static int open_service(struct front *front, uv_loop_t *loop, const struct config *config,
-                        struct complaint *complaint)
+                        struct service_manager *manager, struct complaint *complaint)
 {
     struct service_options options = {
         .loop = loop,
@@ -67,14 +96,11 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
 
     if (r < 0)
         return complain(complaint, r, "out of memory");
-    for (size_t i = 0; r == 0 && i < config->n_listen; i++)
-        r = service_listen(front->service, config->listen[i], front->urls[i], URL_MAX,
-                           complaint);
-    front->n_urls = config->n_listen;
-    return r;
+    return listen_on_all(front, config, manager, complaint);
 }
 
-int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
+int front_open(uv_loop_t *loop, const struct config *config,
+               struct service_manager *manager, struct front **ret,
                struct complaint *complaint)
 {
     struct front *front = calloc(1, sizeof(*front));
@@ -84,7 +110,7 @@ int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
         return complain(complaint, -ENOMEM, "out of memory");
     *ret = front; // closed and freed by the caller, whatever was opened
     r = raise_descriptors(config, complaint);
-    return r < 0 ? r : open_service(front, loop, config, complaint);
+    return r < 0 ? r : open_service(front, loop, config, manager, complaint);
 }
 
 int front_start(struct front *front)

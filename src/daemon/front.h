@@ -10,15 +10,18 @@
 
 #include "base/complaint.h"
 #include "config/config.h"
+#include "daemon/service_manager.h"
 #include "serve/service.h"
 
 struct front;
 
 /*
- * Listen on every address of the configuration; who connects waits for front_start().
+ * Listen on every address of the configuration and on the sockets that were passed, which
+ * take the place of the default address; who connects waits for front_start().
  * Where *ret is set on failure, it is to be closed and freed like any other.
  */
-int front_open(uv_loop_t *loop, const struct config *config, struct front **ret,
+int front_open(uv_loop_t *loop, const struct config *config,
+               struct service_manager *manager, struct front **ret,
                struct complaint *complaint) MUST_CHECK;
 
 /* Serve, and say in the log where. */

@@ -196,13 +196,14 @@ def test_a_hung_driver_does_not_hold_it_up():
     library = os.environ.get("FAKE_NVML")
     if not library:
         raise Skip("no fake NVML library")
-    with tempfile.NamedTemporaryFile("w") as script:
-        script.write("device GPU-0 Fake\nmemory 1000000 0 500000\n")
-        script.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(folder, "nvml")
+        text = "device GPU-0 Fake\nmemory 1000000 0 500000\n"
+        pathlib.Path(script).write_text(text)
         with Daemon("--gpu", "nvml", "--nvml-library", library, "--no-discover",
-                    env={"VRAMSCOPE_FAKE_NVML": script.name}) as daemon:
-            pathlib.Path(script.name).write_text(
-                "device GPU-0 Fake\nmemory 1000000 0 500000\nhang nvmlDeviceGetMemoryInfo 60000\n")
+                    env={"VRAMSCOPE_FAKE_NVML": script}) as daemon:
+            pathlib.Path(script + ".new").write_text(text + "hang DeviceGetMemoryInfo_v2 60\n")
+            os.rename(script + ".new", script)
             eventually("the figures are stale", lambda: daemon.get("/healthz")[0] == 503, 15)
             worker = daemon.children()
             since = ending(daemon)
