@@ -4,8 +4,10 @@
 #include "base/log.h"
 
 #include <dlfcn.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #define NS_PER_US 1000U
@@ -23,12 +25,14 @@ struct service_manager {
     __typeof__(sd_notify) *notify;
     __typeof__(sd_watchdog_enabled) *watchdog_enabled;
     char *environment[2]; // NOTIFY_SOCKET alone; [0] is NULL: nobody is to be told
+    int room_fd;          // connected to that socket, to see whether it has room; or -1
     size_t n_sockets;
     uint64_t watchdog_ns;
     uint64_t alive_ns; // when we last said so
     uint64_t status_ns;
     char status[STATUS_MAX];
     bool ready;
+    bool owes_ready; // there was no room for it
     bool unheard;
 };
 
@@ -76,6 +80,28 @@ static int count_sockets(struct service_manager *manager, struct complaint *comp
     return 0;
 }
 
+/* -1 where that cannot be: then nothing will be sent, or it is no Unix socket. */
+static int connect_to(const char *address)
+{
+    OWNED(close_fd) int fd = -1;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    size_t len = strlen(address);
+    socklen_t name_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    int ret;
+
+    if ((address[0] != '/' && address[0] != '@') || len >= sizeof(name.sun_path))
+        return -1;
+    memcpy(name.sun_path, address, len);
+    if (address[0] == '@')
+        name.sun_path[0] = '\0';
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&name, name_len) < 0)
+        return -1;
+    ret = fd;
+    fd = -1;
+    return ret;
+}
+
 static int keep_notify_socket(struct service_manager *manager,
                               struct complaint *complaint)
 {
@@ -88,6 +114,7 @@ static int keep_notify_socket(struct service_manager *manager,
         manager->environment[0] = NULL;
         return complain(complaint, -ENOMEM, "out of memory");
     }
+    manager->room_fd = connect_to(address);
     if (manager->watchdog_enabled(0, &watchdog_us) > 0)
         manager->watchdog_ns = watchdog_us * NS_PER_US;
     return 0;
@@ -100,6 +127,7 @@ static int open_manager(struct service_manager **ret, struct complaint *complain
 
     if (!manager)
         return complain(complaint, -ENOMEM, "out of memory");
+    manager->room_fd = -1;
     *ret = manager;
     if (!load(manager)) {
         const char *why = dlerror();
@@ -132,6 +160,7 @@ void service_manager_free(struct service_manager *manager)
 {
     if (!manager)
         return;
+    close_fd(&manager->room_fd);
     free(manager->environment[0]);
     if (manager->library)
         (void)dlclose(manager->library);
@@ -163,35 +192,48 @@ uint64_t service_manager_watchdog_ns(const struct service_manager *manager)
     return manager ? manager->watchdog_ns : 0;
 }
 
+/* The library would wait for it, and the stream with us. */
+static bool has_room(const struct service_manager *manager)
+{
+    struct pollfd room = {.fd = manager->room_fd, .events = POLLOUT};
+
+    return manager->room_fd < 0 || poll(&room, 1, 0) > 0;
+}
+
 /*
- * The library finds the address in the environment of the moment, in which children must
- * not find it. Another thread that looks meanwhile finds either of two whole ones.
+ * False: it has no room now. The library finds the address in the environment of the
+ * moment, in which children must not find it; another thread that looks meanwhile finds
+ * either of two whole ones.
  */
-static void tell(struct service_manager *manager, const char *text)
+static bool tell(struct service_manager *manager, const char *text)
 {
     char **own = environ;
     int r;
 
     if (!manager || !manager->environment[0])
-        return;
+        return true;
+    if (!has_room(manager))
+        return false;
     environ = manager->environment;
     r = manager->notify(0, text);
     environ = own;
     if (r < 0 && !manager->unheard)
         log_warning("the service manager cannot be told anything: %s", strerror(-r));
     manager->unheard = r < 0;
+    return true;
 }
 
 void service_manager_ready(struct service_manager *manager)
 {
-    tell(manager, "READY=1");
-    if (manager)
-        manager->ready = true;
+    if (!manager)
+        return;
+    manager->ready = true;
+    manager->owes_ready = !tell(manager, "READY=1");
 }
 
 void service_manager_stopping(struct service_manager *manager)
 {
-    tell(manager, "STOPPING=1");
+    (void)tell(manager, "STOPPING=1");
 }
 
 void service_manager_reloading(struct service_manager *manager, uint64_t now_ns)
@@ -202,13 +244,13 @@ void service_manager_reloading(struct service_manager *manager, uint64_t now_ns)
         return;
     (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
                    (unsigned long long)(now_ns / NS_PER_US));
-    tell(manager, text);
+    (void)tell(manager, text);
 }
 
 void service_manager_reloaded(struct service_manager *manager)
 {
     if (manager && manager->ready)
-        tell(manager, "READY=1");
+        service_manager_ready(manager);
 }
 
 static void write_status(const struct service_status *status, char *text)
@@ -227,11 +269,10 @@ static void tell_status(struct service_manager *manager,
     if (manager->status_ns && now_ns - manager->status_ns < STATUS_EVERY_NS)
         return;
     write_status(status, text);
-    if (strcmp(text, manager->status) == 0)
+    if (strcmp(text, manager->status) == 0 || !tell(manager, text))
         return;
     memcpy(manager->status, text, sizeof(text));
     manager->status_ns = now_ns;
-    tell(manager, text);
 }
 
 void service_manager_beat(struct service_manager *manager,
@@ -242,9 +283,10 @@ void service_manager_beat(struct service_manager *manager,
         return;
     // The next beat would be too late: half of the time is left for a late one.
     if (manager->watchdog_ns &&
-        now_ns + period_ns - manager->alive_ns > manager->watchdog_ns / 2) {
+        now_ns + period_ns - manager->alive_ns > manager->watchdog_ns / 2 &&
+        tell(manager, "WATCHDOG=1"))
         manager->alive_ns = now_ns;
-        tell(manager, "WATCHDOG=1");
-    }
+    if (manager->owes_ready)
+        service_manager_ready(manager);
     tell_status(manager, status, now_ns);
 }

@@ -23,7 +23,7 @@ class Manager:
     """Who starts a daemon as systemd does, and hears what it says."""
 
     def __init__(self, *arguments, sockets=(), notify="path", watchdog_us=0, env={},
-                 wrong_pid=False, program=DAEMON):
+                 wrong_pid=False, program=DAEMON, full=False):
         self.folder = tempfile.TemporaryDirectory()
         self.heard = []  # (time, fields)
         self.socket = None
@@ -35,6 +35,9 @@ class Manager:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self.socket.bind(address)
             self.socket.setblocking(False)
+            self.address = address
+            if full:
+                self.fill()
             more["NOTIFY_SOCKET"] = address.replace("\0", "@")
         self.pid = os.fork()
         if self.pid == 0:
@@ -57,6 +60,14 @@ class Manager:
             os.execve(program, [program, *map(str, arguments)], env)
         finally:
             os._exit(99)
+
+    def fill(self):
+        """Leave no room for anything to be said."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as noise:
+            noise.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    noise.sendto(b"NOISE=1", self.address)
 
     def log(self):
         with contextlib.suppress(FileNotFoundError):
@@ -337,6 +348,25 @@ def test_nobody_listens_to_it():
         assert daemon.log().count("cannot be told") == 1, daemon.log()
 
 
+def test_a_manager_that_reads_nothing():
+    """Its queue is full after a few words: the stream goes on, READY is said when it can."""
+    with socket.create_server(("127.0.0.1", 0)) as passed, \
+            Manager(*OPTIONS, "--interval", "100", sockets=[passed], watchdog_us=300000,
+                    full=True) as manager:
+        eventually("it serves", lambda: "listening on" in manager.log())
+        with Stream(manager_port(passed)) as stream:
+            for _ in range(30):
+                stream.event()
+            last = time.monotonic()
+            for _ in range(10):
+                stream.event()
+            assert time.monotonic() - last < 2
+        assert not any("READY" in fields for _, fields in manager.listen())
+        manager.await_said("READY", seconds=2)
+        manager.fill()
+        assert manager.end(seconds=3) == 0, manager.log()
+
+
 def test_systemd_socket_activate():
     """The real thing: it listens, and starts the daemon for the first who connects."""
     program = shutil.which("systemd-socket-activate")
@@ -381,4 +411,5 @@ run(test_ready_is_said_when_it_serves, test_status_when_it_changes, test_status_
     test_passed_sockets, test_passed_sockets_and_named_ones,
     test_sockets_for_another_process_are_not_taken, test_sockets_that_cannot_be,
     test_no_child_inherits_it, test_the_library_is_loaded_for_it_alone, test_nobody_listens_to_it,
+    test_a_manager_that_reads_nothing,
     test_systemd_socket_activate, test_the_units_of_the_documentation)
