@@ -412,6 +412,22 @@ static const struct {
     {"more users than there is room for",
      {"--discover-users=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
      "--discover-users: more than 16 users"},
+    {"mode with an 8",
+     {"--socket-mode=0680"},
+     "--socket-mode: '0680' is not a mode from 0001 to 0777"},
+    {"mode of nobody",
+     {"--socket-mode=000"},
+     "--socket-mode: '000' is not a mode from 0001 to 0777"},
+    {"sticky mode",
+     {"--socket-mode=1777"},
+     "--socket-mode: '1777' is not a mode from 0001 to 0777"},
+    {"long mode",
+     {"--socket-mode=00660"},
+     "--socket-mode: '00660' is not a mode from 0001 to 0777"},
+    {"no mode", {"--socket-mode="}, "--socket-mode: '' is not a mode from 0001 to 0777"},
+    {"mode in letters",
+     {"--socket-mode=rw"},
+     "--socket-mode: 'rw' is not a mode from 0001 to 0777"},
     {"same engine twice",
      {"--engine=http://h", "--engine=http://H:80/"},
      "--engine: engine http://h:80 is given already at --engine"},
@@ -425,6 +441,39 @@ static void test_bad_flags(void **state)
 
         memcpy(input.flags, bad_flags[i].flags, sizeof(bad_flags[i].flags));
         expect_complaint(bad_flags[i].row, &input, bad_flags[i].complaint);
+    }
+}
+
+static void test_socket_mode(void **state)
+{
+    static const struct {
+        const char *row;
+        struct input input;
+        uint64_t mode;
+        bool listen_is_default;
+    } modes[] = {
+        {"default", {.flags = {NULL}}, 0660, true},
+        {"flag", {.flags = {"--socket-mode=600", "--listen=unix:/run/v"}}, 0600, false},
+        {"environment",
+         {.environment = {"VRAMSCOPE_SOCKET_MODE=0666", "VRAMSCOPE_LISTEN=h:1"}},
+         0666,
+         false},
+        {"file", {.file = "socket_mode: 0777\nlisten: h:1\n"}, 0777, false},
+        {"the default, but named",
+         {.flags = {"--socket-mode=1", "--listen=127.0.0.1:6767"}},
+         1,
+         false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        struct config *config = load_good(modes[i].row, &modes[i].input);
+
+        if (config->socket_mode != modes[i].mode ||
+            config->listen_is_default != modes[i].listen_is_default)
+            fail_msg("[%s] is 0%llo", modes[i].row,
+                     (unsigned long long)config->socket_mode);
+        config_free(config);
     }
 }
 
@@ -963,6 +1012,7 @@ int main(void)
         cmocka_unit_test(test_engines_of_all_sources),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_bad_flags),
+        cmocka_unit_test(test_socket_mode),
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_bad_variables),
         cmocka_unit_test(test_addresses),

@@ -931,6 +931,110 @@ static void test_unix_socket(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void count_drained(void *ctx)
+{
+    ++*(int *)ctx;
+}
+
+/* Who has asked is answered, who waits for nothing is let go, and a stream goes on. */
+static void test_draining(void **state)
+{
+    struct world *world = *state;
+    struct client *stream = open_stream(world, 0, GET("/stream"));
+    struct client *asks = connect_to(world), *idle = connect_to(world);
+    struct client *half = connect_to(world), *late = NULL;
+    int drained = 0;
+
+    late = connect_from(world, "127.0.0.2", new_socket(SMALL_RECEIVER));
+    say(late, GET("/big") GET("/hello"));
+    await_clients(world, 5);
+    let_pass(world, 30);
+    say(half, "GET /hello HTTP/1.1\r\nHo");
+    say(asks, GET("/hello"));
+    http_server_drain(world->server, count_drained, &drained);
+    http_server_drain(world->server, count_drained, &drained); // the second is nothing
+    await_end(world, asks);
+    assert_non_null(strstr(asks->got, "\r\nConnection: close\r\n"));
+    assert_non_null(strstr(asks->got, "hello\n"));
+    await_end(world, idle);
+    await_end(world, half);
+    await_end(world, late);
+    assert_int_equal(idle->len + half->len, 0);
+    assert_int_equal(asks->error + idle->error + half->error + late->error, 0);
+    assert_body(world, late, BIG);
+    assert_null(strstr(late->got + late->len - 200, "hello\n")); // not begun any more
+
+    for (struct client *c = clients; c < clients + ARRAY_LEN(clients); c++)
+        if (c != stream && c->fd >= 0)
+            hang_up(c);
+    await_clients(world, 1);
+    assert_int_equal(drained, 0);
+    assert_int_equal(http_stream_write(world->stream.conn, span_of("1\r\nx\r\n")), 6);
+    http_stream_end(world->stream.conn);
+    await_end(world, stream);
+    assert_string_equal(stream->got, "1\r\nx\r\n0\r\n\r\n");
+    assert_int_equal(drained, 0); // it may be reading still
+    hang_up(stream);
+    await_clients(world, 0);
+    assert_int_equal(drained, 1);
+}
+
+static void test_draining_nobody(void **state)
+{
+    struct world *world = *state;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int drained = 0, fd = new_socket(0);
+
+    http_server_drain(world->server, count_drained, &drained);
+    assert_int_equal(drained, 1);
+    let_pass(world, 5);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(world->port);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), -1);
+    close_fd(&fd);
+}
+
+/* The last chunk waits for room like any other bytes. */
+static void test_stream_ends_for_a_slow_reader(void **state)
+{
+    struct world *world = *state;
+    struct client *c = open_stream(world, SMALL_RECEIVER, GET("/stream"));
+    size_t n = fill(world);
+
+    http_stream_end(world->stream.conn);
+    await_end(world, c);
+    assert_int_equal(c->error, 0);
+    assert_int_equal(c->len, n + 5);
+    assert_string_equal(c->got + n, "0\r\n\r\n");
+    assert_int_equal(world->stream.closed, 0);
+    assert_int_equal(http_server_stats(world->server).streams, 0);
+}
+
+/* What fits into a Unix socket is bounded as for TCP, though it is not inherited. */
+static void test_unix_reader_that_takes_nothing(void **state)
+{
+    struct world *world = *state;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    char folder[] = "/tmp/test_http_XXXXXX", address[64], url[64];
+    struct complaint complaint;
+    int bytes;
+    socklen_t len = sizeof(bytes);
+
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/s", folder);
+    (void)snprintf(address, sizeof(address), "unix:%s/s", folder);
+    assert_int_equal(
+        http_server_listen(world->server, address, url, sizeof(url), &complaint), 0);
+    clients->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(clients->fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    await_clients(world, 1);
+    assert_int_equal(
+        getsockopt(world->server->conns->fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);
+    assert_int_equal(bytes, 2 * 64 * 1024);
+    http_server_close(world->server);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -953,6 +1057,10 @@ int main(void)
         TEST(test_stream_in_chunks),
         TEST(test_stream_until_the_end),
         TEST(test_stream_drops_what_it_is_sent),
+        TEST(test_stream_ends_for_a_slow_reader),
+        TEST(test_draining),
+        TEST(test_draining_nobody),
+        TEST(test_unix_reader_that_takes_nothing),
         TEST(test_stream_whose_peer_leaves),
         TEST(test_stream_whose_peer_resets),
         TEST(test_stream_when_the_server_closes),

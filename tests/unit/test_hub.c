@@ -622,6 +622,41 @@ static void test_readers_that_break_when_busy(void **state)
     assert_true(world->clients[2].len < LARGE);
 }
 
+/* Each ends after what it was in the middle of and the last word; nobody is kept. */
+static void run_drain(struct world *world, bool says)
+{
+    struct client *slow, *catching_up, *quick;
+    struct frame *last = make_frame(world, "data: 99 ", SMALL);
+
+    new_hub(world, 4, true);
+    send_large(world, 1, 4);
+    slow = new_reader(world, 0);
+    catching_up = comes_back(world, 1, 1);
+    send_large(world, 5, 7);
+    send_small(world, 8, 8);
+    quick = new_reader(world, 2);
+    expect(world, quick, "8");
+    hub_drain(world->hub, says ? last : NULL);
+    assert_int_equal(hub_stats(world->hub).subscribers, 2);
+    expect(world, quick, says ? "8 99 ." : "8 .");
+    expect(world, slow, says ? "4 lag:3 99 ." : "4 .");
+    expect(world, catching_up, says ? "2 99 ." : "2 .");
+    assert_int_equal(hub_stats(world->hub).subscribers, 0);
+    assert_int_equal(http_server_stats(world->server).streams, 0);
+    assert_true(slow->ended && quick->ended);
+    frame_unref(last);
+}
+
+static void test_draining(void **state)
+{
+    run_drain(*state, true);
+}
+
+static void test_draining_without_a_word(void **state)
+{
+    run_drain(*state, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +667,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forgetting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_slow_reader_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hub_that_does_not_tell, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_draining, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_draining_without_a_word, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_comments_do_not_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_catching_up_too_slowly, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forgetting_what_somebody_waits_for, set_up,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/listener.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -190,14 +192,112 @@ static void test_busy_server(void **state)
     close_fd(&listener);
 }
 
+static void test_modes(void **state)
+{
+    static const uint32_t modes[] = {0660, 0600, 0666, 0777, 0400, 01};
+    struct place *place = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        struct listener_options options = {.socket_mode = modes[i]};
+        struct complaint complaint;
+        char url[LISTENER_URL_MAX];
+        mode_t mask = umask(0022);
+        int fd = listener_open(place->address, &options, url, sizeof(url), &complaint);
+        struct stat st;
+
+        (void)umask(mask);
+        assert_true(fd >= 0);
+        assert_int_equal(stat(place->path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, modes[i]);
+        assert_int_equal(unlink(place->path), 0);
+        close_fd(&fd);
+    }
+}
+
+static int option_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+static int passed_tcp(const char *address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(inet_pton(AF_INET, address, &name.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+/* `n` bytes of the name; with 0, of a zero byte and more, an abstract one. */
+static int passed_unix(const char *path, size_t n)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(name.sun_path, path, n);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)),
+                     0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+static void expect_adopted(int fd, bool allow_public, int r, const char *says)
+{
+    struct listener_options options = {.allow_public = allow_public};
+    struct complaint complaint = {""};
+    char url[LISTENER_URL_MAX] = "";
+    int got = listener_adopt(fd, &options, url, sizeof(url), &complaint);
+
+    if (got != r || !strstr(r < 0 ? complaint.text : url, says))
+        fail_msg("[%s] is %d: %s%s", says, got, url, complaint.text);
+    if (r == 0)
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    if (fd >= 0)
+        close_fd(&fd); // still ours
+}
+
+static void test_adopting(void **state)
+{
+    const struct place *place = *state;
+    int fd = passed_tcp("127.0.0.1");
+    char url[LISTENER_URL_MAX];
+    struct complaint complaint;
+
+    assert_int_equal(listener_adopt(fd, &plain, url, sizeof(url), &complaint), 0);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_SNDBUF), 2 * 64 * 1024);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 15000);
+    expect_adopted(fd, false, 0, "http://127.0.0.1:");
+    expect_adopted(passed_tcp("0.0.0.0"), false, -EACCES, "--allow-public");
+    expect_adopted(passed_tcp("0.0.0.0"), true, 0, "http://0.0.0.0:");
+    expect_adopted(passed_unix(place->path, strlen(place->path)), false, 0,
+                   place->address);
+    expect_adopted(passed_unix("\0test\nlistener", 14), false, 0, "unix:@test");
+    expect_adopted(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), true, -EAFNOSUPPORT,
+                   "neither of TCP nor of Unix");
+    expect_adopted(-1, true, -EBADF, "descriptor -1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_port_of_the_url),
-        TEST(test_unix_socket),           TEST(test_file_is_not_replaced),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_port_of_the_url),
+        TEST(test_unix_socket),
+        TEST(test_file_is_not_replaced),
         TEST(test_busy_server),
+        TEST(test_modes),
+        TEST(test_adopting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
