@@ -71,6 +71,7 @@ struct config {
     struct config_users discover_users; // whose servers are asked besides root's and ours
     bool discover;
     bool demo;
+    bool confine; // give up what is not needed
     bool allow_public;
     bool check_only; // --check-config
 };

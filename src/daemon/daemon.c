@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include "base/confine.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "daemon/demo.h"
@@ -89,10 +90,25 @@ static void watch_gpu(struct daemon *daemon)
     (void)uv_poll_start(&daemon->gpu_poll, UV_READABLE, on_gpu_readable);
 }
 
+/*
+ * Nobody can start a GPU worker again: this process has given up the right. A stream without
+ * figures for ever would be worse than the interruption of starting all anew.
+ */
+static void lose_gpu(struct daemon *daemon)
+{
+    log_error("the process that starts GPU workers has ended, and so have the GPU's "
+              "figures: giving up, to be started again");
+    daemon->status = 1;
+    uv_stop(&daemon->loop);
+}
+
 static void check_gpu(struct daemon *daemon, uint64_t now_ns)
 {
-    if (gpu_link_check(daemon->gpu, now_ns) && daemon->gpu_polled &&
-        !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
+    int r = gpu_link_check(daemon->gpu, now_ns);
+
+    if (r < 0)
+        lose_gpu(daemon);
+    if (r > 0 && daemon->gpu_polled && !uv_is_closing((uv_handle_t *)&daemon->gpu_poll))
         uv_close((uv_handle_t *)&daemon->gpu_poll, on_gpu_poll_closed);
     watch_gpu(daemon);
 }
@@ -216,7 +232,7 @@ static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_
 {
     struct hub_stats hub = service_hub_stats(front_service(daemon->front));
     uint64_t period = daemon->interval_ms * NS_PER_MS;
-    struct rusage own, children;
+    struct rusage own;
     struct snapshot_self self = {
         .rss_bytes = rss_bytes(daemon),
         .subscribers = hub.subscribers,
@@ -228,8 +244,9 @@ static struct snapshot_self self_cost(const struct daemon *daemon, uint64_t now_
     self.n_limited = service_limited(front_service(daemon->front), self.limited,
                                      ARRAY_LEN(self.limited));
     (void)getrusage(RUSAGE_SELF, &own); // cannot fail with these arguments
-    (void)getrusage(RUSAGE_CHILDREN, &children);
-    self.cpu_seconds = seconds_of(&own) + seconds_of(&children);
+    self.cpu_seconds = seconds_of(&own);
+    if (daemon->gpu)
+        self.cpu_seconds += gpu_link_cpu_seconds(daemon->gpu);
     if (daemon->first_beat_ns && now_ns > daemon->first_beat_ns)
         self.late_seconds = (double)((now_ns - daemon->first_beat_ns) % period) / 1e9;
     return self;
@@ -357,6 +374,19 @@ static void on_first(uv_timer_t *timer)
     warn_of_watchdog(daemon);
 }
 
+/* For good: what a reload brings is not known, and what was read may lie about. */
+static void hide_secrets(const struct config *config)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && config->confine && i < config->n_engines; i++)
+        if (config->engines[i].api_key)
+            r = confine_hide_memory();
+    if (r < 0)
+        log_warning("API keys may be read out of this process's memory: %s",
+                    strerror(-r));
+}
+
 static void reload(struct daemon *daemon)
 {
     struct complaint complaint = {0};
@@ -376,6 +406,7 @@ static void reload(struct daemon *daemon)
         config_free(config);
         return;
     }
+    hide_secrets(config);
     log_set_level((enum log_level)config->log_level);
     config_free(daemon->config);
     daemon->config = config;
@@ -433,6 +464,7 @@ static int open_gpu(struct daemon *daemon)
         .sys_root = config->sys_root,
         .proc_root = config->proc_root,
         .sim_dir = config->demo ? demo_gpu_dir(daemon->demo) : config->sim_dir,
+        .confine = config->confine,
     };
 
     if (!config->demo && strcmp(config->gpu, "none") == 0)
@@ -489,6 +521,34 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
     return 0;
 }
 
+/*
+ * Everything is open that is needed but for reading. No Landlock: it would hide whose a
+ * socket is. What was made (sockets, the demo's folder) is removed at the end.
+ */
+static int give_up_rights(const struct config *config, struct complaint *complaint)
+{
+    static const struct confine_options options = {
+        .rights = CONFINE_READ,
+        .families = CONFINE_UNIX | CONFINE_INET | CONFINE_NETLINK,
+        .remove_files = true,
+        .openat2 = true,
+    };
+    struct complaint what = {0};
+    int r;
+
+    if (!config->confine) {
+        log_info("not confined, as it was told");
+        return 0;
+    }
+    r = confine(&options, &what);
+    if (r < 0)
+        return complain(complaint, r, "%s; --no-confine goes without", what.text);
+    if (r > 0)
+        log_debug("confined as far as can be: %s", what.text);
+    hide_secrets(config);
+    return 0;
+}
+
 int daemon_new(struct config *config, const struct daemon_arguments *arguments,
                struct daemon **ret, struct complaint *complaint)
 {
@@ -508,6 +568,8 @@ int daemon_new(struct config *config, const struct daemon_arguments *arguments,
     (void)uv_timer_init(&daemon->loop, &daemon->drain);
     open_signals(daemon);
     r = open_parts(daemon, complaint);
+    if (r == 0)
+        r = give_up_rights(config, complaint);
     if (r < 0) {
         (void)daemon_free(daemon); // main() is about to return
         return r;

@@ -51,6 +51,8 @@ int main(int argc, char **argv)
     log_init("vramscoped", LOG_LEVEL_INFO);
     if (argc > 1 && strcmp(argv[1], GPU_WORKER_ROLE) == 0)
         return gpu_worker_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], GPU_KEEPER_ROLE) == 0)
+        return gpu_keeper_main(argc, argv);
 
     (void)signal(SIGTERM, end_at_once); // until the loop takes them
     (void)signal(SIGINT, end_at_once);

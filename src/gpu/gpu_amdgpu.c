@@ -313,6 +313,7 @@ static int amdgpu_open(const struct gpu_env *env, struct gpu_source_state *state
 
 const struct gpu_backend gpu_amdgpu = {
     .name = "amdgpu",
+    .reads_processes = true,
     .open = amdgpu_open,
     .sample = amdgpu_sample,
     .close = amdgpu_close,

@@ -52,7 +52,9 @@ typedef void gpu_close_fn(struct gpu_source *source);
 
 struct gpu_backend {
     const char *name;
-    bool only_by_name; // `--gpu auto` passes it over
+    bool only_by_name;    // `--gpu auto` passes it over
+    bool reads_processes; // other processes' files in /proc, as far as one may
+    bool opens_devices;   // for writing, below /dev
     gpu_open_fn *open;
     gpu_sample_fn *sample;
     gpu_close_fn *close;

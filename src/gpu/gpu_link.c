@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gpu/gpu_link.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "gpu/gpu_frame.h"
-#include "gpu/gpu_worker.h"
+#include "gpu/gpu_keeper.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define RESTART_FIRST_NS SECOND_NS
@@ -22,20 +20,23 @@
 enum {
     CORPSES_MAX = 2, // with so many, no other is started
     FAREWELL_MS = 200,
+    FAREWELL_STEP_MS = 20,
+    FIRST_WAIT_MS = 5000, // for the keeper to be there: nobody is served yet
+    START_WAIT_MS = 50,   // for a later worker, which takes about one
 };
 
 struct gpu_link {
-    char *program;
-    char *backends;
-    char *nvml_library; // "" when not given, as are the next three
-    char *sys_root;
-    char *proc_root;
-    char *sim_dir;
+    struct gpu_keeper *keeper;
+    uint64_t cpu_ns; // of the keeper, and of workers that have ended
+    bool starting;   // the keeper has been asked for a worker
 
     pid_t pid; // 0: no worker runs
     int fd;
-    bool answered; // this worker has, once
-    bool broken;   // to be ended by the next check
+    int process_fd; // to kill it by
+    bool answered;  // this worker has, once
+    bool broken;    // to be ended by the next check
+    bool ended;     // and reaped
+    int end_status;
     uint64_t started_ns;
     uint64_t start_patience_ns; // with a worker that has not answered yet
     uint64_t restart_ns;
@@ -57,8 +58,6 @@ struct gpu_link {
     char reason[GPU_REASON_MAX + 96];
 };
 
-extern char **environ;
-
 PRINTF_LIKE(2, 3)
 static void say_ending(struct gpu_link *link, const char *format, ...)
 {
@@ -75,92 +74,11 @@ static void restart_later(struct gpu_link *link, uint64_t now_ns)
     link->restart_delay_ns = MIN(2 * link->restart_delay_ns, RESTART_MAX_NS);
 }
 
-/*
- * The child has /dev/null, our stderr, its end of the socket, and nothing else of ours: a
- * worker stuck in the driver would keep a listening socket open with it.
- */
-static int describe_child(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr,
-                          int fd)
+static void say_not_started(struct gpu_link *link, int r, uint64_t now_ns)
 {
-    sigset_t all, none;
-    int r = 0;
-
-    (void)sigfillset(&all);
-    (void)sigemptyset(&none);
-    r = r ? r : posix_spawn_file_actions_adddup2(actions, fd, GPU_WORKER_FD);
-    r = r ? r : posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
-    r = r ? r : posix_spawn_file_actions_addopen(actions, 1, "/dev/null", O_WRONLY, 0);
-    r = r ? r : posix_spawn_file_actions_addclosefrom_np(actions, GPU_WORKER_FD + 1);
-    r = r ? r : posix_spawnattr_setsigdefault(attr, &all);
-    r = r ? r : posix_spawnattr_setsigmask(attr, &none);
-    r = r ? r
-          : posix_spawnattr_setflags(attr,
-                                     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    return r;
-}
-
-static int spawn(struct gpu_link *link, int fd)
-{
-    char role[] = GPU_WORKER_ROLE;
-    char *argv[] = {link->program,  role,
-                    link->backends, link->nvml_library,
-                    link->sys_root, link->proc_root,
-                    link->sim_dir,  NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    int r = posix_spawn_file_actions_init(&actions);
-
-    if (r != 0)
-        return -r;
-    r = posix_spawnattr_init(&attr);
-    if (r == 0) {
-        r = describe_child(&actions, &attr, fd);
-        if (r == 0)
-            r = posix_spawn(&link->pid, link->program, &actions, &attr, argv, environ);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return -r;
-}
-
-/* 1: a worker runs; 0: it shall be tried again. */
-static int start(struct gpu_link *link, uint64_t now_ns)
-{
-    int pair[2];
-    int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
-
-    if (r < 0) {
-        r = neg_errno();
-    } else {
-        r = spawn(link, pair[1]);
-        (void)close(pair[1]); // the worker has its own
-        if (r < 0)
-            (void)close(pair[0]); // nothing was sent
-    }
-    if (r < 0) {
-        link->pid = 0;
-        say_ending(link, "it could not be started: %s", strerror(-r));
-        restart_later(link, now_ns);
-        return 0;
-    }
-
-    link->fd = pair[0];
-    link->starts++;
-    link->answered = false;
-    link->started_ns = now_ns;
-    link->processes_asked_ns = 0;
-    return 1;
-}
-
-static bool has_ended(pid_t pid, int *ret_status)
-{
-    pid_t r;
-
-    *ret_status = 0;
-    do
-        r = waitpid(pid, ret_status, WNOHANG);
-    while (r < 0 && errno == EINTR);
-    return r != 0; // a pid that is not our child (any more) has ended, too
+    link->starting = false;
+    say_ending(link, "it could not be started: %s", strerror(-r));
+    restart_later(link, now_ns);
 }
 
 static void say_status(struct gpu_link *link, int status)
@@ -172,6 +90,13 @@ static void say_status(struct gpu_link *link, int status)
     } else {
         say_ending(link, "it ended with status %d", WEXITSTATUS(status));
     }
+}
+
+static int kill_worker(const struct gpu_link *link)
+{
+    return syscall(SYS_pidfd_send_signal, link->process_fd, SIGKILL, NULL, 0) < 0
+               ? neg_errno()
+               : 0;
 }
 
 static void bury(struct gpu_link *link, pid_t pid)
@@ -192,35 +117,83 @@ static bool may_start(const struct gpu_link *link)
     return false;
 }
 
-static void reap_corpses(struct gpu_link *link)
+static void adopt(struct gpu_link *link, pid_t pid, const int fds[2], uint64_t now_ns)
 {
-    for (size_t i = 0; i < CORPSES_MAX; i++) {
-        pid_t pid = link->corpses[i];
-        int status;
+    link->starting = false;
+    link->pid = pid;
+    link->fd = fds[0];
+    link->process_fd = fds[1];
+    link->starts++;
+    link->answered = false;
+    link->ended = false;
+    link->started_ns = now_ns;
+    link->processes_asked_ns = 0;
+}
 
-        if (pid == 0 || !has_ended(pid, &status))
+static void on_reaped(struct gpu_link *link, pid_t pid, int status)
+{
+    if (pid == link->pid) {
+        link->ended = true;
+        link->end_status = status;
+        return;
+    }
+    for (size_t i = 0; i < CORPSES_MAX; i++) {
+        if (link->corpses[i] != pid)
             continue;
         if (pid == link->unexplained)
             say_status(link, status);
         link->corpses[i] = 0;
+        return;
     }
 }
 
-/* `pid` 0: it is reaped already. There is a grave for it: start() was called. */
+/* 1: a worker has started; 0: none; -EPIPE: the keeper has ended. Waits once at most. */
+static int hear_keeper(struct gpu_link *link, int wait_ms, uint64_t now_ns)
+{
+    struct gpu_keeper_report news;
+    int fds[2], started = 0, r;
+
+    while ((r = gpu_keeper_hear(link->keeper, wait_ms, &news, fds)) > 0) {
+        link->cpu_ns = news.cpu_ns;
+        wait_ms = 0;
+        if (news.event == GPU_WORKER_STARTED && !link->starting)
+            return -EPIPE; // nobody asked for it
+        if (news.event == GPU_WORKER_STARTED) {
+            adopt(link, news.pid, fds, now_ns);
+            started = 1;
+        } else if (news.event == GPU_WORKER_NOT_STARTED) {
+            say_not_started(link, news.value, now_ns);
+        } else {
+            on_reaped(link, news.pid, news.value);
+        }
+    }
+    return r < 0 ? r : started;
+}
+
+/* 1: a worker runs; 0: it shall be tried again, or is not heard of yet. */
+static int start(struct gpu_link *link, int wait_ms, uint64_t now_ns)
+{
+    int r = gpu_keeper_start_worker(link->keeper);
+
+    if (r < 0) {
+        say_not_started(link, r, now_ns);
+        return r == -EPIPE ? r : 0;
+    }
+    link->starting = true;
+    return hear_keeper(link, wait_ms, now_ns);
+}
+
+/* It is dead when the keeper says so. There is a grave for it: start() was called. */
 static void end_worker(struct gpu_link *link, uint64_t now_ns)
 {
-    int status;
-
-    if (link->pid > 0) {
-        (void)kill(link->pid, SIGKILL); // or it has just died by itself
-        if (!has_ended(link->pid, &status))
-            bury(link, link->pid);
-        else if (link->pid == link->unexplained)
-            say_status(link, status);
+    if (!link->ended) {
+        (void)kill_worker(link); // or it has just died by itself
+        bury(link, link->pid);
     }
     link->pid = 0;
     close_fd(&link->fd);
-    link->fd = -1;
+    close_fd(&link->process_fd);
+    link->fd = link->process_fd = -1;
     link->waiting = false;
     link->broken = false;
 
@@ -245,16 +218,19 @@ static void lose_patience(struct gpu_link *link)
 
 int gpu_link_check(struct gpu_link *link, uint64_t now_ns)
 {
-    int status;
+    int r = hear_keeper(link, 0, now_ns);
 
-    reap_corpses(link);
-    if (link->pid == 0)
-        return now_ns >= link->restart_ns && may_start(link) ? start(link, now_ns) : 0;
+    if (r != 0)
+        return r;
+    if (link->pid == 0) {
+        if (link->starting || now_ns < link->restart_ns || !may_start(link))
+            return 0;
+        return start(link, START_WAIT_MS, now_ns);
+    }
 
-    if (has_ended(link->pid, &status)) {
-        link->pid = 0;
+    if (link->ended) {
         if (!link->broken || link->unexplained)
-            say_status(link, status);
+            say_status(link, link->end_status);
     } else if (!link->broken) {
         if (!link->waiting || now_ns - link->asked_ns < patience_ns(link))
             return 0;
@@ -442,59 +418,70 @@ const char *gpu_link_reason(struct gpu_link *link, uint64_t now_ns)
     return reason;
 }
 
+double gpu_link_cpu_seconds(const struct gpu_link *link)
+{
+    return (double)link->cpu_ns / (double)SECOND_NS;
+}
+
+static char *word(const char *text)
+{
+    return (char *)(uintptr_t)(text ? text : ""); // nobody writes to an argument
+}
+
 int gpu_link_new(const struct gpu_link_options *options, uint64_t now_ns,
                  struct gpu_link **ret)
 {
     struct gpu_link *link = calloc(1, sizeof(*link));
+    char *arguments[GPU_ARGS + 1] = {
+        [0] = word(options->program),
+        [GPU_ARG_BACKENDS] = word(options->backends),
+        [GPU_ARG_NVML_LIBRARY] = word(options->nvml_library),
+        [GPU_ARG_SYS_ROOT] = word(options->sys_root),
+        [GPU_ARG_PROC_ROOT] = word(options->proc_root),
+        [GPU_ARG_SIM_DIR] = word(options->sim_dir),
+        [GPU_ARG_CONFINED] = word(options->confine ? "confined" : NULL),
+    };
+    int r;
 
     if (!link)
         return -ENOMEM;
-    link->fd = -1;
+    link->fd = link->process_fd = -1;
     link->restart_delay_ns = RESTART_FIRST_NS;
     link->start_patience_ns = GPU_START_NS;
-    link->program = strdup(options->program);
-    link->backends = strdup(options->backends);
-    link->nvml_library = strdup(options->nvml_library ? options->nvml_library : "");
-    link->sys_root = strdup(options->sys_root ? options->sys_root : "");
-    link->proc_root = strdup(options->proc_root ? options->proc_root : "");
-    link->sim_dir = strdup(options->sim_dir ? options->sim_dir : "");
-    if (!link->program || !link->backends || !link->nvml_library || !link->sys_root ||
-        !link->proc_root || !link->sim_dir) {
+    r = gpu_keeper_new(options->program, arguments, &link->keeper);
+    if (r == 0)
+        r = start(link, FIRST_WAIT_MS, now_ns); // gpu_link_check() tries again
+    if (r < 0) {
         gpu_link_free(link);
-        return -ENOMEM;
+        return r;
     }
-
-    (void)start(link, now_ns); // gpu_link_check() tries again
     *ret = link;
     return 0;
 }
 
 /* SIGKILL ends a sound worker at once; one stuck in the driver, perhaps never. */
-static void wait_a_little(pid_t pid)
+static void say_farewell(struct gpu_link *link)
 {
-    const struct timespec pause = {0, 1000000};
-    int status;
+    struct gpu_keeper_report news;
+    int fds[2];
 
-    for (int i = 0; i < FAREWELL_MS && !has_ended(pid, &status); i++)
-        (void)nanosleep(&pause, NULL);
+    close_fd(&link->fd);
+    (void)kill_worker(link); // or it has just died by itself
+    for (int i = 0; i < FAREWELL_MS; i += FAREWELL_STEP_MS) {
+        int r = gpu_keeper_hear(link->keeper, FAREWELL_STEP_MS, &news, fds);
+
+        if (r < 0 || (r > 0 && news.event == GPU_WORKER_REAPED && news.pid == link->pid))
+            break;
+    }
+    close_fd(&link->process_fd);
 }
 
 void gpu_link_free(struct gpu_link *link)
 {
     if (!link)
         return;
-
-    close_fd(&link->fd);
-    if (link->pid > 0) {
-        (void)kill(link->pid, SIGKILL); // or it has just died by itself
-        wait_a_little(link->pid);
-    }
-    reap_corpses(link);
-    free(link->program);
-    free(link->backends);
-    free(link->nvml_library);
-    free(link->sys_root);
-    free(link->proc_root);
-    free(link->sim_dir);
+    if (link->pid > 0 && !link->ended)
+        say_farewell(link);
+    gpu_keeper_free(link->keeper);
     free(link);
 }

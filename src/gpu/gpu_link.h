@@ -6,8 +6,10 @@
  * command line) that alone loads vendor libraries. It answers requests over a
  * SOCK_SEQPACKET pair, one frame per answer, and never speaks unasked. A worker that owes
  * an answer for 2 s makes the figures stale, for 10 s (its first: 60 s) gets it killed;
- * another is started with back-off. A killed worker may sit in the driver for ever (state D) and is then
- * never reaped; at most one such corpse is tolerated before starts are suspended.
+ * another is started with back-off. A killed worker may sit in the driver for ever (state
+ * D) and is then never reaped; at most one such corpse is tolerated before starts are
+ * suspended. Workers are started and reaped by the keeper (gpu_keeper.h), which this starts
+ * first: who has a link needs the right to start processes no longer.
  *
  * No event loop here: the owner polls gpu_link_fd() for reading, calls gpu_link_receive()
  * when it is readable and gpu_link_check() on every tick. All times are CLOCK_MONOTONIC
@@ -33,12 +35,13 @@ struct gpu_link_options {
     const char *sys_root;
     const char *proc_root;
     const char *sim_dir; // may be NULL
+    bool confine;        // keeper and worker give up what they do not need
 };
 
 /*
- * Starts the worker. Copies the strings it keeps. A worker that cannot be started is no
- * error here: it is tried again, and gpu_link_reason() tells. The worker dies with the
- * thread that calls gpu_link_new() or gpu_link_check().
+ * Starts the keeper, and a worker. A keeper that cannot be started is an error, a worker
+ * that cannot is none: it is tried again, and gpu_link_reason() tells. Both die with the
+ * thread that calls this.
  */
 int gpu_link_new(const struct gpu_link_options *options, uint64_t now_ns,
                  struct gpu_link **ret) MUST_CHECK;
@@ -60,7 +63,8 @@ int gpu_link_receive(struct gpu_link *link, uint64_t now_ns);
 
 /*
  * Reap, kill, restart as due. 1: gpu_link_fd() has changed; 0: it has not. One call never
- * both closes a descriptor and opens the next one.
+ * both closes a descriptor and opens the next one. -EPIPE: the keeper has ended, and with
+ * it the worker; there will be no other.
  */
 int gpu_link_check(struct gpu_link *link, uint64_t now_ns);
 
@@ -76,5 +80,8 @@ const struct gpu_sample *gpu_link_sample(const struct gpu_link *link);
 const char *gpu_link_reason(struct gpu_link *link, uint64_t now_ns);
 
 uint32_t gpu_link_restarts(const struct gpu_link *link);
+
+/* CPU time of workers that have ended, and of the keeper, as of its last word. */
+double gpu_link_cpu_seconds(const struct gpu_link *link);
 
 #endif

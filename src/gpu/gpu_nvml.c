@@ -329,6 +329,7 @@ static int nvml_open(const struct gpu_env *env, struct gpu_source_state *state,
 
 const struct gpu_backend gpu_nvml = {
     .name = "nvml",
+    .opens_devices = true,
     .open = nvml_open,
     .sample = nvml_sample,
     .close = nvml_close,

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gpu/gpu_worker.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/confine.h"
+#include "base/log.h"
 #include "gpu/gpu_frame.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -37,6 +35,7 @@ struct worker {
     struct gpu_env env;
     struct slot slots[GPU_SOURCES_MAX];
     size_t n_slots;
+    bool blind; // confined so that other processes' files cannot be read
     struct gpu_sample sample;
     struct gpu_device listed[GPU_DEVICES_MAX]; // when the process lists were last taken
     uint32_t n_listed;
@@ -145,8 +144,11 @@ static void take_sample(struct worker *w, bool with_processes)
         struct slot *slot = &w->slots[i];
         uint32_t at = out->n_sources++; // gpu_add_device() looks here
 
-        if (!slot->source)
+        if (!slot->source) {
             slot_open(slot, &w->env);
+            if (w->blind && slot->source && slot->backend->reads_processes)
+                slot->stale = true; // the next worker will keep the rights for it
+        }
         if (slot->source)
             slot_sample(slot, with_processes, out);
         out->sources[at] = slot->state;
@@ -240,42 +242,54 @@ static int serve(struct worker *w)
     return r;
 }
 
-/*
- * The parent alone decides when to end: it closes the socket, or dies. What a terminal or
- * a service manager sends to the whole group must not take the driver from it.
- */
-static int become_worker(void)
+static bool is_wanted(const struct gpu_backend *backend, const char *wanted)
 {
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
-    const struct rlimit no_core = {0, 0};
-    struct ucred creator;
-    socklen_t len = sizeof(creator);
-
-    // A vendor's library may start helpers, which must not hold the socket.
-    if (fcntl(GPU_WORKER_FD, F_SETFD, FD_CLOEXEC) < 0 ||
-        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        return neg_errno();
-    if (getsockopt(GPU_WORKER_FD, SOL_SOCKET, SO_PEERCRED, &creator, &len) < 0)
-        return neg_errno();
-    if (creator.pid != getppid())
-        return -ESRCH; // it died before the kernel was told to tell us
-
-    (void)prctl(PR_SET_NAME, "vramscope-gpu"); // a name is a courtesy
-    (void)setrlimit(RLIMIT_CORE, &no_core);    // so is sparing the disk
-    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
-        if (signal(ignored[i], SIG_IGN) == SIG_ERR)
-            return neg_errno();
-    return 0;
+    return strcmp(wanted, "auto") == 0 ? !backend->only_by_name
+                                       : strcmp(backend->name, wanted) == 0;
 }
 
 static void choose_backends(struct worker *w, const char *wanted)
 {
-    bool automatic = strcmp(wanted, "auto") == 0;
-
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        if (automatic ? !backends[i]->only_by_name
-                      : strcmp(backends[i]->name, wanted) == 0)
+        if (is_wanted(backends[i], wanted))
             w->slots[w->n_slots++].backend = backends[i];
+}
+
+bool gpu_worker_may_read_processes(const char *wanted)
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        if (backends[i]->reads_processes && is_wanted(backends[i], wanted))
+            return true;
+    return false;
+}
+
+/*
+ * Before any vendor's library is loaded. The right to read other processes' files is only
+ * for a host that has such a driver; opening one of these loads nothing. Where one turns
+ * up later, this worker is of no use any more (see take_sample()).
+ */
+static int confine_worker(struct worker *w)
+{
+    struct confine_options options = {.families = CONFINE_UNIX, .write_below = "/dev"};
+    struct complaint complaint = {0};
+    int r;
+
+    for (size_t i = 0; i < w->n_slots; i++) {
+        struct slot *slot = &w->slots[i];
+
+        options.write_files |= slot->backend->opens_devices;
+        if (!slot->backend->reads_processes)
+            continue;
+        slot_open(slot, &w->env);
+        if (slot->source || slot->state.verdict != GPU_NO_DEVICE)
+            options.rights = CONFINE_READ;
+    }
+    options.landlock = options.rights == CONFINE_DROP;
+    r = confine(&options, &complaint);
+    if (r < 0)
+        log_error("the GPU worker: %s; --no-confine goes without", complaint.text);
+    w->blind = options.landlock;
+    return r;
 }
 
 static void worker_free(struct worker **worker)
@@ -292,22 +306,24 @@ int gpu_worker_main(int argc, char **argv)
 {
     OWNED(worker_free) struct worker *w = NULL;
 
-    if (argc != 7 || strcmp(argv[1], GPU_WORKER_ROLE) != 0)
+    if (argc != GPU_ARGS || strcmp(argv[GPU_ARG_ROLE], GPU_WORKER_ROLE) != 0)
         return EXIT_USAGE;
     w = calloc(1, sizeof(*w));
     if (!w)
         return EXIT_FAILURE;
 
     w->env = (struct gpu_env){
-        .nvml_library = *argv[3] ? argv[3] : NULL,
-        .sys_root = argv[4],
-        .proc_root = argv[5],
-        .sim_dir = *argv[6] ? argv[6] : NULL,
+        .nvml_library = *argv[GPU_ARG_NVML_LIBRARY] ? argv[GPU_ARG_NVML_LIBRARY] : NULL,
+        .sys_root = argv[GPU_ARG_SYS_ROOT],
+        .proc_root = argv[GPU_ARG_PROC_ROOT],
+        .sim_dir = *argv[GPU_ARG_SIM_DIR] ? argv[GPU_ARG_SIM_DIR] : NULL,
     };
-    choose_backends(w, argv[2]);
+    choose_backends(w, argv[GPU_ARG_BACKENDS]);
     if (w->n_slots == 0)
         return EXIT_USAGE;
-    if (become_worker() < 0)
+    if (gpu_child_settle("vramscope-gpu") < 0)
+        return EXIT_FAILURE;
+    if (*argv[GPU_ARG_CONFINED] && confine_worker(w) < 0)
         return EXIT_FAILURE;
     return serve(w) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -47,6 +47,18 @@ def eventually(what, condition, seconds=10.0, every=0.05):
         time.sleep(every)
 
 
+def children_of(pid):
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in text.split()]
+    return []
+
+
+def named(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 class Daemon:
     """vramscoped with the arguments given, listening on a free port."""
 
@@ -96,8 +108,15 @@ class Daemon:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
     def children(self):
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
+        return children_of(self.process.pid)
+
+    def keeper(self):
+        """The process that starts GPU workers."""
+        return next((pid for pid in self.children() if named(pid) == "vramscope-keep"), None)
+
+    def workers(self):
+        """The GPU worker; none while another is about to be started."""
+        return children_of(self.keeper())
 
     def __enter__(self):
         return self

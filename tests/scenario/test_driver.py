@@ -207,10 +207,10 @@ def test_a_hung_driver():
         driver.say(device(0, 10 * GIB))
         with daemon_on(driver, "--engine", engine.url) as daemon, Stream(daemon) as stream:
             stream.event()
-            workers = daemon.children()
+            workers = daemon.workers()
             driver.say(device(0, 10 * GIB) + "hang DeviceGetMemoryInfo_v2 60\n")
             start, last, kinds = time.monotonic(), time.monotonic(), []
-            while daemon.children() == workers or time.monotonic() - start < 11.5:
+            while daemon.workers() == workers or time.monotonic() - start < 11.5:
                 piece = stream.piece()
                 now = time.monotonic()
                 assert now - last < 1.5, "the beat was lost"
@@ -258,10 +258,10 @@ def test_a_killed_worker_is_replaced():
     with Driver() as driver:
         driver.say(device(0, 10 * GIB))
         with daemon_on(driver) as daemon:
-            worker = daemon.children()[0]
+            worker = daemon.workers()[0]
             os.kill(worker, 9)
             eventually("another worker",
-                       lambda: daemon.children() and daemon.children()[0] != worker)
+                       lambda: daemon.workers() and daemon.workers()[0] != worker)
             driver.say(device(0, 11 * GIB))
             eventually("its figures", lambda: daemon.vram()["allocated_vram_bytes"] == 11 * GIB)
 
@@ -272,7 +272,7 @@ def test_the_daemon_never_loads_the_library():
         with daemon_on(driver) as daemon:
             maps = pathlib.Path(f"/proc/{daemon.process.pid}/maps").read_text()
             assert "nvml" not in maps
-            worker = daemon.children()[0]
+            worker = daemon.workers()[0]
             assert LIBRARY in pathlib.Path(f"/proc/{worker}/maps").read_text()
             links = [os.readlink(p) for p in pathlib.Path(f"/proc/{worker}/fd").iterdir()]
             assert sum(link.startswith("socket:") for link in links) == 1, links

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "gpu/gpu_frame.h"
 
@@ -103,6 +104,15 @@ static void act_crash(char *frame)
     abort();
 }
 
+static void act_busy(char *frame)
+{
+    (void)frame;
+    (void)ask();
+    while (clock() < CLOCKS_PER_SEC / 8)
+        continue;
+    _exit(0);
+}
+
 static void act_leave(char *frame)
 {
     (void)frame;
@@ -185,6 +195,7 @@ static const struct {
     {"other seq", act_other_seq},
     {"future", act_future},
     {"crash", act_crash},
+    {"busy", act_busy},
     {"leave", act_leave},
     {"descriptors", act_descriptors},
     {"swap", act_swap},
@@ -197,8 +208,9 @@ static void pin(const char *library)
     char new[256];
 
     if (snprintf(new, sizeof(new), "%s.new", library) >= (int)sizeof(new) ||
-        !dlopen(library, RTLD_NOW) || rename(new, library) < 0)
+        !dlopen(library, RTLD_NOW))
         _exit(8);
+    (void)rename(new, library); // done already: this is the worker after it
 }
 
 int main(int argc, char **argv)
@@ -206,6 +218,8 @@ int main(int argc, char **argv)
     static char frame[2 * GPU_FRAME_MAX];
     const char *act = getenv("GPU_WORKER_ACT");
 
+    if (argc > 1 && strcmp(argv[1], GPU_KEEPER_ROLE) == 0)
+        return gpu_keeper_main(argc, argv);
     if (getenv("GPU_WORKER_PIN"))
         pin(getenv("GPU_WORKER_PIN"));
 

@@ -79,22 +79,48 @@ static void nap(void)
     assert_int_equal(nanosleep(&pause, NULL), 0);
 }
 
-/* The newest child of this process. */
-static pid_t find_worker(void)
+static bool is_named(pid_t pid, const char *name)
+{
+    char path[64], comm[32] = "";
+    FILE *file;
+
+    assert_true(snprintf(path, sizeof(path), "/proc/%d/comm", pid) > 0);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    if (!fgets(comm, sizeof(comm), file))
+        comm[0] = '\0';
+    assert_int_equal(fclose(file), 0);
+    return strncmp(comm, name, strlen(name)) == 0;
+}
+
+/* The newest child of a process, of that name if one is given. */
+static pid_t find_child(pid_t parent, const char *name)
 {
     char path[64];
     FILE *file;
-    int pid = 0;
+    int pid, found = 0;
 
-    assert_true(snprintf(path, sizeof(path), "/proc/self/task/%d/children", gettid()) >
-                0);
+    assert_true(
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent) > 0);
     file = fopen(path, "re");
     assert_non_null(file);
     while (fscanf(file, "%d", &pid) == 1)
-        continue;
+        if (!name || is_named(pid, name))
+            found = pid;
     assert_int_equal(fclose(file), 0);
-    assert_true(pid > 0);
-    return pid;
+    assert_true(found > 0);
+    return found;
+}
+
+static pid_t find_keeper(void)
+{
+    return find_child(getpid(), "vramscope-keep");
+}
+
+static pid_t find_worker(void)
+{
+    return find_child(find_keeper(), NULL);
 }
 
 static void test_answers(void **state)
@@ -213,17 +239,100 @@ static void test_program_missing(void **state)
     struct gpu_link *link = NULL;
 
     (void)state;
-    assert_int_equal(gpu_link_new(&options, START, &link), 0);
+    assert_int_equal(gpu_link_new(&options, START, &link), -ENOENT);
+    assert_null(link);
+}
+
+/* The keeper runs, but its program can be started no more. */
+static void test_worker_cannot_be_started(void **state)
+{
+    struct gpu_link_options options = {.backends = "sim", .sys_root = files_dir};
+    struct gpu_link *link = NULL;
+    uint64_t now = START;
+
+    (void)state;
+    files_copy(GPU_WORKER_PATH, "program", 0755);
+    options.program = files_path("program");
+    assert_int_equal(setenv("GPU_WORKER_ACT", "leave", 1), 0);
+    assert_int_equal(gpu_link_new(&options, now, &link), 0);
+    assert_int_equal(unsetenv("GPU_WORKER_ACT"), 0);
+    assert_int_equal(chmod(files_path("program"), 0644), 0);
+    while (gpu_link_check(link, now) == 0)
+        nap();
+    now += SECOND;
+    assert_int_equal(gpu_link_check(link, now), 0);
     assert_int_equal(gpu_link_fd(link), -1);
-    gpu_link_request(link, START);
+    assert_int_equal(gpu_link_restarts(link), 0);
+    gpu_link_request(link, now);
     assert_false(gpu_link_waiting(link));
-    assert_int_equal(gpu_link_receive(link, START), 0);
+    assert_int_equal(gpu_link_receive(link, now), 0);
     assert_string_equal(
-        gpu_link_reason(link, START),
-        "no GPU worker runs, the next starts in 1 s (the last: it could not "
-        "be started: No such file or directory)");
-    assert_int_equal(gpu_link_check(link, START + SECOND), 0);
-    assert_non_null(strstr(gpu_link_reason(link, START + SECOND), "in 2 s"));
+        gpu_link_reason(link, now),
+        "no GPU worker runs, the next starts in 2 s (the last: it could not "
+        "be started: Permission denied)");
+    assert_int_equal(gpu_link_check(link, now + 2 * SECOND), 0);
+    assert_non_null(strstr(gpu_link_reason(link, now + 2 * SECOND), "in 4 s"));
+    gpu_link_free(link);
+}
+
+static void test_killed_keeper(void **state)
+{
+    struct gpu_link *link = link_new("sim", NULL);
+    pid_t worker;
+    int r = 0;
+
+    (void)state;
+    assert_int_equal(exchange(link, START), 1);
+    worker = find_worker();
+    assert_int_equal(kill(find_keeper(), SIGKILL), 0);
+    for (int i = 0; i < 500 && (kill(worker, 0) == 0 || r == 0); i++) {
+        r = gpu_link_check(link, START + SECOND);
+        assert_true(r == 0 || r == -EPIPE);
+        nap();
+    }
+    assert_int_equal(r, -EPIPE);
+    assert_int_equal(kill(worker, 0), -1);
+    assert_int_equal(gpu_link_check(link, START + 60 * SECOND), -EPIPE);
+    gpu_link_free(link);
+}
+
+/* Who is stopped is not waited for; what it says later still counts. */
+static void test_stopped_keeper(void **state)
+{
+    struct gpu_link *link;
+    uint64_t now = START;
+    pid_t keeper;
+
+    (void)state;
+    assert_int_equal(setenv("GPU_WORKER_ACT", "leave", 1), 0);
+    link = link_new("sim", NULL);
+    assert_int_equal(unsetenv("GPU_WORKER_ACT"), 0);
+    while (gpu_link_check(link, now) == 0)
+        nap();
+    keeper = find_keeper();
+    assert_int_equal(kill(keeper, SIGSTOP), 0);
+    now += SECOND;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(gpu_link_check(link, now + (uint64_t)i * SECOND), 0);
+    assert_int_equal(kill(keeper, SIGCONT), 0);
+    while (gpu_link_check(link, now) == 0)
+        nap();
+    assert_true(gpu_link_fd(link) >= 0);
+    assert_int_equal(gpu_link_restarts(link), 1); // one, however often it was looked for
+    gpu_link_free(link);
+}
+
+static void test_cpu_of_workers_that_ended(void **state)
+{
+    struct gpu_link *link = link_new_act("busy");
+    double before = gpu_link_cpu_seconds(link);
+
+    (void)state;
+    gpu_link_request(link, START);
+    while (gpu_link_check(link, START) == 0)
+        nap();
+    assert_true(gpu_link_cpu_seconds(link) >= before + 0.1);
+    assert_true(gpu_link_cpu_seconds(link) < before + 5);
     gpu_link_free(link);
 }
 
@@ -643,8 +752,10 @@ static void test_worker_dies_with_its_parent(void **state)
     assert_int_equal(read(fds[0], &worker, sizeof(worker)), sizeof(worker));
     assert_int_equal(waitpid(parent, &status, 0), parent);
     assert_true(worker > 0);
-    for (int i = 0; i < 500 && waitpid(worker, &status, WNOHANG) == 0; i++)
+    for (int i = 0; i < 500 && kill(worker, 0) == 0; i++) {
+        (void)waitpid(-1, &status, WNOHANG); // keeper and worker come to us
         nap();
+    }
     assert_int_equal(kill(worker, 0), -1);
     assert_int_equal(errno, ESRCH);
     close_fd(&fds[0]);
@@ -754,6 +865,10 @@ int main(void)
         cmocka_unit_test(test_only_the_vendors_that_are_there),
         cmocka_unit_test(test_unknown_backend),
         cmocka_unit_test(test_program_missing),
+        cmocka_unit_test(test_worker_cannot_be_started),
+        cmocka_unit_test(test_killed_keeper),
+        cmocka_unit_test(test_stopped_keeper),
+        cmocka_unit_test(test_cpu_of_workers_that_ended),
         cmocka_unit_test(test_unified_memory_moves_no_list),
         cmocka_unit_test(test_library_replaced),
         cmocka_unit_test(test_hanging_driver),
