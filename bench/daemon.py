@@ -61,7 +61,8 @@ def script_of(engines):
 
 
 def instructions(seconds, arguments, env):
-    """User instructions of a run of so many seconds, start and end included."""
+    """User instructions of a run of so many seconds, start and end included. Without a GPU:
+    valgrind cannot start /proc/self/exe, which the keeper of GPU workers is."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "callgrind")
         process = subprocess.Popen(
@@ -122,7 +123,7 @@ def main():
               f"(user {100 * user / SECONDS:.2f} %)")
         print(f"  RSS of the daemon         {rss / 2**20:.1f} MiB")
         if subprocess.run(["which", "valgrind"], capture_output=True).returncode == 0:
-            short, long = (instructions(s, arguments, env) for s in (10, 20))
+            short, long = (instructions(s, ["--gpu", "none", *urls], env) for s in (10, 20))
             print(f"  user instructions/tick    {(long - short) / 20 / 1e6:.3f} million")
     finally:
         for engine in engines:

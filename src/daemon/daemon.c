@@ -514,10 +514,13 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
                           &daemon->discovery);
     if (daemon->discovery && r == 0 && config->docker_socket)
         r = docker_new(&daemon->loop, config->docker_socket, &daemon->docker);
-    if (r == 0)
-        r = open_gpu(daemon);
     if (r < 0)
         return complain(complaint, r, "cannot start: %s", strerror(-r));
+    r = open_gpu(daemon);
+    if (r < 0)
+        return complain(complaint, r,
+                        "cannot start the process that starts GPU workers: %s",
+                        r == -EPIPE ? "it ended at once" : strerror(-r));
     return 0;
 }
 

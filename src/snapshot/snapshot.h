@@ -115,7 +115,8 @@ struct snapshot_limited {
 /* What watching costs the host. Sums since the start of the program. */
 struct snapshot_self {
     uint64_t rss_bytes;
-    double cpu_seconds; // of this process, and of GPU workers that have ended
+    double
+        cpu_seconds; // of this process, and of GPU workers that have ended with their keeper
     uint64_t subscribers;
     uint64_t frames_sent;
     uint64_t frames_skipped;

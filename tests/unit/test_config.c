@@ -187,11 +187,14 @@ static void test_precedence(void **state)
 static const struct {
     const char *row;
     struct input input;
-    bool discover, demo, allow_public, check_only;
+    bool discover, demo, allow_public, check_only, exposed;
 } switches[] = {
     {"flags",
-     {{"--no-discover", "--demo", "--allow-public", "--check-config"}, {0}, NULL},
+     {{"--no-discover", "--demo", "--allow-public", "--check-config", "--no-confine"},
+      {0},
+      NULL},
      false,
+     true,
      true,
      true,
      true},
@@ -200,22 +203,26 @@ static const struct {
      false,
      true,
      false,
+     false,
      false},
     {"environment off",
      {{0}, {"VRAMSCOPE_DISCOVER=yes", "VRAMSCOPE_DEMO=0"}, NULL},
      true,
      false,
      false,
+     false,
      false},
     {"file",
-     {{0}, {0}, "discover: false\ndemo: TRUE\nallow_public: yes\n"},
+     {{0}, {0}, "discover: false\ndemo: TRUE\nallow_public: yes\nconfine: no\n"},
      false,
      true,
      true,
-     false},
+     false,
+     true},
     {"environment over file",
      {{0}, {"VRAMSCOPE_DEMO=false"}, "demo: true\n"},
      true,
+     false,
      false,
      false,
      false},
@@ -230,6 +237,7 @@ static void test_switches(void **state)
         if (config->discover != switches[i].discover ||
             config->demo != switches[i].demo ||
             config->allow_public != switches[i].allow_public ||
+            config->confine == switches[i].exposed ||
             config->check_only != switches[i].check_only)
             fail_msg("[%s]", switches[i].row);
         config_free(config);
