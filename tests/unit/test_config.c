@@ -663,7 +663,7 @@ static const struct {
      "1:1: unknown key 'no-discover'; is 'discover' meant?"},
     {"engine for engines", "engine: []\n",
      "1:1: unknown key 'engine'; is 'engines' meant?"},
-    {"a flag only", "config: x\n", "1:1: unknown key 'config'"},
+    {"a flag only", "config: x\n", "1:1: unknown key 'config'; is 'confine' meant?"},
     {"a flag only, checking", "check_config: true\n", "1:1: unknown key 'check_config'"},
     {"empty key", "'': x\n", "1:1: unknown key ''"},
     {"merge key", "<<: x\n", "1:1: unknown key '<<'"},
