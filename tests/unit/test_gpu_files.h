@@ -40,15 +40,17 @@ static inline void files_write(const char *name, const char *text)
 
 static inline void files_copy(const char *path, const char *name, mode_t mode)
 {
-    static char bytes[1 << 20];
+    static char bytes[1 << 16];
     FILE *from = fopen(path, "re"), *to = fopen(files_path("copy"), "we");
     size_t n;
 
     assert_non_null(from);
     assert_non_null(to);
-    n = fread(bytes, 1, sizeof(bytes), from);
-    assert_true(n > 0 && n < sizeof(bytes));
-    assert_int_equal(fwrite(bytes, 1, n, to), n);
+    do {
+        n = fread(bytes, 1, sizeof(bytes), from);
+        assert_int_equal(fwrite(bytes, 1, n, to), n);
+    } while (n == sizeof(bytes));
+    assert_int_equal(ferror(from), 0);
     assert_int_equal(fclose(from), 0);
     assert_int_equal(fclose(to), 0);
     assert_int_equal(chmod(files_path("copy"), mode), 0);
