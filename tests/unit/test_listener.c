@@ -234,7 +234,7 @@ static int passed_tcp(const char *address)
     return fd;
 }
 
-/* `n` bytes of the name; with 0, of a zero byte and more, an abstract one. */
+/* On a name of `n` bytes, which is abstract where it begins with a zero byte. */
 static int passed_unix(const char *path, size_t n)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
