@@ -32,6 +32,7 @@ bench:
 	@bench/cadence.py $(BUILD)
 	@bench/data_age.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
+	@bench/fanout/fanout.py $(BUILD) --with-nchan --with-go
 
 clean:
 	rm -rf build
