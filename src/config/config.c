@@ -68,18 +68,29 @@ void config_engine_done(struct config_engine *engine)
     *engine = (struct config_engine){0};
 }
 
-static void drop_listen(struct config *config)
+static void drop_list(struct config_list *list)
 {
-    for (size_t i = 0; i < config->n_listen; i++)
-        free(config->listen[i]);
-    config->n_listen = 0;
+    for (size_t i = 0; i < list->n; i++)
+        free(list->at[i]);
+    list->n = 0;
+}
+
+bool config_has_secret(const struct config *config)
+{
+    for (size_t i = 0; i < config->n_engines; i++)
+        if (config->engines[i].api_key)
+            return true;
+    return config->token.given;
 }
 
 void config_free(struct config *config)
 {
     if (!config)
         return;
-    drop_listen(config);
+    drop_list(&config->listen);
+    drop_list(&config->allow_hosts);
+    drop_list(&config->allow_origins);
+    explicit_bzero(&config->token, sizeof(config->token));
     for (size_t i = 0; i < config->n_engines; i++)
         config_engine_done(&config->engines[i]);
     free(config->gpu);
@@ -124,23 +135,17 @@ static int add_engine_url(struct config_build *build, const struct config_place 
     return r < 0 ? r : config_add_engine(build, &engine, place);
 }
 
-static int add_listen(struct config_build *build, struct span text, struct complaint *why)
+/* The first text of a stronger source drops those of the weaker. */
+static int add_text(struct config_build *build, const struct setting *setting,
+                    struct span text, struct complaint *why)
 {
-    struct config *config = build->config;
-    int r = value_check_listen(text, why);
+    struct config_list *list =
+        (struct config_list *)(void *)((char *)build->config + setting->offset);
 
-    if (r < 0)
-        return r;
-    if (build->listen_from != build->source)
-        drop_listen(config);
-    build->listen_from = build->source;
-    if (config->n_listen == CONFIG_LISTEN_MAX)
-        return complain(why, -EINVAL, "more than %d addresses", CONFIG_LISTEN_MAX);
-    config->listen[config->n_listen] = strndup(text.at, text.len);
-    if (!config->listen[config->n_listen])
-        return complain(why, -ENOMEM, "out of memory");
-    config->n_listen++;
-    return 0;
+    if (list->source != (int)build->source)
+        drop_list(list);
+    list->source = (int)build->source;
+    return value_append(setting, build->config, text, why);
 }
 
 int config_add_value(struct config_build *build, const struct setting *setting,
@@ -149,8 +154,8 @@ int config_add_value(struct config_build *build, const struct setting *setting,
     struct complaint why = {""};
     int r;
 
-    if (setting->kind == KIND_LISTEN)
-        r = add_listen(build, text, &why);
+    if (value_is_list(setting->kind))
+        r = add_text(build, setting, text, &why);
     else if (setting->kind == KIND_ENGINES)
         r = add_engine_url(build, place, text, &why);
     else
@@ -239,7 +244,7 @@ static int load_environment(struct config_build *build, char **environment)
 
         if (!value)
             continue;
-        if (setting->kind == KIND_LISTEN || setting->kind == KIND_ENGINES)
+        if (value_is_list(setting->kind) || setting->kind == KIND_ENGINES)
             r = add_values(build, setting, &place, span_of(value));
         else
             r = config_add_value(build, setting, &place, span_of(value));
@@ -435,7 +440,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
     if (r < 0)
         return r;
     settle_streams(config);
-    config->listen_is_default = build.listen_from == FROM_DEFAULT;
+    config->listen_is_default = config->listen.source == FROM_DEFAULT;
     *ret = TAKE(config);
     *ret_action = CONFIG_RUN;
     return 0;

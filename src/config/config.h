@@ -19,6 +19,9 @@
 
 enum {
     CONFIG_LISTEN_MAX = 8,
+    CONFIG_LIST_MAX = 16,
+    CONFIG_ORIGIN_MAX = 255, // bytes
+    CONFIG_TOKEN_DIGEST_BYTES = 32,
     CONFIG_ENGINES_MAX = 64,
     CONFIG_USERS_MAX = 16,
     CONFIG_FILE_MAX = 1 << 20,
@@ -43,9 +46,24 @@ struct config_users {
     uint32_t uid[CONFIG_USERS_MAX];
 };
 
+/* Texts of one source, the strongest that gives any. */
+struct config_list {
+    size_t n;
+    char *at[CONFIG_LIST_MAX];
+    int source; // of use while the config is built
+};
+
+/* The token that clients must show is not kept, only the SHA-256 of it. */
+struct config_token {
+    bool given;
+    uint8_t sha256[CONFIG_TOKEN_DIGEST_BYTES];
+};
+
 struct config {
-    char *listen[CONFIG_LISTEN_MAX];
-    size_t n_listen;
+    struct config_list listen; // at most CONFIG_LISTEN_MAX
+    struct config_list allow_hosts;
+    struct config_list allow_origins;
+    struct config_token token;
     bool listen_is_default; // nobody has named an address
     uint64_t socket_mode;   // of the file of a unix:PATH
     struct config_engine engines[CONFIG_ENGINES_MAX];
@@ -86,6 +104,9 @@ enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
 int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint) MUST_CHECK;
 void config_free(struct config *config);
+
+/* Is there anything in memory, or its digest, that no other user may see? */
+bool config_has_secret(const struct config *config);
 
 /* The text of --help, made from the option table. */
 void config_print_help(void);

@@ -2,8 +2,8 @@
 /*
  * config_build.h - a config in the making, filled by its sources, the weakest first
  *
- * A single value replaces that of a weaker source, and so does a list of addresses as a
- * whole; engines of all sources add up.
+ * A single value replaces that of a weaker source, and so does a list of texts as a whole;
+ * engines of all sources add up.
  */
 #ifndef CONFIG_CONFIG_BUILD_H
 #define CONFIG_CONFIG_BUILD_H
@@ -27,7 +27,6 @@ struct config_build {
     struct config *config;
     struct complaint *complaint;
     enum config_source source;
-    enum config_source listen_from; // the source that config->listen is of
     struct config_place engine_places[CONFIG_ENGINES_MAX];
 };
 

@@ -317,7 +317,7 @@ static int read_setting(struct reader *reader, const struct setting *setting)
 
     if (setting->kind == KIND_ENGINES && !is_list)
         return complain_type(reader, setting);
-    if (is_list && (setting->kind == KIND_ENGINES || setting->kind == KIND_LISTEN))
+    if (is_list && (setting->kind == KIND_ENGINES || value_is_list(setting->kind)))
         return read_list(reader, setting);
     return read_value(reader, setting);
 }

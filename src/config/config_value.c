@@ -5,16 +5,13 @@
 #include "base/text.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 enum {
     HOST_NAME_MAX_LEN = 253,
     URL_MAX_LEN = 1024,
-    SECRET_MAX_LEN = 4096,
 };
 
 typedef int value_set_fn(const struct setting *setting, void *member, struct span text,
@@ -71,7 +68,7 @@ static bool has_only(struct span text, const char *chars)
     return true;
 }
 
-static bool is_visible_ascii(struct span text)
+bool value_is_visible_ascii(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] <= ' ' || text.at[i] > '~')
@@ -276,9 +273,8 @@ static int check_host(struct span host, struct complaint *why)
     return 0;
 }
 
-/* Split HOST:PORT or [IPV6]:PORT. Without ":PORT", *port stays what it was. */
-static int split_host_port(struct span text, struct span *host, uint64_t *port,
-                           struct complaint *why)
+int value_split_host(struct span text, struct span *host, uint64_t *port,
+                     struct complaint *why)
 {
     bool bracketed = text.len > 0 && *text.at == '[';
     size_t end = find_any(text, bracketed ? "]" : ":") + bracketed;
@@ -330,7 +326,7 @@ int value_check_listen(struct span text, struct complaint *why)
     if (find_any(text, ":") == text.len)
         return complain(why, -EINVAL, "'%s' is neither HOST:PORT nor unix:PATH",
                         quote(text).text);
-    r = split_host_port(text, &host, &port, why);
+    r = value_split_host(text, &host, &port, why);
     if (r == 0 && port == UNKNOWN)
         return complain(why, -EINVAL, "'%s' lacks a port", quote(text).text);
     return r;
@@ -348,7 +344,7 @@ static const char *find_url_fault(struct span text)
 {
     if (text.len > URL_MAX_LEN)
         return "is too long";
-    if (!is_visible_ascii(text))
+    if (!value_is_visible_ascii(text))
         return "contains a blank, a control or a non-ASCII character";
     if (!has_prefix(text, "http://") && !has_prefix(text, "https://"))
         return "does not begin with http://, https:// or unix:";
@@ -390,7 +386,7 @@ int value_read_url(struct span text, char **ret, struct complaint *why)
 
     rest = skip(text, strlen(secure ? "https://" : "http://"));
     path = skip(rest, find_any(rest, "/"));
-    r = split_host_port(first(rest, rest.len - path.len), &host, &port, why);
+    r = value_split_host(first(rest, rest.len - path.len), &host, &port, why);
     if (r < 0)
         return r;
     if (port == 0)
@@ -423,55 +419,6 @@ static int set_url(const struct setting *setting, void *member, struct span text
     return 0;
 }
 
-static int open_regular(const char *path)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-    if (fd < 0)
-        return neg_errno();
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-        return fd;
-    (void)close(fd); // only looked at
-    return -EINVAL;
-}
-
-/* A key goes into a header line, so that only visible ASCII may be in it. */
-static int set_secret(const struct setting *setting, void *member, struct span text,
-                      struct complaint *why)
-{
-    OWNED(free_str) char *path = NULL;
-    OWNED(close_fd) int fd = -1;
-    char key[SECRET_MAX_LEN + 2]; // one more than the longest with CRLF would be cut
-    struct span content = {key, 0};
-    ssize_t n;
-    int r = set_text(setting, &path, text, why);
-
-    if (r < 0)
-        return r;
-    fd = open_regular(path);
-    if (fd == -EINVAL)
-        return complain(why, fd, "'%s' is not a regular file", quote(text).text);
-    if (fd < 0)
-        return complain(why, -EINVAL, "'%s': %s", quote(text).text, strerror(-fd));
-    n = read(fd, key, sizeof(key));
-    if (n < 0)
-        return complain(why, -EINVAL, "'%s': %s", quote(text).text, strerror(errno));
-
-    content.len = (size_t)n;
-    if (content.len > 0 && key[content.len - 1] == '\n')
-        content.len--;
-    if (content.len > 0 && key[content.len - 1] == '\r')
-        content.len--;
-    if (content.len == 0 || content.len > SECRET_MAX_LEN || !is_visible_ascii(content))
-        r = complain(why, -EINVAL, "'%s' does not hold one key in visible ASCII",
-                     quote(text).text);
-    else
-        r = store_text(member, content, why);
-    explicit_bzero(key, sizeof(key));
-    return r;
-}
-
 static const struct {
     const char *expected;
     value_set_fn *set;
@@ -483,10 +430,13 @@ static const struct {
     [KIND_NUMBER] = {"a number", set_number},
     [KIND_BYTES] = {"a number of bytes", set_bytes},
     [KIND_URL] = {"a URL", set_url},
-    [KIND_SECRET] = {"the name of a file", set_secret},
+    [KIND_SECRET] = {"the name of a file", value_set_secret},
     [KIND_MODE] = {"a mode in octal digits", value_set_mode},
     [KIND_USERS] = {"users", value_set_users},
+    [KIND_TOKEN] = {"the name of a file", value_set_token},
     [KIND_LISTEN] = {"an address or a list of addresses", NULL},
+    [KIND_HOSTS] = {"a host or a list of hosts", NULL},
+    [KIND_ORIGINS] = {"an origin or a list of origins", NULL},
     [KIND_ENGINES] = {"a list of engines", NULL},
     [KIND_ACTION] = {NULL, NULL},
 };

@@ -25,9 +25,12 @@ enum value_kind {
     KIND_SECRET, // char *, what the named file holds
     KIND_MODE,   // uint64_t, octal digits; never 0
     KIND_USERS,  // struct config_users, names or numbers with commas between them
+    KIND_TOKEN,  // struct config_token, of what the named file holds
 
-    /* More than one value each; not for value_set(). */
+    /* More than one value each; not for value_set(). The first three: config_list. */
     KIND_LISTEN,
+    KIND_HOSTS,
+    KIND_ORIGINS,
     KIND_ENGINES,
     KIND_ACTION,
 };
@@ -38,7 +41,7 @@ struct setting {
     const char *argument;
     size_t offset; // of the member in the struct
     uint64_t min;
-    uint64_t max; // of a number; the longest text in bytes
+    uint64_t max; // of a number; the longest text in bytes; the longest list
 };
 
 /* A value to be shown in a sentence: cleaned, and cut if it is long. */
@@ -55,9 +58,25 @@ const char *value_expected(enum value_kind kind);
 int value_set(const struct setting *setting, void *base, struct span text,
               struct complaint *why) MUST_CHECK;
 
-/* For KIND_USERS; see value_set(). */
+/* For KIND_USERS, KIND_SECRET and KIND_TOKEN; see value_set(). */
 int value_set_users(const struct setting *setting, void *member, struct span text,
                     struct complaint *why) MUST_CHECK;
+int value_set_secret(const struct setting *setting, void *member, struct span text,
+                     struct complaint *why) MUST_CHECK;
+int value_set_token(const struct setting *setting, void *member, struct span text,
+                    struct complaint *why) MUST_CHECK;
+
+bool value_is_list(enum value_kind kind); // of texts
+
+/* Check `text` and append it to the struct config_list that `setting` means in `base`. */
+int value_append(const struct setting *setting, void *base, struct span text,
+                 struct complaint *why) MUST_CHECK;
+
+bool value_is_visible_ascii(struct span text);
+
+/* Split HOST:PORT or [IPV6]:PORT. Without ":PORT", *port stays what it was. */
+int value_split_host(struct span text, struct span *host, uint64_t *port,
+                     struct complaint *why) MUST_CHECK;
 
 /* For KIND_MODE; see value_set(). */
 int value_set_mode(const struct setting *setting, void *member, struct span text,

@@ -399,8 +399,14 @@ static void reload(struct daemon *daemon)
         log_error("%s; keeping the configuration as it was", complaint.text);
         return;
     }
+    if (front_apply(daemon->front, config, &complaint) < 0) {
+        log_error("%s; keeping the configuration as it was", complaint.text);
+        config_free(config);
+        return;
+    }
     r = daemon->demo ? -EOPNOTSUPP : engines_apply(daemon->engines, config);
     if (r < 0) {
+        (void)!front_apply(daemon->front, daemon->config, &complaint); // worked before
         log_error("cannot apply the new configuration%s: %s; keeping the old one",
                   daemon->demo ? " to the demo" : "", strerror(-r));
         config_free(config);

@@ -13,9 +13,11 @@ enum {
 };
 
 struct front {
+    struct gate *gate;
     struct service *service;
     char urls[LISTEN_MAX][URL_MAX];
     size_t n_urls;
+    const char *public_url; // the first that other hosts reach; NULL: none
 };
 
 /* A client more than descriptors is a client whose connection is closed without a word. */
@@ -50,18 +52,81 @@ static struct http_limits limits_of(const struct config *config)
                                 .stalled_ms = config->stall_timeout_ms};
 }
 
+static bool has_tls(const struct config *config)
+{
+    (void)config;
+    return false; // until there is a certificate to be had
+}
+
+/* Other hosts may reach us where the token keeps strangers out and TLS keeps it secret. */
+static bool may_be_public(const struct config *config)
+{
+    return config->allow_public || (config->token.given && has_tls(config));
+}
+
+static struct gate_options gate_options_of(const struct config *config)
+{
+    return (struct gate_options){
+        .hosts = (const char *const *)config->allow_hosts.at,
+        .n_hosts = config->allow_hosts.n,
+        .origins = (const char *const *)config->allow_origins.at,
+        .n_origins = config->allow_origins.n,
+        .token_sha256 = config->token.given ? config->token.sha256 : NULL,
+    };
+}
+
+static int open_gate(struct front *front, const struct config *config,
+                     struct complaint *complaint)
+{
+    struct gate_options options = gate_options_of(config);
+    int r = gate_new(&options, &front->gate);
+
+    return r < 0 ? complain(complaint, r, "cannot check clients: %s", strerror(-r)) : 0;
+}
+
+static bool is_public_url(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    return host && strncmp(host, "://127.", 7) != 0 && strncmp(host, "://[::1]:", 9) != 0;
+}
+
+/* Another address is listened on, under the last URL. */
+static void note_url(struct front *front)
+{
+    const char *url = front->urls[front->n_urls++];
+
+    gate_listens_on(front->gate, url);
+    if (!front->public_url && is_public_url(url))
+        front->public_url = url;
+}
+
 static int adopt_sockets(struct front *front, struct service_manager *manager,
                          struct complaint *complaint)
 {
     for (size_t i = 0; i < service_manager_sockets(manager); i++) {
         int fd = service_manager_take_socket(manager, i, complaint);
         int r = fd < 0 ? fd
-                       : service_adopt(front->service, fd, front->urls[front->n_urls++],
+                       : service_adopt(front->service, fd, front->urls[front->n_urls],
                                        URL_MAX, complaint);
 
         if (r < 0)
             return r;
+        note_url(front);
     }
+    return 0;
+}
+
+static int listen_on(struct front *front, const char *address,
+                     struct complaint *complaint)
+{
+    int r = service_listen(front->service, address, front->urls[front->n_urls], URL_MAX,
+                           complaint);
+
+    if (r < 0)
+        return r;
+    gate_listens_on(front->gate, address);
+    note_url(front);
     return 0;
 }
 
@@ -71,11 +136,26 @@ static int listen_on_all(struct front *front, const struct config *config,
     bool passed = service_manager_sockets(manager) > 0;
     int r = adopt_sockets(front, manager, complaint);
 
-    for (size_t i = 0; r == 0 && i < config->n_listen; i++)
+    for (size_t i = 0; r == 0 && i < config->listen.n; i++)
         if (!passed || !config->listen_is_default)
-            r = service_listen(front->service, config->listen[i],
-                               front->urls[front->n_urls++], URL_MAX, complaint);
+            r = listen_on(front, config->listen.at[i], complaint);
     return r;
+}
+
+/* Who asked for it with --allow-public is told once what it means. */
+static void warn_of_public(const struct front *front, const struct config *config)
+{
+    bool token = config->token.given, tls = has_tls(config);
+
+    if (!front->public_url || (token && tls))
+        return;
+    log_warning(
+        "other hosts can reach %s: %s", front->public_url,
+        token ? "the token and all figures cross the network readable by anyone on "
+                "the way (no --tls-cert)"
+        : tls ? "anyone there can read all figures (no --token-file)"
+              : "anyone there can read all figures, and change them on the way (no "
+                "--token-file, no --tls-cert)");
 }
 
 static int open_service(struct front *front, uv_loop_t *loop, const struct config *config,
@@ -84,7 +164,8 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
     struct service_options options = {
         .loop = loop,
         .limits = limits_of(config),
-        .allow_public = config->allow_public,
+        .allow_public = may_be_public(config),
+        .gate = front->gate,
         .threads = (unsigned)config->fanout_threads,
         .socket_mode = (uint32_t)config->socket_mode,
         .model_id =
@@ -96,7 +177,47 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
 
     if (r < 0)
         return complain(complaint, r, "out of memory");
-    return listen_on_all(front, config, manager, complaint);
+    r = listen_on_all(front, config, manager, complaint);
+    if (r == 0)
+        warn_of_public(front, config);
+    return r;
+}
+
+static int apply_public(struct front *front, const struct config *config,
+                        struct complaint *complaint)
+{
+    if (!front->public_url || may_be_public(config))
+        return 0;
+    return complain(
+        complaint, -EACCES,
+        "other hosts can reach %s: that needs --token-file with --tls-cert and "
+        "--tls-key, or --allow-public",
+        front->public_url);
+}
+
+static int apply_gate(struct front *front, const struct config *config,
+                      struct complaint *complaint)
+{
+    struct gate_options options = gate_options_of(config);
+    int r = gate_apply(front->gate, &options);
+
+    return r < 0 ? complain(complaint, r, "cannot check clients: %s", strerror(-r)) : 0;
+}
+
+int front_apply(struct front *front, const struct config *config,
+                struct complaint *complaint)
+{
+    // Those that may refuse come first; the last one changes something.
+    static int (*const steps[])(struct front * front, const struct config *config,
+                                struct complaint *complaint) = {
+        apply_public,
+        apply_gate,
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(steps) && r == 0; i++)
+        r = steps[i](front, config, complaint);
+    return r;
 }
 
 int front_open(uv_loop_t *loop, const struct config *config,
@@ -110,6 +231,8 @@ int front_open(uv_loop_t *loop, const struct config *config,
         return complain(complaint, -ENOMEM, "out of memory");
     *ret = front; // closed and freed by the caller, whatever was opened
     r = raise_descriptors(config, complaint);
+    if (r == 0)
+        r = open_gate(front, config, complaint);
     return r < 0 ? r : open_service(front, loop, config, manager, complaint);
 }
 
@@ -140,6 +263,7 @@ void front_free(struct front *front)
     if (!front)
         return;
     service_free(front->service);
+    gate_free(front->gate);
     free(front);
 }
 

@@ -24,6 +24,14 @@ int front_open(uv_loop_t *loop, const struct config *config,
                struct service_manager *manager, struct front **ret,
                struct complaint *complaint) MUST_CHECK;
 
+/*
+ * Take over what may change while clients are there: the token, and the hosts and origins
+ * that are let in. Negative errno: something of it is refused, `complaint` says what, and
+ * all of it stays as it was.
+ */
+int front_apply(struct front *front, const struct config *config,
+                struct complaint *complaint) MUST_CHECK;
+
 /* Serve, and say in the log where. */
 int front_start(struct front *front) MUST_CHECK;
 

@@ -25,6 +25,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {421, "Misdirected Request"},
+    {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
     {500, "Internal Server Error"},
     {501, "Not Implemented"},
@@ -111,23 +112,34 @@ static const char *date_now(struct http_server *server)
     return server->date;
 }
 
+/*
+ * No answer is a page: it may load and frame nothing, and is in no page but ours. A script
+ * that somebody runs in one of them may read the rest of ours.
+ */
+static const char SAFE_FIELDS[] =
+    "X-Content-Type-Options: nosniff\r\n"
+    "Content-Security-Policy: default-src 'none'; connect-src 'self'; "
+    "frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+static const char SAME_ORIGIN[] = "Cross-Origin-Resource-Policy: same-origin\r\n";
+
 static int write_head(struct http_conn *conn, const struct http_response *response,
                       const char *framing, char *head)
 {
-    const char *connection = "";
+    const char *connection = "", *origin = conn->allow_origin;
 
     if (!conn->keep_alive)
         connection = "Connection: close\r\n";
     else if (conn->minor == 0)
         connection = "Connection: keep-alive\r\n";
 
-    return snprintf(head, RESPONSE_HEAD_MAX,
-                    "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s"
-                    "X-Content-Type-Options: nosniff\r\n\r\n",
-                    response->status, reason_of(response->status), date_now(conn->server),
-                    response->type ? "Content-Type: " : "",
-                    response->type ? response->type : "", response->type ? "\r\n" : "",
-                    framing, response->extra ? response->extra : "", connection);
+    return snprintf(
+        head, RESPONSE_HEAD_MAX, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s%s%s%s%s\r\n",
+        response->status, reason_of(response->status), date_now(conn->server),
+        response->type ? "Content-Type: " : "", response->type ? response->type : "",
+        response->type ? "\r\n" : "", framing, response->extra ? response->extra : "",
+        connection, SAFE_FIELDS, origin ? "Access-Control-Allow-Origin: " : SAME_ORIGIN,
+        origin ? origin : "", origin ? "\r\nVary: Origin\r\n" : "");
 }
 
 /* Keep what the socket did not take of head and body. */
@@ -252,6 +264,19 @@ static void handle_head(struct http_conn *conn, struct span head)
     conn->server->options.handler(conn->server->options.ctx, conn, &request);
     if (!conn->answered)
         refuse(conn, 500);
+    conn->allow_origin = NULL; // lent for this answer
+}
+
+void http_allow_origin(struct http_conn *conn, const char *origin)
+{
+    conn->allow_origin = origin;
+}
+
+bool http_is_unix(const struct http_conn *conn)
+{
+    static const struct peer_address none;
+
+    return memcmp(&conn->peer, &none, sizeof(none)) == 0;
 }
 
 void http_conn_time_out(struct http_conn *conn)

@@ -35,8 +35,9 @@ struct http_conn {
     struct http_conn *prev, *next; // all connections of the server
     const struct http_stream_ops *ops;
     void *stream;
-    char *in;  // bytes read and not yet parsed
-    char *out; // bytes of a response not yet sent
+    const char *allow_origin; // of the request being handled; NULL: our own pages alone
+    char *in;                 // bytes read and not yet parsed
+    char *out;                // bytes of a response not yet sent
     uint32_t in_len;
     uint32_t in_scanned;
     uint32_t out_len;

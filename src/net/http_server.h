@@ -121,6 +121,15 @@ struct http_response {
     bool open_ended;   // the answer to HEAD for a stream: no Content-Length
 };
 
+/* Did the client come by a Unix socket? */
+bool http_is_unix(const struct http_conn *conn);
+
+/*
+ * Pages of `origin` may read the answer to the request being handled; without it, only our
+ * own may. Lent until the handler returns; a text of ours, never the request's bytes.
+ */
+void http_allow_origin(struct http_conn *conn, const char *origin);
+
 /* Answer the request being handled. A HEAD request gets the head alone. */
 void http_respond(struct http_conn *conn, const struct http_response *response);
 

@@ -148,7 +148,8 @@ static int refuse_public(const char *address, struct complaint *complaint)
 {
     return complain(complaint, -EACCES,
                     "will not listen on %s: anyone who reaches that address could read "
-                    "it; use a loopback address, or add --allow-public",
+                    "it; use a loopback address, or give --token-file with --tls-cert "
+                    "and --tls-key, or add --allow-public",
                     address);
 }
 

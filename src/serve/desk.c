@@ -153,11 +153,15 @@ static const struct {
     void (*get)(struct desk *desk, struct http_conn *conn,
                 const struct http_request *request);
     bool always; // else 503 with the reason while there is no snapshot
+    bool open;   // needs no token: tells nothing of models, and probes have none
 } routes[] = {
-    {"/vram/stream", get_stream, false}, {"/vram", get_vram, false},
-    {"/v1/detail", get_detail, false},   {"/v1/detail/stream", get_detail_stream, false},
-    {"/healthz", get_healthz, false},    {"/readyz", get_readyz, false},
-    {"/version", get_version, true},
+    {"/vram/stream", get_stream, false, false},
+    {"/vram", get_vram, false, false},
+    {"/v1/detail", get_detail, false, false},
+    {"/v1/detail/stream", get_detail_stream, false, false},
+    {"/healthz", get_healthz, false, true},
+    {"/readyz", get_readyz, false, true},
+    {"/version", get_version, true, false},
 };
 
 static void answer_method(struct desk *desk, struct http_conn *conn,
@@ -174,29 +178,70 @@ static void answer_method(struct desk *desk, struct http_conn *conn,
         answer_error(desk, conn, 405, &error, allow);
 }
 
-static void on_request(void *ctx, struct http_conn *conn,
-                       const struct http_request *request)
+/* Its place in the table; ARRAY_LEN(routes): there is no such route. */
+static size_t find_route(struct span path)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(routes) && !span_is(path, routes[i].path))
+        i++;
+    return i;
+}
+
+/* Is the client let in? Else it has its answer. */
+static bool pass_gate(struct desk *desk, struct http_conn *conn,
+                      const struct http_request *request, struct gate_verdict *verdict)
+{
+    size_t route = find_route(request->path);
+    struct gate_peer peer = {
+        .unix_socket = http_is_unix(conn),
+        .tls = false, // whether this connection is encrypted
+        .open_route = route < ARRAY_LEN(routes) && routes[route].open,
+    };
+    struct outage error;
+
+    gate_check(desk->options.gate, request, &peer, desk->options.now_ns(), verdict);
+    if (verdict->allow_origin[0])
+        http_allow_origin(conn, verdict->allow_origin);
+    if (verdict->status == 0)
+        return true;
+    if (verdict->limited < HTTP_LIMITED)
+        http_count_limited(conn, verdict->limited);
+    error = (struct outage){verdict->code, verdict->message, verdict->remedy};
+    if (verdict->status == 204)
+        http_respond(conn,
+                     &(struct http_response){.status = 204, .extra = verdict->extra});
+    else
+        answer_error(desk, conn, verdict->status, &error, verdict->extra);
+    return false;
+}
+
+static void answer(struct desk *desk, struct http_conn *conn,
+                   const struct http_request *request)
 {
     static const struct outage not_found = {
         "not-found",
         "no such route: try /vram/stream, /vram, /healthz, /readyz, /version", ""};
-    struct desk *desk = ctx;
+    size_t i = find_route(request->path);
+    bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
-    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-        if (!span_is(request->path, routes[i].path))
-            continue;
-        if (request->method != METHOD_GET && request->method != METHOD_HEAD)
-            answer_method(desk, conn, request->method);
-        else if (!routes[i].always && board_is_out(desk->options.board))
-            answer_outage(desk, conn);
-        else
-            routes[i].get(desk, conn, request);
-        return;
-    }
-    if (request->method == METHOD_OPTIONS && span_is(request->path, "*"))
-        answer_method(desk, conn, METHOD_OPTIONS);
-    else
+    if (i == ARRAY_LEN(routes) && !star)
         answer_error(desk, conn, 404, &not_found, NULL);
+    else if (request->method != METHOD_GET && request->method != METHOD_HEAD)
+        answer_method(desk, conn, request->method);
+    else if (!routes[i].always && board_is_out(desk->options.board))
+        answer_outage(desk, conn);
+    else
+        routes[i].get(desk, conn, request);
+}
+
+static void on_request(void *ctx, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    struct gate_verdict verdict; // lends the origin until the answer is made
+
+    if (pass_gate(ctx, conn, request, &verdict))
+        answer(ctx, conn, request);
 }
 
 int desk_new(const struct desk_options *options, struct desk **ret)

@@ -9,12 +9,14 @@
 #define SERVE_DESK_H
 
 #include "serve/board.h"
+#include "serve/gate.h"
 
 struct desk;
 
 struct desk_options {
     struct http_server_options server; // but for the handler, which is the desk's
     struct board *board;
+    struct gate *gate;        // who is let in
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
     void (*wake)(void *ctx);  // on any thread: desk_deliver() is due

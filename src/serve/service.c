@@ -90,6 +90,7 @@ static int open_counter(struct service *service, struct counter *counter)
                    .several = options->threads > 1,
                    .held = true},
         .board = service->board,
+        .gate = options->gate,
         .interval_ms = options->interval_ms,
         .now_ns = options->now_ns,
         .wake = options->threads ? wake_there : wake_here,

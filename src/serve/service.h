@@ -13,6 +13,7 @@
 #define SERVE_SERVICE_H
 
 #include "encode/seed.h"
+#include "serve/gate.h"
 #include "serve/hub.h"
 #include "serve/outage.h"
 
@@ -24,6 +25,7 @@ struct service_options {
     uv_loop_t *loop;
     struct http_limits limits;
     bool allow_public;
+    struct gate *gate;    // lent: who is let in
     unsigned threads;     // that serve; 0: the loop does
     uint32_t socket_mode; // as http_server_options has it
     enum seed_model_id model_id;

@@ -81,8 +81,8 @@ static void test_defaults(void **state)
     struct config *config = load_good("nothing", &nothing);
 
     (void)state;
-    assert_int_equal(config->n_listen, 1);
-    assert_string_equal(config->listen[0], "127.0.0.1:6767");
+    assert_int_equal(config->listen.n, 1);
+    assert_string_equal(config->listen.at[0], "127.0.0.1:6767");
     assert_int_equal(config->n_engines, 0);
     assert_string_equal(config->gpu, "auto");
     assert_null(config->nvml_library);
@@ -172,9 +172,9 @@ static void test_precedence(void **state)
         struct config *config = load_good(precedence[i].row, &precedence[i].input);
         char listen[256] = "";
 
-        for (size_t j = 0; j < config->n_listen; j++)
+        for (size_t j = 0; j < config->listen.n; j++)
             (void)snprintf(listen + strlen(listen), sizeof(listen) - strlen(listen),
-                           "%s%s", j ? " " : "", config->listen[j]);
+                           "%s%s", j ? " " : "", config->listen.at[j]);
         if (config->interval_ms != precedence[i].interval ||
             strcmp(config->gpu, precedence[i].gpu) != 0 ||
             strcmp(listen, precedence[i].listen) != 0)
