@@ -21,8 +21,11 @@ static int check_host(struct span text, struct complaint *why)
 {
     struct span host;
     uint64_t port = UNKNOWN;
-    int r = value_split_host(text, &host, &port, why);
+    int r;
 
+    if (memchr(text.at, '/', text.len))
+        return complain(why, -EINVAL, "'%s' is not HOST[:PORT]", quote(text).text);
+    r = value_split_host(text, &host, &port, why);
     if (r == 0 && port == 0)
         return complain(why, -EINVAL, "'%s': port 0 cannot be connected to",
                         quote(text).text);
@@ -49,13 +52,22 @@ static bool has_upper_case(struct span text)
     return false;
 }
 
+/* Of the port, which is there when the last colon is behind any bracket. */
+static bool has_leading_zero(struct span text)
+{
+    const char *colon = memrchr(text.at, ':', text.len);
+
+    return colon && colon + 1 < text.at + text.len && colon[1] == '0' &&
+           text.at[text.len - 1] != ']';
+}
+
 /* Any other spelling than the browsers' own would never match what they send. */
 static const char *find_origin_fault(struct span text, struct span rest, uint64_t port)
 {
     if ((begins_with(text, "http:") && port == 80) ||
         (begins_with(text, "https:") && port == 443))
         return "has the port that browsers leave out";
-    if (port == 0 || (rest.len && rest.at[rest.len - 1] == '.'))
+    if (port == 0 || has_leading_zero(rest) || rest.at[rest.len - 1] == '.')
         return "is not as browsers write it";
     return NULL;
 }

@@ -158,6 +158,11 @@ static const struct {
      500,
      "auto",
      "[::1]:6767 unix:/run/v.sock"},
+    {"addresses of the file and none of the environment",
+     {{0}, {"VRAMSCOPE_LISTEN="}, "listen: [c:3, d:4]\n"},
+     500,
+     "auto",
+     "c:3 d:4"},
     {"one address in the file",
      {{0}, {0}, "listen: host.example:80\n"},
      500,
@@ -259,14 +264,27 @@ static void test_every_key_of_the_file(void **state)
                 "interval: 60000\n"
                 "demo: true\n"
                 "allow_public: true\n"
+                "token_file: key\n"
+                "allow_hosts: [gpu1.example, '[::1]:1']\n"
+                "allow_origins: https://dash.example\n"
                 "max_clients: 1000000\n"
                 "max_clients_per_ip: 1\n"
                 "model_id: served\n"
                 "log_level: \"debug\"\n",
     };
-    struct config *config = load_good("all keys", &input);
+    struct config *config;
 
     (void)state;
+    write_file("key", "0123456789abcdef0123456789abcdef\n", 33);
+    assert_int_equal(chmod("key", 0600), 0);
+    config = load_good("all keys", &input);
+    assert_true(config->token.given);
+    assert_true(config_has_secret(config));
+    assert_int_equal(config->allow_hosts.n, 2);
+    assert_string_equal(config->allow_hosts.at[0], "gpu1.example");
+    assert_string_equal(config->allow_hosts.at[1], "[::1]:1");
+    assert_int_equal(config->allow_origins.n, 1);
+    assert_string_equal(config->allow_origins.at[0], "https://dash.example");
     assert_string_equal(config->gpu, "nvml");
     assert_string_equal(config->nvml_library, "/lib/nvml.so");
     assert_string_equal(config->proc_root, "/p");
@@ -436,6 +454,15 @@ static const struct {
     {"mode in letters",
      {"--socket-mode=rw"},
      "--socket-mode: 'rw' is not a mode from 0001 to 0777"},
+    {"token file that is not there",
+     {"--token-file=nowhere"},
+     "--token-file: 'nowhere': No such file or directory"},
+    {"every origin",
+     {"--allow-origin=*"},
+     "--allow-origin: '*' would let pages of every site in; name each"},
+    {"host with a scheme",
+     {"--allow-host=https://h"},
+     "--allow-host: 'https://h' is not HOST[:PORT]"},
     {"same engine twice",
      {"--engine=http://h", "--engine=http://H:80/"},
      "--engine: engine http://h:80 is given already at --engine"},
@@ -509,6 +536,8 @@ static const struct {
      "VRAMSCOPE_LISTEN: '' is neither HOST:PORT nor unix:PATH"},
     {"engine twice", "VRAMSCOPE_ENGINE=http://a,http://a",
      "VRAMSCOPE_ENGINE: engine http://a:80 is given already at VRAMSCOPE_ENGINE"},
+    {"second origin", "VRAMSCOPE_ALLOW_ORIGIN=https://a, https://b/",
+     "VRAMSCOPE_ALLOW_ORIGIN: 'https://b/' is not SCHEME://HOST[:PORT]"},
     {"level", "VRAMSCOPE_LOG_LEVEL=INFO",
      "VRAMSCOPE_LOG_LEVEL: expected error|warning|info|debug, not 'INFO'"},
 };
@@ -707,6 +736,12 @@ static const struct {
      "1:10: listen: expected an address or a list of addresses, found a list"},
     {"too many addresses", "listen: [a:1, a:2, a:3, a:4, a:5, a:6, a:7, a:8, a:9]\n",
      "1:50: listen: more than 8 addresses"},
+    {"mapping for hosts", "allow_hosts: {a: 1}\n",
+     "1:14: allow_hosts: expected a host or a list of hosts, found a mapping"},
+    {"bad origin in a list", "allow_origins: ['https://a', 'null']\n",
+     "1:30: allow_origins: 'null' would let pages of every site in; name each"},
+    {"list for a token", "token_file: [a]\n",
+     "1:13: token_file: expected the name of a file, found a list"},
     {"engines not a list", "engines: http://h\n",
      "1:10: engines: expected a list of engines, found a single value"},
     {"one engine, not a list", "engines:\n  url: http://h\n",
