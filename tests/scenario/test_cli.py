@@ -70,7 +70,7 @@ def test_help_and_version():
     assert result.returncode == 0 and result.stderr == ""
     for flag in ("--listen", "--engine", "--no-discover", "--gpu", "--nvml-library", "--proc",
                  "--sys", "--interval", "--config", "--check-config", "--demo",
-                 "--allow-public", "--max-clients", "--max-clients-per-ip", "--log-level",
+                 "--allow-public", "--token-file", "--allow-host", "--allow-origin", "--max-clients", "--max-clients-per-ip", "--log-level",
                  "--version", "--help"):
         assert flag in result.stdout, flag
     assert max(map(len, result.stdout.splitlines())) <= 90

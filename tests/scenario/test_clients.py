@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients as people have them: Go's read loop, npm's eventsource, a browser."""
-import http.client
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import tempfile
 
-from harness import Daemon, Engine, Skip, eventually, page_answer, run, vllm_page
+from browser import Browser, program
+from harness import Daemon, Engine, Skip, page_answer, run, vllm_page
 
 HERE = pathlib.Path(__file__).parent
 OPTIONS = ("--gpu", "none", "--no-discover")
 MODEL = "Qwen/Qwen3-0.6B"
 EVENTS = 4
-
-
-def program(*names):
-    for name in names:
-        if shutil.which(name):
-            return name
-    raise Skip(f"no {' or '.join(names)} on this machine")
 
 
 def check(events, port):
@@ -79,54 +71,12 @@ source.onmessage = (event) => {
 source.onerror = () => done("error, readyState " + source.readyState);
 """ % EVENTS
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-             "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
-
-
-class Browser:
-    """A headless Chromium, driven over WebDriver."""
-
-    def __init__(self):
-        driver = program("chromedriver")
-        binary = shutil.which(program("chromium", "chromium-browser", "google-chrome"))
-        self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([driver, "--port=0"], stdout=self.log,
-                                        stderr=subprocess.STDOUT)
-        self.port = int(eventually("chromedriver's port", self._port)[1])
-        options = {"binary": binary, "args": ARGUMENTS}
-        session = self.post("/session", {"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": options, "timeouts": {"script": 20000}}}})
-        self.session = f"/session/{session['sessionId']}"
-
-    def _port(self):
-        text = os.pread(self.log.fileno(), 1 << 16, 0).decode()
-        return re.search(r"started successfully on port (\d+)", text)
-
-    def post(self, path, body, method="POST"):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request(method, path, json.dumps(body))
-        value = json.loads(connection.getresponse().read())["value"]
-        connection.close()
-        assert not isinstance(value, dict) or "error" not in value, value
-        return value
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.post(self.session, {}, "DELETE")
-        self.process.terminate()
-        self.process.wait()
-
-
 def test_browser_eventsource():
     with Browser() as browser:
         engine, daemon = served()
         with engine, daemon:
-            browser.post(browser.session + "/url", {"url": daemon.url("/version")})
-            events = browser.post(browser.session + "/execute/async",
-                                  {"script": SCRIPT, "args": []})
+            browser.open(daemon.url("/version"))
+            events = browser.run(SCRIPT)
             assert isinstance(events, list), events
             check([json.loads(data) for data in events], engine.port)
 
