@@ -294,7 +294,7 @@ check_token(struct gate *gate, const struct http_request *request, uint64_t now_
 {
     if (!gate->rules.has_token || is_token_right(&gate->rules, request))
         return NULL;
-    if (now_ns - gate->window_ns >= NS_PER_S || now_ns < gate->window_ns) {
+    if (now_ns - gate->window_ns >= NS_PER_S) {
         gate->window_ns = now_ns;
         gate->failures = 0;
     }
