@@ -41,6 +41,7 @@ struct world {
     struct http_server *server;
     struct stream stream;
     uint16_t port;
+    bool by_unix; // the last request
     char *big;
 };
 
@@ -90,7 +91,10 @@ static void on_request(void *ctx, struct http_conn *conn,
     struct world *world = ctx;
     struct http_response response = {.status = 200, .type = "text/plain"};
 
-    if (span_is(request->path, "/hello"))
+    if (span_is(request->path, "/shared"))
+        http_allow_origin(conn, "https://dash.example");
+    world->by_unix = http_is_unix(conn);
+    if (span_is(request->path, "/hello") || span_is(request->path, "/shared"))
         response.body = span_of("hello\n");
     else if (span_is(request->path, "/big"))
         response.body = (struct span){world->big, BIG};
@@ -337,6 +341,29 @@ static bool says(struct world *world, size_t i, struct client *c)
     read_statuses(c, statuses, sizeof(statuses));
     return strcmp(statuses, talks[i].statuses) == 0 && c->ended == talks[i].ends &&
            c->error == 0;
+}
+
+/* Who may read one answer is no matter of the next on the same connection. */
+static void test_allowed_origin(void **state)
+{
+    static const char shared[] =
+        "\r\nAccess-Control-Allow-Origin: https://dash.example\r\n"
+        "Vary: Origin\r\n";
+    static const char own[] = "\r\nCross-Origin-Resource-Policy: same-origin\r\n";
+    struct world *world = *state;
+    struct client *c = connect_to(world);
+    const char *second;
+
+    say(c, GET("/shared") GET("/hello") "x\r\n\r\n");
+    await_end(world, c);
+    assert_non_null(strstr(c->got, shared));
+    second = strstr(c->got + 9, "HTTP/1.1 200");
+    assert_non_null(second);
+    assert_true(strstr(c->got, own) > second);
+    assert_null(strstr(second, "Access-Control"));
+    assert_null(strstr(second, "Vary"));
+    assert_non_null(strstr(strstr(second, "HTTP/1.1 400"), own));
+    assert_false(world->by_unix);
 }
 
 static void test_talks(void **state)
@@ -926,6 +953,7 @@ static void test_unix_socket(void **state)
     await_clients(world, MAX_CLIENTS);
     say(c, GET("/hello"));
     await_bytes(world, c, 1);
+    assert_true(world->by_unix);
     http_server_close(world->server);
     assert_int_equal(stat(name.sun_path, &st), -1);
     assert_int_equal(rmdir(folder), 0);
@@ -1042,6 +1070,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_talks),
         TEST(test_talks_byte_by_byte),
+        TEST(test_allowed_origin),
         TEST(test_limits),
         TEST(test_response_fields),
         TEST(test_requests_of_one_connection),
