@@ -31,8 +31,15 @@ class Browser:
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([driver, "--port=0"], stdout=self.log,
                                         stderr=subprocess.STDOUT)
-        self.port = int(eventually("chromedriver's port", self._port)[1])
-        options = {"binary": binary, "args": ARGUMENTS + list(arguments)}
+        try:
+            self._begin({"binary": binary, "args": ARGUMENTS + list(arguments)})
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def _begin(self, options):
+        self.port = int(eventually("chromedriver's port", self._port, 30)[1])
         session = self.post("/session", {"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options, "timeouts": {"script": 20000}}}})
         self.session = f"/session/{session['sessionId']}"
