@@ -46,6 +46,7 @@ class Browser:
 
     def _port(self):
         text = os.pread(self.log.fileno(), 1 << 16, 0).decode()
+        assert self.process.poll() is None, (self.process.returncode, text)
         return re.search(r"started successfully on port (\d+)", text)
 
     def post(self, path, body, method="POST"):
