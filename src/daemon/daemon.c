@@ -379,12 +379,10 @@ static void hide_secrets(const struct config *config)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && config->confine && i < config->n_engines; i++)
-        if (config->engines[i].api_key)
-            r = confine_hide_memory();
+    if (config->confine && config_has_secret(config))
+        r = confine_hide_memory();
     if (r < 0)
-        log_warning("API keys may be read out of this process's memory: %s",
-                    strerror(-r));
+        log_warning("secrets may be read out of this process's memory: %s", strerror(-r));
 }
 
 static void reload(struct daemon *daemon)
