@@ -99,6 +99,8 @@ void config_free(struct config *config)
     free(config->proc_root);
     free(config->sys_root);
     free(config->sim_dir);
+    free(config->tls_cert);
+    free(config->tls_key);
     free(config->file);
     free(config);
 }
@@ -410,6 +412,16 @@ static void settle_streams(struct config *config)
                                   : MIN(config->max_clients, (uint64_t)STREAMS_DEFAULT);
 }
 
+/* Half of the two is a mistake that must not end in serving without TLS. */
+static int check_tls(const struct config *config, struct complaint *complaint)
+{
+    if (!config->tls_cert == !config->tls_key)
+        return 0;
+    return complain(complaint, -EINVAL,
+                    "--tls-%s is given without --tls-%s: TLS needs both",
+                    config->tls_cert ? "cert" : "key", config->tls_cert ? "key" : "cert");
+}
+
 int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint)
 {
@@ -437,6 +449,9 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
         r = load_environment(&build, environment);
     if (r == 0)
         r = load_flags(&build, &flags);
+    if (r < 0)
+        return r;
+    r = check_tls(config, complaint);
     if (r < 0)
         return r;
     settle_streams(config);

@@ -75,6 +75,8 @@ struct config {
     char *sys_root;
     char *sim_dir; // state of the simulated driver
     char *file;    // the config file that was read; NULL: none
+    char *tls_cert; // files in PEM: both or none
+    char *tls_key;
     uint64_t interval_ms;
     uint64_t max_clients;
     uint64_t max_clients_per_ip;

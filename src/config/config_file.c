@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
-enum { KEYS_MAX = 32 };
+enum { KEYS_MAX = 48 };
 
 #define BYTES_MAX (UINT64_C(1) << 62)
 

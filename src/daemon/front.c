@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "net/ticker.h"
+#include "net/tls.h"
 
 #include <sys/resource.h>
 
@@ -15,6 +16,7 @@ enum {
 struct front {
     struct gate *gate;
     struct service *service;
+    struct tls *tls; // NULL: plain
     char urls[LISTEN_MAX][URL_MAX];
     size_t n_urls;
     const char *public_url; // the first that other hosts reach; NULL: none
@@ -54,8 +56,7 @@ static struct http_limits limits_of(const struct config *config)
 
 static bool has_tls(const struct config *config)
 {
-    (void)config;
-    return false; // until there is a certificate to be had
+    return config->tls_cert != NULL;
 }
 
 /* Other hosts may reach us where the token keeps strangers out and TLS keeps it secret. */
@@ -158,12 +159,29 @@ static void warn_of_public(const struct front *front, const struct config *confi
                 "--token-file, no --tls-cert)");
 }
 
+/* A certificate that is usable but doubtful is for a person to know. */
+static int warn_of(int r, const struct complaint *complaint)
+{
+    if (r > 0)
+        log_warning("%s", complaint->text);
+    return MIN(r, 0);
+}
+
+static int open_tls(const struct config *config, struct tls **ret,
+                    struct complaint *complaint)
+{
+    if (!config->tls_cert)
+        return 0;
+    return warn_of(tls_new(config->tls_cert, config->tls_key, complaint, ret), complaint);
+}
+
 static int open_service(struct front *front, uv_loop_t *loop, const struct config *config,
                         struct service_manager *manager, struct complaint *complaint)
 {
     struct service_options options = {
         .loop = loop,
         .limits = limits_of(config),
+        .tls = front->tls,
         .allow_public = may_be_public(config),
         .gate = front->gate,
         .threads = (unsigned)config->fanout_threads,
@@ -195,6 +213,16 @@ static int apply_public(struct front *front, const struct config *config,
         front->public_url);
 }
 
+/* Whether there is TLS at all is settled when the sockets are opened. */
+static int apply_tls(struct front *front, const struct config *config,
+                     struct complaint *complaint)
+{
+    if (!front->tls || !config->tls_cert)
+        return 0;
+    return warn_of(tls_reload(front->tls, config->tls_cert, config->tls_key, complaint),
+                   complaint);
+}
+
 static int apply_gate(struct front *front, const struct config *config,
                       struct complaint *complaint)
 {
@@ -211,6 +239,7 @@ int front_apply(struct front *front, const struct config *config,
     static int (*const steps[])(struct front * front, const struct config *config,
                                 struct complaint *complaint) = {
         apply_public,
+        apply_tls,
         apply_gate,
     };
     int r = 0;
@@ -233,7 +262,18 @@ int front_open(uv_loop_t *loop, const struct config *config,
     r = raise_descriptors(config, complaint);
     if (r == 0)
         r = open_gate(front, config, complaint);
+    if (r == 0)
+        r = open_tls(config, &front->tls, complaint);
     return r < 0 ? r : open_service(front, loop, config, manager, complaint);
+}
+
+int front_check(const struct config *config, struct complaint *complaint)
+{
+    struct tls *tls = NULL;
+    int r = open_tls(config, &tls, complaint);
+
+    tls_free(tls);
+    return r;
 }
 
 int front_start(struct front *front)
@@ -264,6 +304,7 @@ void front_free(struct front *front)
         return;
     service_free(front->service);
     gate_free(front->gate);
+    tls_free(front->tls);
     free(front);
 }
 

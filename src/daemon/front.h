@@ -24,10 +24,14 @@ int front_open(uv_loop_t *loop, const struct config *config,
                struct service_manager *manager, struct front **ret,
                struct complaint *complaint) MUST_CHECK;
 
+/* Would its certificate do? For --check-config; what is doubtful is logged. */
+int front_check(const struct config *config, struct complaint *complaint) MUST_CHECK;
+
 /*
- * Take over what may change while clients are there: the token, and the hosts and origins
- * that are let in. Negative errno: something of it is refused, `complaint` says what, and
- * all of it stays as it was.
+ * Take over what may change while clients are there: the token, the hosts and origins that
+ * are let in, and the TLS certificate, which is read again even if its name is the same.
+ * Negative errno: something of it is refused, `complaint` says what, and all of it stays as
+ * it was.
  */
 int front_apply(struct front *front, const struct config *config,
                 struct complaint *complaint) MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/front.h"
 #include "gpu/gpu_worker.h"
 #include "version.h"
 
@@ -41,6 +42,19 @@ static int serve(struct config *config, const struct daemon_arguments *arguments
     return status;
 }
 
+static int check(struct config *config)
+{
+    struct complaint complaint = {0};
+    int r = front_check(config, &complaint);
+
+    if (r < 0)
+        log_error("%s", complaint.text);
+    else
+        log_info("the configuration is good");
+    config_free(config);
+    return r < 0 ? EXIT_USAGE : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_arguments arguments = {argc, argv, environ};
@@ -70,10 +84,7 @@ int main(int argc, char **argv)
     }
     stay_small();
     log_set_level((enum log_level)config->log_level);
-    if (config->check_only) {
-        log_info("the configuration is good");
-        config_free(config);
-        return 0;
-    }
+    if (config->check_only)
+        return check(config);
     return serve(config, &arguments);
 }

@@ -4,10 +4,12 @@
 #include "base/buf.h"
 
 #include <stdio.h>
-#include <sys/uio.h>
 #include <time.h>
 
 enum { RESPONSE_HEAD_MAX = 1024 };
+
+#define HTTPS_ONLY \
+    "{\"error\":{\"status\":400,\"message\":\"this port speaks HTTPS only\"}}\n"
 
 static const struct {
     int status;
@@ -54,7 +56,7 @@ static void conn_close(struct http_conn *conn)
     deadline_clear(&conn->deadline);
     (void)uv_poll_stop(&conn->poll);
     uv_close((uv_handle_t *)&conn->poll, on_handle_closed);
-    (void)close(conn->fd);
+    transport_close(&conn->transport);
     free(conn->in);
     free(conn->out);
     conn->in = conn->out = NULL;
@@ -76,10 +78,7 @@ void http_conn_close(struct http_conn *conn)
 
 void http_conn_abort(struct http_conn *conn)
 {
-    static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
-    // Without a reset the kernel would go on offering the unread rest for minutes.
-    (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    transport_abort(&conn->transport);
     http_conn_close(conn);
 }
 
@@ -93,10 +92,13 @@ static void conn_poll(struct http_conn *conn, int events)
 /* Say no more, but let the peer read what was said: a plain close could overtake it. */
 static void conn_linger(struct http_conn *conn)
 {
+    int events = UV_READABLE;
+
     conn->state = CONN_LINGERING;
-    (void)shutdown(conn->fd, SHUT_WR);
+    if (transport_shutdown(&conn->transport) == -EAGAIN)
+        events |= conn->transport.send_wants;
     http_server_wait(conn->server, conn, WAIT_LINGER);
-    conn_poll(conn, UV_READABLE);
+    conn_poll(conn, events);
 }
 
 static const char *date_now(struct http_server *server)
@@ -163,14 +165,10 @@ static int keep_rest(struct http_conn *conn, struct span head, struct span body,
 
 static int send_response(struct http_conn *conn, struct span head, struct span body)
 {
-    struct iovec parts[2] = {{(void *)(uintptr_t)head.at, head.len},
-                             {(void *)(uintptr_t)body.at, body.len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.len ? 2 : 1};
-    ssize_t n = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = transport_sendv(&conn->transport, head, body);
 
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return neg_errno();
-    n = MAX(n, (ssize_t)0);
+    if (n < 0)
+        return (int)n;
     if ((size_t)n == head.len + body.len)
         return 0;
     return keep_rest(conn, head, body, (size_t)n);
@@ -279,6 +277,11 @@ bool http_is_unix(const struct http_conn *conn)
     return memcmp(&conn->peer, &none, sizeof(none)) == 0;
 }
 
+bool http_is_tls(const struct http_conn *conn)
+{
+    return conn->transport.ssl != NULL;
+}
+
 void http_conn_time_out(struct http_conn *conn)
 {
     conn->head_only = is_head_request((struct span){conn->in, conn->in_len});
@@ -349,21 +352,28 @@ static void wait_for_head(struct http_conn *conn)
     http_server_wait(conn->server, conn, idle ? WAIT_IDLE : WAIT_HEAD);
 }
 
+static void await_input(struct http_conn *conn)
+{
+    wait_for_head(conn);
+    conn_poll(conn, conn->transport.recv_wants);
+}
+
 /* After reading or sending: what is this connection waiting for now? */
 void http_conn_next(struct http_conn *conn)
 {
     switch ((enum conn_state)conn->state) {
+    case CONN_HANDSHAKING:
+        await_input(conn);
+        break;
     case CONN_READING:
-        if (!conn->keep_alive) {
+        if (conn->keep_alive)
+            await_input(conn);
+        else
             conn_linger(conn);
-            break;
-        }
-        wait_for_head(conn);
-        conn_poll(conn, UV_READABLE);
         break;
     case CONN_ANSWERING:
         http_server_wait(conn->server, conn, WAIT_STALLED);
-        conn_poll(conn, UV_WRITABLE);
+        conn_poll(conn, conn->transport.send_wants);
         break;
     case CONN_LINGERING:
         conn_linger(conn);
@@ -379,37 +389,74 @@ static void read_requests(struct http_conn *conn)
     char *scratch = conn->server->scratch;
     ssize_t n;
 
-    if (conn->in_len)
-        memcpy(scratch, conn->in, conn->in_len);
-    n = recv(conn->fd, scratch + conn->in_len, SCRATCH_BYTES - conn->in_len,
-             MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        conn_close(conn);
+    do {
+        if (conn->in_len)
+            memcpy(scratch, conn->in, conn->in_len);
+        n = transport_recv(&conn->transport, scratch + conn->in_len,
+                           SCRATCH_BYTES - conn->in_len);
+        if (n == 0 || (n < 0 && n != -EAGAIN)) {
+            conn_close(conn);
+            return;
+        }
+        if (n > 0)
+            consume(conn, (struct span){scratch, conn->in_len + (size_t)n},
+                    conn->in_scanned);
+    } while (n > 0 && conn->state == CONN_READING && conn->keep_alive &&
+             transport_pending(&conn->transport));
+    http_conn_next(conn);
+}
+
+/* Answered in plain HTTP, which is what its sender understands. */
+static void refuse_plain_http(struct http_conn *conn)
+{
+    static const struct http_response response = {
+        .status = 400,
+        .type = "application/json",
+        .body = {HTTPS_ONLY, sizeof(HTTPS_ONLY) - 1},
+    };
+
+    conn->minor = 1;
+    http_respond(conn, &response);
+}
+
+static void shake_hands(struct http_conn *conn)
+{
+    int r = transport_handshake(&conn->transport);
+
+    if (r == 0) {
+        http_conn_next(conn);
         return;
     }
-    if (n < 0)
+    conn->state = CONN_READING;
+    if (r > 0) {
+        read_requests(conn);
         return;
-    consume(conn, (struct span){scratch, conn->in_len + (size_t)n}, conn->in_scanned);
-    http_conn_next(conn);
+    }
+    if (r != -ECONNRESET)
+        http_count_limited(conn, LIMITED_handshake);
+    conn->keep_alive = false;
+    if (r == -ENOMSG)
+        refuse_plain_http(conn);
+    http_conn_next(conn); // lingers, so that the peer reads why
 }
 
 /* Bytes after the request of a stream, or after the last response: read and dropped. */
 static void drop_input(struct http_conn *conn)
 {
-    ssize_t n = recv(conn->fd, conn->server->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+    ssize_t n = transport_recv(&conn->transport, conn->server->scratch, SCRATCH_BYTES);
 
     if (n == 0 && conn->state == CONN_LINGERING)
         conn_close(conn); // it may still be reading
-    else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    else if (n == 0 || (n < 0 && n != -EAGAIN))
         http_conn_abort(conn);
-    else if (n > 0 && conn->state == CONN_STREAMING)
-        conn->stream_input += (uint32_t)n;
 }
 
 /* What a stream's connection is polled for: its input in moderation. */
 static void poll_stream(struct http_conn *conn, bool writable)
 {
-    int events = (conn->deaf ? 0 : UV_READABLE) | (writable ? UV_WRITABLE : 0);
+    const struct transport *transport = &conn->transport;
+    int events =
+        (conn->deaf ? 0 : transport->recv_wants) | (writable ? transport->send_wants : 0);
 
     if (events)
         conn_poll(conn, events);
@@ -419,23 +466,28 @@ static void poll_stream(struct http_conn *conn, bool writable)
 
 static void read_of_stream(struct http_conn *conn, bool writable)
 {
+    uint8_t wanted = conn->transport.recv_wants;
+
     drop_input(conn);
-    if (conn->state != CONN_STREAMING || conn->stream_input < STREAM_INPUT_MAX)
+    if (conn->state != CONN_STREAMING)
         return;
-    http_count_limited(conn, LIMITED_input);
-    conn->deaf = true;
-    poll_stream(conn, writable);
+    if (conn->transport.taken >= STREAM_INPUT_MAX) {
+        http_count_limited(conn, LIMITED_input);
+        conn->deaf = true;
+    }
+    if (conn->deaf || conn->transport.recv_wants != wanted)
+        poll_stream(conn, writable);
 }
 
 static void flush_response(struct http_conn *conn)
 {
     char *scratch = conn->server->scratch;
-    ssize_t n = send(conn->fd, conn->out + conn->out_sent, conn->out_len - conn->out_sent,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n =
+        transport_send(&conn->transport, (struct span){conn->out + conn->out_sent,
+                                                       conn->out_len - conn->out_sent});
 
     if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            http_conn_abort(conn);
+        http_conn_abort(conn);
         return;
     }
     conn->out_sent += (uint32_t)n;
@@ -452,7 +504,25 @@ static void flush_response(struct http_conn *conn)
         memcpy(scratch, conn->in, conn->in_len);
         consume(conn, bytes, conn->in_scanned);
     }
-    http_conn_next(conn);
+    if (conn->state == CONN_READING && conn->keep_alive &&
+        transport_pending(&conn->transport))
+        read_requests(conn);
+    else
+        http_conn_next(conn);
+}
+
+/* A stream's socket has bytes, or room; by TLS either may be what the other waits for. */
+static void serve_stream(struct http_conn *conn, int events)
+{
+    bool waits = conn->deadline.list != NULL;
+
+    if (!conn->deaf && events & conn->transport.recv_wants)
+        read_of_stream(conn, waits);
+    if (conn->state == CONN_STREAMING && waits && events & conn->transport.send_wants) {
+        deadline_clear(&conn->deadline);
+        poll_stream(conn, false);
+        conn->ops->writable(conn->stream);
+    }
 }
 
 void http_conn_drain(struct http_conn *conn)
@@ -474,6 +544,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     }
     switch ((enum conn_state)conn->state) {
+    case CONN_HANDSHAKING:
+        shake_hands(conn);
+        break;
     case CONN_READING:
         read_requests(conn);
         break;
@@ -481,33 +554,36 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         flush_response(conn);
         break;
     case CONN_LINGERING:
-        drop_input(conn);
+        if (events & UV_WRITABLE)
+            conn_linger(conn); // its farewell had no room yet
+        else
+            drop_input(conn);
         break;
     case CONN_STREAMING:
-        if (events & UV_READABLE)
-            read_of_stream(conn, conn->deadline.list != NULL);
-        if (events & UV_WRITABLE && conn->state == CONN_STREAMING) {
-            deadline_clear(&conn->deadline);
-            poll_stream(conn, false);
-            conn->ops->writable(conn->stream);
-        }
+        serve_stream(conn, events);
         break;
     case CONN_CLOSED:
         break;
     }
 }
 
-int http_conn_open(struct http_server *server, int fd, const struct peer_address *peer)
+int http_conn_open(struct http_server *server, int fd, const struct peer_address *peer,
+                   struct tls *tls)
 {
     struct http_conn *conn = calloc(1, sizeof(*conn));
 
-    if (!conn || uv_poll_init(server->options.loop, &conn->poll, fd) < 0) {
+    if (!conn || transport_open(&conn->transport, fd, tls) < 0) {
         free(conn);
         (void)close(fd);
         return -ENOMEM;
     }
+    if (uv_poll_init(server->options.loop, &conn->poll, fd) < 0) {
+        transport_close(&conn->transport);
+        free(conn);
+        return -ENOMEM;
+    }
     conn->server = server;
-    conn->fd = fd;
+    conn->state = tls ? CONN_HANDSHAKING : CONN_READING;
     conn->peer = *peer;
     conn->keep_alive = true;
     conn->next = server->conns;
@@ -547,7 +623,7 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
     len = write_head(conn, &response, conn->minor ? "Transfer-Encoding: chunked\r\n" : "",
                      head);
     if (len < 0 || len >= RESPONSE_HEAD_MAX ||
-        send(conn->fd, head, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) != len) {
+        transport_send(&conn->transport, (struct span){head, (size_t)len}) != len) {
         census_end_stream(conn->server->census);
         conn->keep_alive = false;
         conn->state = CONN_LINGERING; // http_conn_next() will close it
@@ -556,8 +632,9 @@ int http_start_stream(struct http_conn *conn, const char *type, const char *extr
     conn->ops = ops;
     conn->stream = stream;
     conn->state = CONN_STREAMING;
+    conn->transport.taken = 0;
     deadline_clear(&conn->deadline);
-    conn_poll(conn, UV_READABLE);
+    conn_poll(conn, conn->transport.recv_wants);
     return 0;
 }
 
@@ -568,18 +645,12 @@ bool http_stream_chunked(const struct http_conn *conn)
 
 ssize_t http_stream_write(struct http_conn *conn, struct span bytes)
 {
-    ssize_t n;
-
-    if (conn->stream_input) {
-        conn->stream_input = 0;
+    if (conn->transport.taken) {
+        conn->transport.taken = 0;
         conn->deaf = false;
         poll_stream(conn, false);
     }
-    n = send(conn->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : neg_errno();
-    return n;
+    return transport_send(&conn->transport, bytes);
 }
 
 void http_stream_wait(struct http_conn *conn)

@@ -12,6 +12,7 @@
 #include "net/deadline.h"
 #include "net/http_server.h"
 #include "net/peers.h"
+#include "net/transport.h"
 
 enum {
     SCRATCH_BYTES = 2 * HTTP_HEAD_MAX,
@@ -21,6 +22,7 @@ enum {
 enum conn_wait { WAIT_HEAD, WAIT_IDLE, WAIT_STALLED, WAIT_LINGER, CONN_WAITS };
 
 enum conn_state {
+    CONN_HANDSHAKING,
     CONN_READING,   // waiting for, or in the middle of, a request head
     CONN_ANSWERING, // part of a response is still to be sent
     CONN_STREAMING,
@@ -43,15 +45,14 @@ struct http_conn {
     uint32_t out_len;
     uint32_t out_sent;
     struct peer_address peer;
-    int fd;
+    struct transport transport;
     uint16_t requests;
     uint8_t state; // enum conn_state
     uint8_t minor;
     bool head_only;
     bool keep_alive;
     bool answered;
-    bool deaf;             // a stream whose input waits until it is next written to
-    uint32_t stream_input; // bytes taken since then
+    bool deaf; // a stream whose input waits until it is next written to
 };
 
 struct http_server {
@@ -73,9 +74,9 @@ struct http_server {
     char scratch[SCRATCH_BYTES]; // what is being read, on any connection
 };
 
-/* Owns `fd` from here on, even on failure. */
-int http_conn_open(struct http_server *server, int fd,
-                   const struct peer_address *peer) MUST_CHECK;
+/* Owns `fd` from here on, even on failure. `tls` NULL: plain. */
+int http_conn_open(struct http_server *server, int fd, const struct peer_address *peer,
+                   struct tls *tls) MUST_CHECK;
 
 /* Close it and tell the stream's owner; `abort` throws away what the peer has not read. */
 void http_conn_close(struct http_conn *conn);

@@ -34,6 +34,7 @@ struct acceptor {
     uv_poll_t poll;
     struct acceptor *next;
     struct http_server *server;
+    struct tls *tls; // NULL: plain
     char *unix_path; // removed with the socket; NULL for TCP
     int fd;
 };
@@ -64,7 +65,7 @@ static bool is_behind(const struct http_conn *conn)
 {
     int left = 0;
 
-    return ioctl(conn->fd, SIOCOUTQ, &left) == 0 && left > 0;
+    return ioctl(conn->transport.fd, SIOCOUTQ, &left) == 0 && left > 0;
 }
 
 static void on_deadline(struct http_conn *conn, enum conn_wait wait)
@@ -76,7 +77,8 @@ static void on_deadline(struct http_conn *conn, enum conn_wait wait)
         return;
     }
     if (wait == WAIT_HEAD)
-        http_count_limited(conn, LIMITED_head_time);
+        http_count_limited(conn, conn->state == CONN_HANDSHAKING ? LIMITED_handshake
+                                                                 : LIMITED_head_time);
     else if (wait == WAIT_IDLE)
         http_count_limited(conn, LIMITED_idle_time);
     else if (wait == WAIT_STALLED)
@@ -137,25 +139,27 @@ void http_count_limited(struct http_conn *conn, enum http_limited what)
 }
 
 /* Over a limit: say so and close at once; lingering would let the crowd hold descriptors. */
-static void turn_away(int fd)
+static void turn_away(const struct acceptor *acceptor, int fd)
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Retry-After: 5\r\nContent-Length: 0\r\n"
                                  "Connection: close\r\n\r\n";
 
-    (void)!send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (!acceptor->tls) // who speaks TLS would have to be greeted first
+        (void)!send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)close(fd);
 }
 
-static void admit(struct http_server *server, int fd, const struct sockaddr *address)
+static void admit(const struct acceptor *acceptor, int fd, const struct sockaddr *address)
 {
+    struct http_server *server = acceptor->server;
     struct peer_address peer = peer_address_of(address);
 
     if (address->sa_family == AF_UNIX)
         listener_tune_accepted(fd);
     if (!census_enter(server->census, &peer, &server->options.limits))
-        turn_away(fd);
-    else if (http_conn_open(server, fd, &peer) < 0)
+        turn_away(acceptor, fd);
+    else if (http_conn_open(server, fd, &peer, acceptor->tls) < 0)
         census_leave(server->census, &peer);
 }
 
@@ -216,7 +220,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            admit(acceptor->server, fd, (struct sockaddr *)&address);
+            admit(acceptor, fd, (struct sockaddr *)&address);
         } else if (errno != ECONNABORTED && errno != EINTR) {
             on_accept_error(acceptor, errno);
             break;
@@ -275,6 +279,27 @@ int http_server_new(const struct http_server_options *options, struct http_serve
     return 0;
 }
 
+/* "http://..." into "https://...", where there is room. */
+static void make_secure(char *url, size_t room)
+{
+    static const size_t scheme = sizeof("http") - 1;
+    size_t len = strlen(url);
+
+    if (len < scheme || len + 2 > room)
+        return;
+    memmove(url + scheme + 1, url + scheme, len - scheme + 1);
+    url[scheme] = 's';
+}
+
+static bool is_of_unix(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+
+    return getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+           address.ss_family == AF_UNIX;
+}
+
 static struct listener_options listening(const struct http_server *server)
 {
     return (struct listener_options){.allow_public = server->options.allow_public,
@@ -297,6 +322,7 @@ static int add_acceptor(struct http_server *server, int fd, const char *unix_pat
         (void)close(fd);
         return -ENOMEM;
     }
+    acceptor->tls = is_of_unix(fd) ? NULL : server->options.tls;
     acceptor->server = server;
     acceptor->fd = fd;
     acceptor->next = server->acceptors;
@@ -319,6 +345,8 @@ int http_server_listen(struct http_server *server, const char *address, char *re
     if (add_acceptor(server, fd, is_unix ? address + sizeof(prefix) - 1 : NULL) < 0)
         return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
                         address);
+    if (server->acceptors->tls)
+        make_secure(ret_url, url_room);
     return 0;
 }
 
@@ -347,6 +375,8 @@ int http_server_adopt(struct http_server *server, int fd, char *ret_url, size_t 
     if (add_acceptor(server, fd, NULL) < 0)
         return complain(complaint, -ENOMEM, "cannot listen on %s: out of memory",
                         ret_url);
+    if (server->acceptors->tls)
+        make_secure(ret_url, url_room);
     return 0;
 }
 

@@ -9,7 +9,7 @@
  * connection's own few hundred bytes however slow its reader is.
  *
  * Every wait has a deadline: a head must be complete 5 s after its first chance to be
- * sent, an idle connection is closed after 10 s, a reader whose window has been shut for
+ * sent, a TLS handshake before it included, an idle connection is closed after 10 s, a reader whose window has been shut for
  * 15 s is reset. Connections are limited in all and per address, streams in all. Whatever
  * is refused or ended by a limit is counted under its name (http_limits.def).
  */
@@ -24,6 +24,7 @@
 struct census;
 struct http_conn;
 struct http_server;
+struct tls;
 
 typedef void http_handler_fn(void *ctx, struct http_conn *conn,
                              const struct http_request *request);
@@ -44,6 +45,7 @@ struct http_server_options {
     http_handler_fn *handler;
     void *ctx;
     struct http_limits limits;
+    struct tls *tls;       // for all but Unix sockets, lent; NULL: plain
     struct census *census; // shared with other servers, lent; NULL: one of its own
     bool allow_public;     // listen on addresses that are not loopback
     bool several;          // other servers will listen on the same addresses
@@ -123,6 +125,9 @@ struct http_response {
 
 /* Did the client come by a Unix socket? */
 bool http_is_unix(const struct http_conn *conn);
+
+/* Is what passes between us encrypted? */
+bool http_is_tls(const struct http_conn *conn);
 
 /*
  * Pages of `origin` may read the answer to the request being handled; without it, only our

@@ -195,7 +195,7 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
     size_t route = find_route(request->path);
     struct gate_peer peer = {
         .unix_socket = http_is_unix(conn),
-        .tls = false, // whether this connection is encrypted
+        .tls = http_is_tls(conn),
         .open_route = route < ARRAY_LEN(routes) && routes[route].open,
     };
     struct outage error;

@@ -85,6 +85,7 @@ static int open_counter(struct service *service, struct counter *counter)
     struct desk_options desk = {
         .server = {.limits = options->limits,
                    .census = service->census,
+                   .tls = options->tls,
                    .allow_public = options->allow_public,
                    .socket_mode = options->socket_mode,
                    .several = options->threads > 1,

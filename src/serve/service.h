@@ -24,6 +24,7 @@ struct service;
 struct service_options {
     uv_loop_t *loop;
     struct http_limits limits;
+    struct tls *tls; // as in http_server_options
     bool allow_public;
     struct gate *gate;    // lent: who is let in
     unsigned threads;     // that serve; 0: the loop does

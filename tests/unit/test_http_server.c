@@ -884,7 +884,7 @@ static void test_stream_whose_reader_talks(void **state)
         } while (said > 0);
         deaf = http_server_stats(world->server).limited[LIMITED_input];
         assert_int_equal(deaf, i);
-        assert_true(world->stream.conn->stream_input < 2 * SCRATCH_BYTES);
+        assert_true(world->stream.conn->transport.taken < 2 * SCRATCH_BYTES);
 
         c->len = 0;
         assert_int_equal(http_stream_write(world->stream.conn, span_of("1\r\nx\r\n")), 6);
