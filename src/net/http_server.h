@@ -9,9 +9,10 @@
  * connection's own few hundred bytes however slow its reader is.
  *
  * Every wait has a deadline: a head must be complete 5 s after its first chance to be
- * sent, a TLS handshake before it included, an idle connection is closed after 10 s, a reader whose window has been shut for
- * 15 s is reset. Connections are limited in all and per address, streams in all. Whatever
- * is refused or ended by a limit is counted under its name (http_limits.def).
+ * sent, a TLS handshake before it included, an idle connection is closed after 10 s, a
+ * reader whose window has been shut for 15 s is reset. Connections are limited in all and
+ * per address, streams in all. Whatever is refused or ended by a limit is counted under
+ * its name (http_limits.def).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H

@@ -81,7 +81,7 @@ class Daemon:
     def _listening(self):
         if self.process.poll() is not None:
             raise AssertionError(f"ended with {self.process.returncode}: {self.log()}")
-        match = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.log())
+        match = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", self.log())
         self.port = match and int(match[1])
         return match
 

@@ -378,6 +378,12 @@ static const struct {
     const char *flags[4];
     const char *complaint;
 } bad_flags[] = {
+    {"certificate without key",
+     {"--tls-cert", "x"},
+     "--tls-cert is given without --tls-key: TLS needs both"},
+    {"key without certificate",
+     {"--tls-key=x"},
+     "--tls-key is given without --tls-cert: TLS needs both"},
     {"unknown", {"--frobnicate"}, "unknown flag '--frobnicate'; --help lists them all"},
     {"near", {"--inteval", "5"}, "unknown flag '--inteval'; is --interval meant?"},
     {"near with value", {"--listn=x"}, "unknown flag '--listn'; is --listen meant?"},
