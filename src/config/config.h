@@ -73,8 +73,8 @@ struct config {
     char *docker_socket; // of Docker's API; NULL: it is not asked
     char *proc_root;
     char *sys_root;
-    char *sim_dir; // state of the simulated driver
-    char *file;    // the config file that was read; NULL: none
+    char *sim_dir;  // state of the simulated driver
+    char *file;     // the config file that was read; NULL: none
     char *tls_cert; // files in PEM: both or none
     char *tls_key;
     uint64_t interval_ms;

@@ -57,12 +57,10 @@ static void free_context(SSL_CTX **context)
     SSL_CTX_free(*context);
 }
 
-/* What OpenSSL says last, and nothing left behind for whoever looks next. */
 static const char *openssl_reason(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-    ERR_clear_error();
     return reason ? reason : "unknown error";
 }
 
@@ -146,7 +144,6 @@ static int add_chain(SSL_CTX *context, BIO *bio, const char *path,
                             openssl_reason());
         }
     }
-    ERR_clear_error();
     return 0;
 }
 
@@ -262,12 +259,13 @@ static int load(const char *cert_file, const char *key_file, struct complaint *c
 
     ERR_clear_error();
     context = new_context();
-    if (!context)
-        return complain(complaint, -ENOMEM, "cannot set up TLS: %s", openssl_reason());
-    r = add_certificate(context, cert_file, &certificate, complaint);
+    r = context ? 0
+                : complain(complaint, -ENOMEM, "cannot set up TLS: %s", openssl_reason());
+    if (r == 0)
+        r = add_certificate(context, cert_file, &certificate, complaint);
     if (r == 0)
         r = add_key(context, key_file, certificate, cert_file, complaint);
-    ERR_clear_error();
+    ERR_clear_error(); // nothing is left behind for whoever looks next
     if (r < 0)
         return r;
     *ret = TAKE(context);

@@ -264,9 +264,14 @@ static void test_every_key_of_the_file(void **state)
                 "interval: 60000\n"
                 "demo: true\n"
                 "allow_public: true\n"
+<<<<<<< HEAD
                 "token_file: key\n"
                 "allow_hosts: [gpu1.example, '[::1]:1']\n"
                 "allow_origins: https://dash.example\n"
+=======
+                "tls_cert: /c.pem\n"
+                "tls_key: /k.pem\n"
+>>>>>>> 1488af7 (net: test that TLS neither holds the loop nor cuts its farewell)
                 "max_clients: 1000000\n"
                 "max_clients_per_ip: 1\n"
                 "model_id: served\n"
@@ -292,6 +297,8 @@ static void test_every_key_of_the_file(void **state)
     assert_string_equal(config->sim_dir, "/sim");
     assert_string_equal(config->file, FILE_NAME);
     assert_int_equal(config->interval_ms, 60000);
+    assert_string_equal(config->tls_cert, "/c.pem");
+    assert_string_equal(config->tls_key, "/k.pem");
     assert_int_equal(config->max_clients, 1000000);
     assert_int_equal(config->max_clients_per_ip, 1);
     assert_int_equal(config->model_id, MODEL_ID_SERVED);

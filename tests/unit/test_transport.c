@@ -79,6 +79,13 @@ static void on_request(void *ctx, struct http_conn *conn,
                          0);
         return;
     }
+    if (span_is(request->path, "/stuffed")) {
+        response.body = span_of("hello\n");
+        http_respond(conn, &response);
+        while (send(conn->transport.fd, world->big, BIG, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+            ; // no room is left for a farewell
+        return;
+    }
     response.body = span_is(request->path, "/big") ? (struct span){world->big, BIG}
                                                    : span_of("hello\n");
     http_respond(conn, &response);
@@ -429,23 +436,25 @@ static void test_stalls(void **state)
 {
     static const struct {
         const char *row;
-        size_t said; // of the hello
-        bool greet;
+        size_t said;    // of the hello
+        uint64_t greet; // after this time; 0: never
         enum http_limited limit;
     } stalls[] = {
-        {"silent", 0, false, LIMITED_handshake},
-        {"half a hello", 100, false, LIMITED_handshake},
-        {"no head", 0, true, LIMITED_head_time},
+        {"silent", 0, 0, LIMITED_handshake},
+        {"half a hello", 100, 0, LIMITED_handshake},
+        {"no head", 0, 1, LIMITED_head_time},
+        {"a late handshake, and no head", 0, 400, LIMITED_head_time},
     };
     struct world *world = *state;
 
-    world->server->waits[WAIT_HEAD].span_ms = 150;
+    world->server->waits[WAIT_HEAD].span_ms = 500;
     for (size_t i = 0; i < ARRAY_LEN(stalls); i++) {
         uint64_t before = limited(world, stalls[i].limit), start = now_ms();
         struct client c;
         char hello[128];
 
         open_client(world, &c, 0);
+        let_pass(world, stalls[i].greet);
         if (stalls[i].greet)
             assert_int_equal(shake_hands(world, &c), 1);
         (void)SSL_do_handshake(c.ssl);
@@ -460,7 +469,7 @@ static void test_stalls(void **state)
             let_pass(world, 5);
             pump_in(&c);
         }
-        if (!c.ended || now_ms() - start < 140 || now_ms() - start > 1150)
+        if (!c.ended || now_ms() - start < 490 || now_ms() - start > 850)
             fail_msg("[%s] ended %d after %ju ms", stalls[i].row, c.ended,
                      (uintmax_t)(now_ms() - start));
         assert_int_equal(limited(world, stalls[i].limit) - before, 1);
@@ -571,6 +580,29 @@ static void test_closing_says_farewell(void **state)
     }
 }
 
+/* The farewell waits for room, and the end of the connection for the farewell. */
+static void test_closing_waits_for_room(void **state)
+{
+    struct world *world = *state;
+    uint64_t end = now_ms() + PATIENCE_MS;
+    struct client c;
+
+    open_client(world, &c, SMALL_RECEIVER);
+    assert_int_equal(shake_hands(world, &c), 1);
+    say(&c, "GET /stuffed HTTP/1.0\r\n\r\n");
+    pump_out(world, &c);
+    let_pass(world, 5);
+    assert_int_equal(http_server_stats(world->server).clients, 1);
+    while (!c.ended && now_ms() < end) {
+        let_pass(world, 0);
+        pump_in(&c);
+    }
+    assert_true(c.ended);
+    assert_int_equal(c.error, 0); // a reset would throw away what was not read
+    close_client(&c);
+    await_clients(world, 0);
+}
+
 static void open_stream(struct world *world, struct client *c, int receive_bytes)
 {
     open_client(world, c, receive_bytes);
@@ -614,6 +646,26 @@ static void test_stream(void **state)
 }
 
 /* Keys may be changed by either side at any time; a stream goes on. */
+/* Records without content are taken one a turn: who sends them holds up nobody. */
+static void flood_at_once(struct world *world, struct client *c)
+{
+    char bytes[8 * 1024];
+    int n;
+
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(SSL_key_update(c->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(c->ssl), 1);
+    }
+    n = BIO_read(c->out, bytes, sizeof(bytes));
+    assert_true(n > 2000);
+    assert_int_equal(send(c->fd, bytes, (size_t)n, MSG_NOSIGNAL), n);
+    (void)uv_run(&world->loop, UV_RUN_NOWAIT);
+    assert_true(world->stream->transport.taken > 0);
+    assert_true(world->stream->transport.taken < 200);
+    let_pass(world, 50);
+    assert_int_equal(world->stream->transport.taken, n);
+}
+
 static void test_key_updates(void **state)
 {
     struct world *world = *state;
@@ -629,6 +681,7 @@ static void test_key_updates(void **state)
         assert_int_equal(http_stream_write(world->stream, span_of("1\r\nx\r\n")), 6);
         await_bytes(world, &c, len += 6);
     }
+    flood_at_once(world, &c);
     assert_int_equal(limited(world, LIMITED_input), 0);
     for (int i = 0; i < 4000 && !limited(world, LIMITED_input); i++) { // a flood
         assert_int_equal(SSL_key_update(c.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
@@ -757,6 +810,7 @@ int main(void)
         TEST(test_requests_in_one_record),
         TEST(test_large_answer_to_a_late_reader),
         TEST(test_closing_says_farewell),
+        TEST(test_closing_waits_for_room),
         TEST(test_stream),
         TEST(test_key_updates),
         TEST(test_stream_waits_for_its_reader),
