@@ -264,14 +264,11 @@ static void test_every_key_of_the_file(void **state)
                 "interval: 60000\n"
                 "demo: true\n"
                 "allow_public: true\n"
-<<<<<<< HEAD
                 "token_file: key\n"
                 "allow_hosts: [gpu1.example, '[::1]:1']\n"
                 "allow_origins: https://dash.example\n"
-=======
                 "tls_cert: /c.pem\n"
                 "tls_key: /k.pem\n"
->>>>>>> 1488af7 (net: test that TLS neither holds the loop nor cuts its farewell)
                 "max_clients: 1000000\n"
                 "max_clients_per_ip: 1\n"
                 "model_id: served\n"
