@@ -38,7 +38,7 @@ int ticker_start(struct ticker *ticker, uv_loop_t *loop, uint64_t first_ns,
                               .it_interval = timespec_of(period_ns)};
     int r;
 
-    *ticker = (struct ticker){.beat = beat, .ctx = ctx};
+    *ticker = (struct ticker){.ctx = ctx};
     ticker->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (ticker->fd < 0)
         return neg_errno();
@@ -52,6 +52,7 @@ int ticker_start(struct ticker *ticker, uv_loop_t *loop, uint64_t first_ns,
         (void)close(ticker->fd);
         return r;
     }
+    ticker->beat = beat; // from here on there is something to stop
     return uv_poll_start(&ticker->poll, UV_READABLE, on_expired);
 }
 
