@@ -104,6 +104,10 @@ static struct watch *watch_new(struct fetcher *fetcher, curl_socket_t fd)
     return watch;
 }
 
+/*
+ * A socket that cannot be watched is left alone: its transfer ends with its time. Said to
+ * libcurl, it would end all transfers, those to come as well.
+ */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct fetcher *fetcher = ctx;
@@ -120,14 +124,15 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     if (!watch) {
         watch = watch_new(fetcher, fd);
         if (!watch)
-            return -1;
+            return 0;
         (void)curl_multi_assign(fetcher->multi, fd, watch);
     }
     if (what & CURL_POLL_IN)
         events |= UV_READABLE;
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
-    return uv_poll_start(&watch->poll, events, on_watch) < 0 ? -1 : 0;
+    (void)uv_poll_start(&watch->poll, events, on_watch); // fails on no open socket
+    return 0;
 }
 
 static void on_timeout(uv_timer_t *timer)
