@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <uv.h>
 
 enum { EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
@@ -24,6 +25,21 @@ static void end_at_once(int number)
 {
     (void)number;
     _exit(0);
+}
+
+/*
+ * libuv ends the program without a word when its table of descriptors cannot grow; of what
+ * it allocates, only that is reallocated.
+ */
+static void *reallocate_or_end(void *memory, size_t size)
+{
+    void *larger = realloc(memory, size);
+
+    if (!larger && size) {
+        log_error("out of memory");
+        _exit(EXIT_RUNTIME);
+    }
+    return larger;
 }
 
 static int serve(struct config *config, const struct daemon_arguments *arguments)
@@ -83,6 +99,7 @@ int main(int argc, char **argv)
         return 0;
     }
     stay_small();
+    (void)uv_replace_allocator(malloc, reallocate_or_end, calloc, free); // none is NULL
     log_set_level((enum log_level)config->log_level);
     if (config->check_only)
         return check(config);
