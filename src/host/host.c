@@ -202,40 +202,57 @@ static bool keep_parent(struct host_tree *tree, uint32_t child,
     return false;
 }
 
-/* Add `pid` and its ancestors, up to one that is in the tree or cannot be read. */
-static void add_with_ancestors(struct host *host, uint32_t pid, struct host_tree *tree)
+/*
+ * Add `pid` and its ancestors, up to one that is in the tree or not there for us. The error
+ * of one that may be there next time.
+ */
+static int add_with_ancestors(struct host *host, uint32_t pid, struct host_tree *tree)
 {
     struct host_process process = {0};
     uint32_t child = 0;
 
     for (int depth = 0; pid != 0 && depth < HOST_DEPTH_MAX; depth++) {
         const struct host_process *known = host_tree_find(tree, pid);
+        int r = 0;
 
         if (!known && tree->n == HOST_PROCESSES_MAX) {
             tree->incomplete = true;
-            return;
+            return 0;
         }
         if (known)
             process = *known;
-        else if (host_read_process(host, pid, &process) < 0)
-            return;
+        else
+            r = host_read_process(host, pid, &process);
+        if (r < 0)
+            return host_may_pass(r) ? r : 0;
         if (child && !keep_parent(tree, child, &process))
-            return;
+            return 0;
         if (known)
-            return;
+            return 0;
         add_row(tree, &process);
         child = pid;
         pid = process.parent_pid;
     }
+    return 0;
 }
 
 void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
                     struct host_tree *tree)
 {
-    tree->n = 0;
-    tree->incomplete = false;
-    for (size_t i = 0; i < n; i++)
-        add_with_ancestors(host, pids[i], tree);
+    struct host_tree *read = &host->tree;
+    int r = 0;
+
+    read->n = 0;
+    read->incomplete = false;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_with_ancestors(host, pids[i], read);
+    if (r < 0) {
+        tree->incomplete = true;
+        return;
+    }
+    tree->n = read->n;
+    tree->incomplete = read->incomplete;
+    memcpy(tree->processes, read->processes, read->n * sizeof(read->processes[0]));
 }
 
 int host_read_owner(struct host *host, const struct host_process *process,

@@ -35,7 +35,7 @@ struct host_process {
 /* Processes of interest and all their ancestors, by rising pid. */
 struct host_tree {
     uint32_t n;
-    bool incomplete; // more than fit
+    bool incomplete; // more than fit, or one could not be read just now
     struct host_process processes[HOST_PROCESSES_MAX];
 };
 
@@ -47,9 +47,20 @@ int host_read_process(struct host *host, uint32_t pid,
                       struct host_process *ret) MUST_CHECK;
 
 /*
+ * Whether an error is of the moment, for want of descriptors or memory: it says nothing of
+ * what was to be read.
+ */
+static inline bool host_may_pass(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EIO ||
+           error == -EINTR || error == -EAGAIN;
+}
+
+/*
  * Read `pids` and their ancestors up to pid 1 into `tree`. Pids that are gone, or hidden
  * from us (another pid namespace), are left out. A parent_pid is 0 where the parent had
- * gone and its pid is used again. Allocates nothing.
+ * gone and its pid is used again. If one cannot be read just now, `tree` stays as it was
+ * and is incomplete: memory would wander from a server to others. Allocates nothing.
  */
 void host_read_tree(struct host *host, const uint32_t *pids, size_t n,
                     struct host_tree *tree);

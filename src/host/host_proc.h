@@ -9,9 +9,10 @@
 
 struct host {
     int proc_fd;
-    bool is_live;      // the kernel's own /proc, not a tree that stands for it
-    int diag_fd;       // netlink socket of sock_diag.c; -1: not open
-    bool diag_refused; // the kernel has no such thing for us, and was asked already
+    bool is_live;          // the kernel's own /proc, not a tree that stands for it
+    int diag_fd;           // netlink socket of sock_diag.c; -1: not open
+    bool diag_refused;     // the kernel has no such thing for us, and was asked already
+    struct host_tree tree; // scratch; its pages are only taken where a tree is read
 };
 
 /* Whether an error says that a process or file just is not there any more. */

@@ -100,7 +100,7 @@ static const char *doubt(const struct join_facts *facts, bool hidden)
     if (facts->gpu->processes_incomplete)
         return "the driver's list of processes is not complete";
     if (facts->tree->incomplete)
-        return "more processes than can be followed";
+        return "not every process could be looked at";
     if (hidden)
         return "the driver names processes that are hidden from here: run on the host "
                "or in a container with its pid namespace (--pid=host)";

@@ -4,6 +4,8 @@
  */
 #include "test_host_tree.h"
 
+#include <sys/resource.h>
+
 static struct host_tree tree;
 
 static void expect_tree(const uint32_t *pids, size_t n, const char *expected)
@@ -105,6 +107,38 @@ static void test_tree_of_the_gone(void **state)
     make_process(30, 20, 300); // its parent has gone since
     make_process(60, 0, 600);  // its parent is outside of our pid namespace
     expect_tree(pids, ARRAY_LEN(pids), "30<20 60<0");
+}
+
+/* Without a descriptor nobody is gone: what was known of them holds. */
+static void test_tree_that_cannot_be_read(void **state)
+{
+    static const uint32_t pid = 30;
+    struct host *host = open_here();
+    struct host_process process = {0};
+    struct rlimit limit, none;
+
+    (void)state;
+    make_process(20, 1, 200);
+    make_process(30, 20, 300);
+    host_read_tree(host, &pid, 1, &tree);
+    assert_int_equal(tree.n, 2);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    host_read_tree(host, &pid, 1, &tree);
+    assert_int_equal(host_read_process(host, 30, &process), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(host_may_pass(-EMFILE));
+    assert_false(host_may_pass(-ESRCH));
+    assert_int_equal(tree.n, 2);
+    assert_true(tree.incomplete);
+    assert_int_equal(host_tree_find(&tree, 30)->parent_pid, 20);
+
+    host_read_tree(host, &pid, 1, &tree);
+    assert_int_equal(tree.n, 2);
+    assert_false(tree.incomplete);
+    host_free(host);
 }
 
 static void test_tree_with_reused_parent(void **state)
@@ -405,6 +439,7 @@ int main(void)
         IN_FOLDER(test_stat_that_never_ends),
         IN_FOLDER(test_tree),
         IN_FOLDER(test_tree_of_the_gone),
+        IN_FOLDER(test_tree_that_cannot_be_read),
         IN_FOLDER(test_tree_with_reused_parent),
         IN_FOLDER(test_tree_in_a_circle),
         IN_FOLDER(test_tree_too_deep),
