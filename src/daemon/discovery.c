@@ -84,22 +84,61 @@ static struct found_server *find_server(struct discovery *discovery,
     return NULL;
 }
 
-/* The server that a process is below of, or NULL. */
-static struct found_server *server_above(struct discovery *discovery,
-                                         const struct host_process *process)
+/*
+ * The server that a process is below of, or NULL. An error: that cannot be told just now,
+ * and a part of a server is not to be taken for another one.
+ */
+static int server_above(struct discovery *discovery, const struct host_process *process,
+                        struct found_server **ret)
 {
     struct host_process at = *process;
 
+    *ret = NULL;
     for (int depth = 0; depth < HOST_DEPTH_MAX && at.parent_pid > 1; depth++) {
-        struct found_server *server;
+        int r = host_read_process(discovery->host, at.parent_pid, &at);
 
-        if (host_read_process(discovery->host, at.parent_pid, &at) < 0)
-            return NULL;
-        server = find_server(discovery, &at);
-        if (server)
-            return server;
+        if (r < 0)
+            return host_may_pass(r) ? r : 0;
+        *ret = find_server(discovery, &at);
+        if (*ret)
+            return 0;
     }
-    return NULL;
+    return 0;
+}
+
+/* Whether its command line is a server's; it is in `launch` then. */
+static int read_launch(struct discovery *discovery, const struct host_process *process)
+{
+    int r = host_read_cmdline(discovery->host, process, &discovery->cmdline);
+
+    if (r < 0)
+        return host_may_pass(r) ? r : 0;
+    return launch_read(buf_span(&discovery->cmdline), &discovery->launch) == 1 &&
+           !discovery->launch.wrapped;
+}
+
+/*
+ * The topmost one above `process` with a server's command line, or `process` itself: it
+ * may not have been told, for want of a descriptor.
+ */
+static int find_root(struct discovery *discovery, const struct host_process *process,
+                     struct host_process *ret)
+{
+    struct host_process at = *process;
+
+    *ret = at;
+    for (int depth = 0; depth < HOST_DEPTH_MAX && at.parent_pid > 1; depth++) {
+        int r = host_read_process(discovery->host, at.parent_pid, &at);
+
+        if (r < 0)
+            return host_may_pass(r) ? r : 0;
+        r = read_launch(discovery, &at);
+        if (r < 0)
+            return r;
+        if (r == 1)
+            *ret = at;
+    }
+    return 0;
 }
 
 static void add_member(struct found_server *server, const struct host_process *process)
@@ -121,9 +160,10 @@ static void drop_server(struct discovery *discovery, size_t at)
 static void take_in(struct discovery *discovery, struct found_server *root)
 {
     for (size_t i = 0; i < discovery->n_servers;) {
-        struct found_server *server = &discovery->servers[i];
+        struct found_server *server = &discovery->servers[i], *above;
 
-        if (server == root || server_above(discovery, &server->found.root) != root) {
+        if (server == root || server_above(discovery, &server->found.root, &above) < 0 ||
+            above != root) {
             i++;
             continue;
         }
@@ -215,6 +255,21 @@ static void add_server(struct discovery *discovery, const struct host_process *r
     take_in(discovery, &discovery->servers[discovery->n_servers++]);
 }
 
+/* A new server, of which `process` is the root or a part. */
+static void take_new_server(struct discovery *discovery,
+                            const struct host_process *process)
+{
+    struct found_server *server;
+    struct host_process root;
+
+    if (find_root(discovery, process, &root) < 0 || read_launch(discovery, &root) != 1)
+        return; // it is told once more
+    add_server(discovery, &root, &discovery->launch);
+    server = find_server(discovery, &root);
+    if (server && !is_of(server, process))
+        add_member(server, process);
+}
+
 /* A process whose command line is a server's. The topmost of a chain is its root. */
 static void take_server(struct discovery *discovery, const struct host_process *process,
                         const struct launch *launch)
@@ -231,11 +286,12 @@ static void take_server(struct discovery *discovery, const struct host_process *
         (void)look_at_server(discovery, server); // gone: it will be dropped
         return;
     }
-    server = server_above(discovery, process);
+    if (server_above(discovery, process, &server) < 0)
+        return; // it is told once more
     if (server)
         add_member(server, process);
     else
-        add_server(discovery, process, launch);
+        take_new_server(discovery, process);
 }
 
 /* Anybody may print such arguments; the real ones are started by root, on the host. */
@@ -289,10 +345,12 @@ static void take_worker(struct discovery *discovery, const struct host_tree *tre
                         const struct host_process *worker)
 {
     const struct host_process *at = worker;
+    struct found_server *above;
 
     while (at && is_titled(at))
         at = host_tree_find(tree, at->parent_pid);
-    if (!at || at->pid <= 1 || find_server(discovery, at) || server_above(discovery, at))
+    if (!at || at->pid <= 1 || find_server(discovery, at) ||
+        server_above(discovery, at, &above) < 0 || above)
         return;
     buf_clear(&discovery->cmdline);
     on_process(discovery, at); // what it has become since it was told
@@ -364,12 +422,13 @@ static void look_at_tree(struct discovery *discovery, const struct gpu_sample *g
 
 /* ---- who is gone, and where a server listens ---- */
 
+/* One that cannot be read just now is not gone: its row would go, and come as another's. */
 static bool lives(struct discovery *discovery, const struct host_process *process)
 {
     struct host_process now;
+    int r = host_read_process(discovery->host, process->pid, &now);
 
-    return host_read_process(discovery->host, process->pid, &now) == 0 &&
-           is_same(process, &now);
+    return r < 0 ? r != -ESRCH : is_same(process, &now);
 }
 
 /*

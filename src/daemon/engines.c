@@ -229,9 +229,9 @@ void engines_follow(struct engines *engines, struct discovery *discovery)
 static bool listener_lives(struct engines *engines, const struct watched *watched)
 {
     struct host_process now;
+    int r = host_read_process(engines->host, watched->root.pid, &now);
 
-    return host_read_process(engines->host, watched->root.pid, &now) == 0 &&
-           now.start_ticks == watched->root.start_ticks;
+    return r < 0 ? r != -ESRCH : now.start_ticks == watched->root.start_ticks;
 }
 
 static void find_listener(struct engines *engines, struct watched *watched,
