@@ -5,6 +5,8 @@
 #include "model/launch_file.h"
 #include "model/model_weights.h"
 
+#include <pthread.h>
+
 enum { TEXT_MAX = 1 << 20 }; // more than a scraper keeps
 
 struct inquiry {
@@ -20,6 +22,58 @@ struct inquiry {
     bool busy;
     bool freed; // while busy
 };
+
+static void forget_texts(struct inquiry *inquiry)
+{
+    buf_done(&inquiry->version);
+    buf_done(&inquiry->models);
+    buf_done(&inquiry->settings);
+}
+
+static void destroy(struct inquiry *inquiry)
+{
+    forget_texts(inquiry);
+    host_free(inquiry->host);
+    free(inquiry->facts);
+    free(inquiry);
+}
+
+static void *end_at_once(void *nothing)
+{
+    return nothing;
+}
+
+static void on_nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void on_nothing_done(uv_work_t *work, int status)
+{
+    struct inquiry *inquiry = CONTAINER_OF(work, struct inquiry, work);
+
+    (void)status;
+    inquiry->busy = false;
+    if (inquiry->freed)
+        destroy(inquiry);
+}
+
+/*
+ * libuv starts the pool's thread with the first work, and ends the program if it cannot.
+ * Rather here, at the start, and after a thread of our own has shown that one can be had.
+ */
+static int start_thread(struct inquiry *inquiry)
+{
+    pthread_t thread;
+    int r = -pthread_create(&thread, NULL, end_at_once, NULL);
+
+    if (r < 0)
+        return r;
+    (void)pthread_join(thread, NULL);
+    r = uv_queue_work(inquiry->loop, &inquiry->work, on_nothing, on_nothing_done);
+    inquiry->busy = r == 0;
+    return r;
+}
 
 int inquiry_new(uv_loop_t *loop, const char *proc_root, inquiry_done_fn *done, void *ctx,
                 struct inquiry **ret)
@@ -37,23 +91,13 @@ int inquiry_new(uv_loop_t *loop, const char *proc_root, inquiry_done_fn *done, v
     inquiry->loop = loop;
     inquiry->done = done;
     inquiry->ctx = ctx;
+    r = start_thread(inquiry);
+    if (r < 0) {
+        destroy(inquiry);
+        return r;
+    }
     *ret = inquiry;
     return 0;
-}
-
-static void forget_texts(struct inquiry *inquiry)
-{
-    buf_done(&inquiry->version);
-    buf_done(&inquiry->models);
-    buf_done(&inquiry->settings);
-}
-
-static void destroy(struct inquiry *inquiry)
-{
-    forget_texts(inquiry);
-    host_free(inquiry->host);
-    free(inquiry->facts);
-    free(inquiry);
 }
 
 void inquiry_free(struct inquiry *inquiry)
@@ -68,6 +112,12 @@ void inquiry_free(struct inquiry *inquiry)
 bool inquiry_is_busy(const struct inquiry *inquiry)
 {
     return inquiry->busy;
+}
+
+/* An error for want of descriptors or memory is no answer. */
+static void note(struct inquiry *inquiry, int error)
+{
+    inquiry->facts->may_pass = inquiry->facts->may_pass || host_may_pass(error);
 }
 
 /* The file of --config. If it cannot be read, `launch` goes on naming it. */
@@ -90,10 +140,12 @@ static bool read_launch_file(struct inquiry *inquiry, struct span cmdline,
 static bool read_launch(struct inquiry *inquiry, struct launch *ret)
 {
     OWNED(buf_done) struct buf cmdline;
+    int r;
 
     buf_init(&cmdline, HOST_CMDLINE_MAX);
-    if (host_read_cmdline(inquiry->host, &inquiry->process, &cmdline) < 0 ||
-        launch_read(buf_span(&cmdline), ret) == 0)
+    r = host_read_cmdline(inquiry->host, &inquiry->process, &cmdline);
+    note(inquiry, r);
+    if (r < 0 || launch_read(buf_span(&cmdline), ret) == 0)
         return false;
     return !ret->config_file[0] || read_launch_file(inquiry, buf_span(&cmdline), ret);
 }
@@ -102,9 +154,11 @@ static bool read_config(struct inquiry *inquiry, const struct model_name *name,
                         struct model_config *ret, struct complaint *why)
 {
     struct model_file file;
+    int r = host_find_model_config(inquiry->host, &inquiry->process, name, &file, why);
     bool known;
 
-    if (host_find_model_config(inquiry->host, &inquiry->process, name, &file, why) < 0)
+    note(inquiry, r);
+    if (r < 0)
         return false;
     known = model_config_read(buf_span(&file.text), ret, why) == 0;
     model_file_done(&file);
@@ -157,6 +211,8 @@ static bool is_env_unclear(struct inquiry *inquiry)
         int r = host_read_environ_value(inquiry->host, &inquiry->process, names[i], value,
                                         sizeof(value));
 
+        if (r != -ENOENT)
+            note(inquiry, r);
         if (r != -ENOENT)
             return true; // set, or nobody knows
     }

@@ -219,9 +219,19 @@ void watched_ask(struct watched *watched, uint64_t now_ns)
     scraper_run(watched->scraper, now_ns);
 }
 
-static uint64_t or_never(const struct model_facts *facts, uint64_t again_ns)
+/* When to find out again. Want of descriptors or memory may pass in a second. */
+static uint64_t next_inquiry_ns(struct watched *watched, const struct model_facts *facts,
+                                uint64_t now_ns)
 {
-    return facts && (facts->has_config || !facts->has_launch) ? UINT64_MAX : again_ns;
+    if (!facts || facts->may_pass) {
+        watched->inquire_pace_ns = MAX(2 * watched->inquire_pace_ns, NS_PER_S);
+        watched->inquire_pace_ns = MIN(watched->inquire_pace_ns, INQUIRE_AGAIN_NS);
+        return now_ns + watched->inquire_pace_ns;
+    }
+    watched->inquire_pace_ns = 0;
+    if (facts->has_config || !facts->has_launch)
+        return UINT64_MAX;
+    return now_ns + INQUIRE_AGAIN_NS;
 }
 
 /*
@@ -234,8 +244,8 @@ void watched_take_facts(struct watched *watched, struct model_facts *facts,
     free(watched->model);
     watched->model = facts;
     watched->ticket = 0;
-    watched->inquire_ns = or_never(facts, now_ns + INQUIRE_AGAIN_NS);
-    if (facts && !watched->settings_asked &&
+    watched->inquire_ns = next_inquiry_ns(watched, facts, now_ns);
+    if (facts && !facts->may_pass && !watched->settings_asked &&
         (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
          facts->launch.config_file[0] || facts->launch.hf_overrides)) {
         watched->settings_asked = true;

@@ -22,6 +22,7 @@ struct watched {
     struct host_process root;  // of its process tree; pid 0: not known
     struct model_facts *model; // NULL: not yet read
     uint64_t inquire_ns;       // when to find out (again)
+    uint64_t inquire_pace_ns;  // after what came to nothing for the moment; 0: the first
     uint64_t ticket;           // of the inquiry about it; 0: there is none
     uint32_t rounds;           // of the scraper's answers, when last inquired
     bool settings_asked;

@@ -20,6 +20,7 @@ struct model_facts {
     bool has_draft;
     bool has_log;
     bool has_weights;
+    bool may_pass;    // what was not found out may be another time
     bool env_unclear; // its environment changes the KV cache in ways that are not known
     struct launch launch;
     char served_name[LAUNCH_TEXT_MAX + 1]; // as /v1/models has it; "": not told
