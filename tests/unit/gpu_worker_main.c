@@ -60,6 +60,41 @@ static void act_short(char *frame)
     say(frame, good_frame(&request, frame) - 1);
 }
 
+/* The two halves of one that is right. */
+static void act_half(char *frame)
+{
+    struct gpu_request request = ask();
+    size_t len = good_frame(&request, frame);
+
+    say(frame, len / 2);
+    say(frame + len / 2, len - len / 2);
+}
+
+static void act_version(char *frame)
+{
+    struct gpu_request request = ask();
+    size_t len = good_frame(&request, frame);
+
+    frame[4]++; // the lowest byte of it
+    say(frame, len);
+}
+
+static void act_empty(char *frame)
+{
+    (void)ask();
+    say(frame, 0);
+}
+
+/* One right answer, and that again for ever. */
+static void act_flood(char *frame)
+{
+    struct gpu_request request = ask();
+    size_t len = good_frame(&request, frame);
+
+    for (;;)
+        say(frame, len);
+}
+
 static void act_huge(char *frame)
 {
     (void)ask();
@@ -189,6 +224,10 @@ static const struct {
 } acts[] = {
     {"garbage", act_garbage},
     {"short", act_short},
+    {"half", act_half},
+    {"version", act_version},
+    {"empty", act_empty},
+    {"flood", act_flood},
     {"huge", act_huge},
     {"unasked", act_unasked},
     {"twice", act_twice},

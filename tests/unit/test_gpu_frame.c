@@ -170,6 +170,8 @@ static const struct {
     {"sources past the limit", AT_N_SOURCES, GPU_SOURCES_MAX + 1, false},
     {"no device", AT_N_DEVICES, 0, false},
     {"devices wrap around", AT_N_DEVICES, UINT32_MAX, false},
+    {"devices past the limit", AT_N_DEVICES, GPU_DEVICES_MAX + 1, false},
+    {"processes past the limit", AT_N_PROCESSES, GPU_PROCESSES_MAX + 1, false},
     {"a process less", AT_N_PROCESSES, 3, false},
     {"processes wrap around", AT_N_PROCESSES, 0x10000004, false},
     {"incomplete is no flag", AT_INCOMPLETE, 2, false},

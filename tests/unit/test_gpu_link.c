@@ -460,8 +460,10 @@ static const struct {
     int good; // answers before the bad one
     int r;
 } hostile[] = {
-    {"garbage", 0, -EBADMSG},   {"short", 0, -EBADMSG}, {"huge", 0, -EBADMSG},
-    {"other seq", 0, -EBADMSG}, {"twice", 1, -EBADMSG}, {"crash", 0, -EPIPE},
+    {"garbage", 0, -EBADMSG},   {"short", 0, -EBADMSG},   {"huge", 0, -EBADMSG},
+    {"other seq", 0, -EBADMSG}, {"twice", 1, -EBADMSG},   {"crash", 0, -EPIPE},
+    {"half", 0, -EBADMSG},      {"version", 0, -EBADMSG}, {"flood", 1, -EBADMSG},
+    {"empty", 0, -EPIPE},
 };
 
 static void test_hostile_worker(void **state)
