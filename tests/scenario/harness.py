@@ -398,6 +398,19 @@ class Skip(Exception):
     pass
 
 
+def alone():
+    """Go on in namespaces of our own, where that may be: other daemons would find our
+    servers too, and ask them, and ours would find theirs."""
+    if os.geteuid() != 0 or "ALONE" in os.environ:
+        return
+    namespaces = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    with contextlib.suppress(OSError):
+        if subprocess.run([*namespaces, "true"], check=False).returncode == 0:
+            os.environ["ALONE"] = "1"
+            os.execvp(namespaces[0], [*namespaces, "sh", "-c", 'ip link set lo up; "$@" & '
+                                      "wait $!", "sh", sys.executable, *sys.argv])
+
+
 def run(*tests):
     """Call the tests; exit 0 when all passed, 77 when all were skipped, else 1."""
     failed = skipped = 0

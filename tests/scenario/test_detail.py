@@ -627,11 +627,12 @@ def test_sigterm_ends_the_stream_properly():
         assert daemon.process.wait(5) == 0
 
 
-run(test_the_validator_itself, test_every_key_is_described, test_the_schema_notices, test_demo,
-    test_engines_of_all_states, test_figures_of_an_engine_that_falls_silent,
-    test_two_devices_of_which_one_is_lost,
-    test_instances_of_a_partitioned_device_and_one_of_the_hosts_memory,
-    test_what_the_driver_hides_and_what_it_claims_twice,
-    test_outage, test_head_and_methods, test_coming_back, test_coming_back_late,
-    test_ids_of_nobody, test_nothing_is_made_for_nobody,
-    test_a_slow_reader_is_told_what_was_left_out, test_sigterm_ends_the_stream_properly)
+if __name__ == "__main__":
+    run(test_the_validator_itself, test_every_key_is_described, test_the_schema_notices, test_demo,
+        test_engines_of_all_states, test_figures_of_an_engine_that_falls_silent,
+        test_two_devices_of_which_one_is_lost,
+        test_instances_of_a_partitioned_device_and_one_of_the_hosts_memory,
+        test_what_the_driver_hides_and_what_it_claims_twice,
+        test_outage, test_head_and_methods, test_coming_back, test_coming_back_late,
+        test_ids_of_nobody, test_nothing_is_made_for_nobody,
+        test_a_slow_reader_is_told_what_was_left_out, test_sigterm_ends_the_stream_properly)

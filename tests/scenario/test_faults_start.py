@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any call may fail at start-up: the daemon serves what is true, or ends and says why.
+
+With VRAMSCOPE_FAULTS=all each call is tried in every way that it can fail, not a choice of
+them: that takes a quarter of an hour. VRAMSCOPE_FAULTS_OF names the functions to try.
+"""
+import concurrent.futures
+import contextlib
+import itertools
+import signal
+
+from faults import (ABORTS, ALL, ALWAYS, CUT_OFF, ENDLESS, ERRORS, FUNCTIONS, NOT_SAID, ONCE,
+                    SHORT, Faults, Scene, honest, learn_names)
+from harness import alone, eventually, run
+
+LANES = 4
+
+
+def ends_well(daemon):
+    """It has ended with 1 or 2 and has said why, once."""
+    lines = daemon.log().splitlines()
+    assert daemon.process.returncode in (1, 2), f"ended with {daemon.process.returncode}"
+    assert sum(": error: " in line for line in lines) == 1, "not one line of an error"
+
+
+def serves_well(daemon, scene, manner):
+    """Serves nothing untrue, and soon all that is true; then ends as it should."""
+    def says_what_it_can():
+        assert daemon.process.poll() is None, f"ended with {daemon.process.returncode}"
+        vram = None
+        with contextlib.suppress(*CUT_OFF):
+            vram = daemon.vram()
+        if vram:
+            honest(vram, scene, all_found=False)
+        return vram == scene.truth or manner == ALWAYS
+    eventually("all figures are true", says_what_it_can, 6, 0.03)
+    daemon.process.send_signal(signal.SIGTERM)
+    status = daemon.process.wait(5)
+    assert status == 0, f"ended with {status} after SIGTERM"
+
+
+def start_with(scene, function, n, error, manner):
+    """Start a daemon one of whose calls fails. Gives whether it did fail."""
+    if (function, n) in ABORTS:
+        return True
+    with Faults() as faults:
+        faults.arm(function, n, error, manner)
+        daemon = scene.daemon(faults, wait=False)
+        try:
+            eventually("it listens or has ended",
+                       lambda: daemon.process.poll() is not None or daemon._listening(),
+                       8, 0.01)
+            if daemon.process.poll() is None:
+                serves_well(daemon, scene, manner)
+            else:
+                ends_well(daemon)
+            return faults.fired() > 0
+        except Exception as failure:
+            raise AssertionError(f"{function} {n} {error} {manner}: {failure!r}; "
+                                 f"log: {daemon.log()}") from failure
+        finally:
+            daemon.process.kill()
+            daemon.process.wait()
+            daemon.log_file.close()
+
+
+def numbers():
+    """Which calls fail: each, or each of the first and then ever fewer."""
+    return itertools.count(1) if ALL else itertools.chain(
+        range(1, 41), range(41, 300, 11), range(307, 1 << 20, 101))
+
+
+def result_of(future, failures):
+    try:
+        return future.result()
+    except AssertionError as failure:
+        failures.append(str(failure))
+        return True
+
+
+def start_with_each(scene, pool, function, error, failures):
+    """Each call of that function at the start, until there are no more of it."""
+    tried, ns = 0, numbers()
+    while True:
+        started = [pool.submit(start_with, scene, function, n, error, ONCE)
+                   for n in itertools.islice(ns, LANES)]
+        fired = [result_of(future, failures) for future in started]
+        tried += sum(fired)
+        if not all(fired):
+            return tried
+
+
+def test_start_up():
+    failures, tried = [], 0
+    with Scene() as scene, concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+        for function in FUNCTIONS:
+            if function in NOT_SAID:
+                continue
+            for error in [e for e in ERRORS[function]
+                          if ALL or e in (ERRORS[function][0], SHORT)]:
+                tried += start_with_each(scene, pool, function, error, failures)
+        for future in [pool.submit(start_with, scene, function, 1, ERRORS[function][0], ALWAYS)
+                       for function in FUNCTIONS
+                       if function not in ENDLESS | NOT_SAID and (function, 1) not in ABORTS]:
+            result_of(future, failures)
+    print(f"     {tried} starts in which a call failed")
+    assert not failures, f"{len(failures)}:\n" + "\n".join(failures)
+
+
+alone()
+learn_names()
+run(test_start_up)
