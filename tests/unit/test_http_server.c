@@ -1056,8 +1056,9 @@ static void test_unix_reader_that_takes_nothing(void **state)
     clients->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(clients->fd, (struct sockaddr *)&name, sizeof(name)), 0);
     await_clients(world, 1);
-    assert_int_equal(
-        getsockopt(world->server->conns->transport.fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);
+    assert_int_equal(getsockopt(world->server->conns->transport.fd, SOL_SOCKET, SO_SNDBUF,
+                                &bytes, &len),
+                     0);
     assert_int_equal(bytes, 2 * 64 * 1024);
     http_server_close(world->server);
     assert_int_equal(rmdir(folder), 0);
