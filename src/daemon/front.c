@@ -23,7 +23,7 @@ struct front {
 };
 
 /* A client more than descriptors is a client whose connection is closed without a word. */
-static int raise_descriptors(const struct config *config, struct complaint *complaint)
+int front_raise_descriptors(const struct config *config, struct complaint *complaint)
 {
     rlim_t wanted = config->max_clients + DESCRIPTORS_BESIDE_CLIENTS;
     struct rlimit limit;
@@ -259,9 +259,7 @@ int front_open(uv_loop_t *loop, const struct config *config,
     if (!front)
         return complain(complaint, -ENOMEM, "out of memory");
     *ret = front; // closed and freed by the caller, whatever was opened
-    r = raise_descriptors(config, complaint);
-    if (r == 0)
-        r = open_gate(front, config, complaint);
+    r = open_gate(front, config, complaint);
     if (r == 0)
         r = open_tls(config, &front->tls, complaint);
     return r < 0 ? r : open_service(front, loop, config, manager, complaint);

@@ -15,6 +15,10 @@
 
 struct front;
 
+/* As many descriptors as its clients take, before anything else is opened. */
+int front_raise_descriptors(const struct config *config,
+                            struct complaint *complaint) MUST_CHECK;
+
 /*
  * Listen on every address of the configuration and on the sockets that were passed, which
  * take the place of the default address; who connects waits for front_start().

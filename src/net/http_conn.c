@@ -440,11 +440,19 @@ static void shake_hands(struct http_conn *conn)
     http_conn_next(conn); // lingers, so that the peer reads why
 }
 
+/* The kernel has the same patience with a reader, and may be the first to lose it. */
+static void note_error(struct http_conn *conn, ssize_t n)
+{
+    if (n == -ETIMEDOUT && conn->state == CONN_STREAMING)
+        http_count_limited(conn, LIMITED_stall_time);
+}
+
 /* Bytes after the request of a stream, or after the last response: read and dropped. */
 static void drop_input(struct http_conn *conn)
 {
     ssize_t n = transport_recv(&conn->transport, conn->server->scratch, SCRATCH_BYTES);
 
+    note_error(conn, n);
     if (n == 0 && conn->state == CONN_LINGERING)
         conn_close(conn); // it may still be reading
     else if (n == 0 || (n < 0 && n != -EAGAIN))
@@ -645,12 +653,17 @@ bool http_stream_chunked(const struct http_conn *conn)
 
 ssize_t http_stream_write(struct http_conn *conn, struct span bytes)
 {
+    ssize_t n;
+
     if (conn->transport.taken) {
         conn->transport.taken = 0;
         conn->deaf = false;
         poll_stream(conn, false);
     }
-    return transport_send(&conn->transport, bytes);
+    n = transport_send(&conn->transport, bytes);
+    if (n < 0)
+        note_error(conn, n);
+    return n;
 }
 
 void http_stream_wait(struct http_conn *conn)

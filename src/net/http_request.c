@@ -94,21 +94,25 @@ static int take_transfer_encoding(struct parse *p)
     return 400;
 }
 
-/* Either a function or a place in the request; a field given twice keeps the first. */
+/*
+ * Either a function or a place in the request. Given twice, the first is kept, or, where
+ * who may ask depends on it, the request is refused.
+ */
 static const struct {
     const char *name;
     int (*take)(struct parse *p);
     size_t at;
+    bool once;
 } known_fields[] = {
-    {"Host", take_host, 0},
-    {"Connection", take_connection, 0},
-    {"Content-Length", take_content_length, 0},
-    {"Transfer-Encoding", take_transfer_encoding, 0},
-    {"Accept", NULL, offsetof(struct http_request, accept)},
-    {"Authorization", NULL, offsetof(struct http_request, authorization)},
-    {"Last-Event-ID", NULL, offsetof(struct http_request, last_event_id)},
-    {"Origin", NULL, offsetof(struct http_request, origin)},
-    {"Sec-Fetch-Site", NULL, offsetof(struct http_request, sec_fetch_site)},
+    {"Host", take_host, 0, false},
+    {"Connection", take_connection, 0, false},
+    {"Content-Length", take_content_length, 0, false},
+    {"Transfer-Encoding", take_transfer_encoding, 0, false},
+    {"Accept", NULL, offsetof(struct http_request, accept), false},
+    {"Authorization", NULL, offsetof(struct http_request, authorization), true},
+    {"Last-Event-ID", NULL, offsetof(struct http_request, last_event_id), false},
+    {"Origin", NULL, offsetof(struct http_request, origin), true},
+    {"Sec-Fetch-Site", NULL, offsetof(struct http_request, sec_fetch_site), true},
 };
 
 static void take_field(struct parse *p)
@@ -126,6 +130,8 @@ static void take_field(struct parse *p)
         place = (struct span *)(void *)((char *)p->request + known_fields[i].at);
         if (!place->at)
             *place = p->value;
+        else if (known_fields[i].once)
+            p->refusal = 400;
         return;
     }
 }
@@ -297,12 +303,42 @@ static int split_target(struct span target, struct http_request *request)
     return 0;
 }
 
+/* Where the first line ends in HTTP/1.2 to 1.9: the last digit. NULL: it does not. */
+static const char *later_minor(struct span head)
+{
+    static const char version[] = " HTTP/1.";
+    const char *end = memchr(head.at, '\r', head.len);
+    size_t len = sizeof(version) - 1;
+
+    if (!end || (size_t)(end - head.at) < len + 1 ||
+        memcmp(end - 1 - len, version, len) != 0)
+        return NULL;
+    return end[-1] >= '2' && end[-1] <= '9' ? end - 1 : NULL;
+}
+
+/* A later minor version is as good as 1.1 (RFC 9110 section 2.5), but llhttp knows none. */
+static enum llhttp_errno execute(llhttp_t *parser, struct span head)
+{
+    const char *minor = later_minor(head);
+    enum llhttp_errno error;
+
+    if (!minor)
+        return llhttp_execute(parser, head.at, head.len);
+    error = llhttp_execute(parser, head.at, (size_t)(minor - head.at));
+    if (error == HPE_OK)
+        error = llhttp_execute(parser, "1", 1);
+    if (error == HPE_OK)
+        error =
+            llhttp_execute(parser, minor + 1, (size_t)(head.at + head.len - minor - 1));
+    return error;
+}
+
 static int run_parser(struct parse *p, struct span head, struct span method)
 {
     enum llhttp_errno error;
 
     llhttp_init(&p->parser, HTTP_REQUEST, &settings);
-    error = llhttp_execute(&p->parser, head.at, head.len);
+    error = execute(&p->parser, head);
 
     if (p->refusal)
         return -p->refusal;

@@ -3,10 +3,11 @@
  * http_request.h - read one HTTP/1 request head, strictly
  *
  * Bytes in, facts out: no socket, no state between calls. The grammar is llhttp's; what
- * it leaves open is decided here: CRLF line ends only, HTTP/1.0 and 1.1 only, exactly one
- * Host (none allowed in 1.0), no line folding, no body (a Content-Length other than 0 or
- * any Transfer-Encoding is refused, so that nothing can be smuggled in one), and limits
- * on line, head and fields. llhttp is known to this file alone.
+ * it leaves open is decided here: CRLF line ends only, HTTP/1.0 to 1.9 only (above 1.1 is
+ * as 1.1), exactly one Host (none allowed in 1.0), none of the fields that say who asks
+ * twice, no line folding, no body (a Content-Length other than 0 or any Transfer-Encoding
+ * is refused, so that nothing can be smuggled in one), and limits on line, head and
+ * fields. llhttp is known to this file alone.
  */
 #ifndef NET_HTTP_REQUEST_H
 #define NET_HTTP_REQUEST_H

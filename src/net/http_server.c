@@ -187,7 +187,11 @@ static void start_all(struct http_server *server);
 
 static void on_pause_over(uv_timer_t *timer)
 {
-    start_all(CONTAINER_OF(timer, struct http_server, pause));
+    struct http_server *server = CONTAINER_OF(timer, struct http_server, pause);
+
+    if (server->reserve_fd < 0) // it could not be had back
+        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    start_all(server);
 }
 
 /* A socket that stays readable would keep the loop awake at full speed. */

@@ -91,21 +91,22 @@ static int split(const char *address, char *host, size_t room, const char **ret_
     return 0;
 }
 
-static void write_url(int fd, char *url, size_t room)
+static int write_url(int fd, char *url, size_t room)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
     char host[NI_MAXHOST], port[NI_MAXSERV];
     bool v6;
 
-    url[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port,
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0)
+        return neg_errno();
+    if (getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port,
                     sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return;
+        return -ENOMEM;
     v6 = bound.ss_family == AF_INET6;
     (void)snprintf(url, room, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
                    port);
+    return 0;
 }
 
 static int open_one(const struct sockaddr *address, socklen_t len, bool several)
@@ -153,6 +154,27 @@ static int refuse_public(const char *address, struct complaint *complaint)
                     address);
 }
 
+/* A socket on what the name stands for, and its URL. */
+static int open_resolved(const struct addrinfo *info, const char *address,
+                         const struct listener_options *options, char *ret_url,
+                         size_t url_room, struct complaint *complaint)
+{
+    int fd, r;
+
+    if (!is_loopback(info->ai_addr) && !options->allow_public)
+        return refuse_public(address, complaint);
+    fd = open_one(info->ai_addr, info->ai_addrlen, options->several);
+    if (fd < 0)
+        return complain(complaint, fd, "cannot listen on %s: %s", address, strerror(-fd));
+    r = write_url(fd, ret_url, url_room);
+    if (r < 0) {
+        (void)close(fd);
+        return complain(complaint, r, "cannot tell what %s is bound to: %s", address,
+                        strerror(-r));
+    }
+    return fd;
+}
+
 static int open_tcp(const char *address, const struct listener_options *options,
                     char *ret_url, size_t url_room, struct complaint *complaint)
 {
@@ -174,17 +196,7 @@ static int open_tcp(const char *address, const struct listener_options *options,
     if (r != 0)
         return complain(complaint, -EINVAL, "cannot listen on %s: %s", address,
                         gai_strerror(r));
-
-    if (!is_loopback(info->ai_addr) && !options->allow_public) {
-        r = refuse_public(address, complaint);
-    } else {
-        r = open_one(info->ai_addr, info->ai_addrlen, options->several);
-        if (r < 0)
-            (void)complain(complaint, r, "cannot listen on %s: %s", address,
-                           strerror(-r));
-        else
-            write_url(r, ret_url, url_room);
-    }
+    r = open_resolved(info, address, options, ret_url, url_room, complaint);
     freeaddrinfo(info);
     return r;
 }
@@ -298,7 +310,9 @@ int listener_adopt(int fd, const struct listener_options *options, char *ret_url
         break;
     case AF_INET:
     case AF_INET6:
-        write_url(fd, ret_url, url_room);
+        if (write_url(fd, ret_url, url_room) < 0)
+            return complain(complaint, -ENOMEM,
+                            "cannot tell what descriptor %d is bound to", fd);
         if (!is_loopback(&bound.any) && !options->allow_public)
             return refuse_public(ret_url, complaint);
         break;

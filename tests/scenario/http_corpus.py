@@ -631,13 +631,18 @@ accepted("9110 7.2", [
     ("Host %s" % name.decode(), get(host=b"Host: " + name + b"\r\n"), 200)
     for name in (b"localhost", b"LOCALHOST", b"LocalHost:6767", b"127.0.0.1", b"127.0.0.1:6767",
                  b"[::1]", b"[::1]:6767", b"localhost:1")])
+# An address of this host in other letters: no name that somebody else could redirect.
+accepted("9110 7.4", [
+    ("Host %s" % name.decode("latin-1"), get(host=b"Host: " + name + b"\r\n"), (200, 400, 421))
+    for name in (b"127.0.0.2", b"[::ffff:127.0.0.1]", b"localhost.", b"localhost:")],
+    needs="allow-host")
 accepted("9110 7.4", [
     ("Host %s" % name.decode("latin-1"), get(host=b"Host: " + name + b"\r\n"), (400, 421))
     for name in (b"evil", b"evil.example:6767", b"localhost.evil.example", b"evil.localhost",
-                 b"127.0.0.1.evil.example", b"127.0.0.2", b"127.1", b"0.0.0.0", b"2130706433",
-                 b"0x7f.0.0.1", b"[::]", b"[::2]", b"[::ffff:127.0.0.1]", b"::1", b"localhost.",
+                 b"127.0.0.1.evil.example", b"127.1", b"0.0.0.0", b"2130706433",
+                 b"0x7f.0.0.1", b"[::]", b"[::2]", b"::1",
                  b"localhos", b"localhostx", b"local host", b"localhost, evil", b"evil@localhost",
-                 b"localhost@evil", b"localhost/", b"localhost#", b"localhost:", b"localhost:x",
+                 b"localhost@evil", b"localhost/", b"localhost#", b"localhost:x",
                  b"localhost:-1", b"localhost:99999", b"localhost:80:80", b"http://localhost",
                  b"[::1", b"::1]", b"[localhost]", b"[]", b":6767", b"loc%61lhost", b"xn--lcalhost",
                  b"169.254.169.254", b"\xe2\x93\x81ocalhost", b"a" * 4000)],

@@ -377,7 +377,8 @@ def crowd(daemon, n):
 def test_more_connections_than_may_be():
     with Daemon(*OPTIONS) as daemon, watched(daemon), closing(crowd(daemon, 2000)) as peers:
         assert len(peers) == 2000
-        assert len(held_ports(daemon)) <= MAX_CLIENTS, len(held_ports(daemon))
+        # One that is being turned away is there for a moment.
+        eventually("no more than may be", lambda: len(held_ports(daemon)) <= MAX_CLIENTS, 2)
         def refused():
             return [peer for peer in peers if how_it_ended(peer) == "end"]
         eventually("most of them are refused", lambda: len(refused()) >= 1000, 4)

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/parts.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* The processes that hold device memory, each time the driver has listed them anew. */
+static void read_tree(struct daemon *daemon, const struct gpu_sample *gpu)
+{
+    if (gpu->processes_taken_ns == daemon->tree_of_ns)
+        return;
+    for (uint32_t i = 0; i < gpu->n_processes; i++)
+        daemon->pids[i] = gpu->processes[i].pid;
+    host_read_tree(daemon->host, daemon->pids, gpu->n_processes, &daemon->tree);
+    daemon->tree_of_ns = gpu->processes_taken_ns;
+}
+
+void tick_collect(struct daemon *daemon, uint64_t now_ns)
+{
+    if (daemon->gpu)
+        gpu_feed_request(daemon->gpu_feed, now_ns);
+    if (daemon->docker) {
+        size_t n;
+        const struct host_port_proxy *ports = docker_ports(daemon->docker, &n);
+
+        discovery_publish(daemon->discovery, ports, n);
+        docker_run(daemon->docker, discovery_wants_ports(daemon->discovery), now_ns);
+    }
+    if (daemon->discovery) {
+        const struct gpu_sample *gpu = daemon->gpu ? gpu_link_sample(daemon->gpu) : NULL;
+
+        if (gpu)
+            read_tree(daemon, gpu);
+        discovery_run(daemon->discovery, gpu, &daemon->tree);
+        engines_follow(daemon->engines, daemon->discovery);
+    }
+    engines_run(daemon->engines, now_ns);
+}
+
+/* Why no device's memory is known: the first source that says something. */
+static struct outage outage_of(const struct gpu_sample *gpu)
+{
+    for (uint32_t i = 0; i < gpu->n_sources; i++) {
+        enum gpu_verdict verdict = (enum gpu_verdict)gpu->sources[i].verdict;
+
+        if (verdict != GPU_OK)
+            return (struct outage){gpu_verdict_name(verdict), gpu->sources[i].reason,
+                                   gpu_verdict_remedy(verdict)};
+    }
+    return (struct outage){"no-device-memory",
+                           gpu->n_devices ? gpu->devices[0].reason : "no GPU was found",
+                           ""};
+}
+
+static void log_failure(int r)
+{
+    if (r < 0)
+        log_error("a tick is left out: %s", strerror(-r));
+}
+
+static void publish_outage(struct daemon *daemon, const struct outage *outage)
+{
+    if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
+        0) {
+        (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
+                       outage->code);
+        log_warning("no GPU figures: %s%s%s", outage->reason,
+                    outage->remedy[0] ? ". " : "", outage->remedy);
+    }
+    log_failure(service_publish_outage(front_service(daemon->front), outage));
+}
+
+static void publish_snapshot(struct daemon *daemon, const struct snapshot *snapshot)
+{
+    if (daemon->logged_outage[0]) {
+        daemon->logged_outage[0] = '\0';
+        log_info("GPU figures are back");
+    }
+    gpu_log_snapshot(&daemon->gpu_log, snapshot);
+    log_failure(service_publish(front_service(daemon->front), snapshot));
+    snapshot_unref(daemon->newest);
+    daemon->newest = snapshot_ref(snapshot);
+}
+
+static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
+{
+    struct service *service = front_service(daemon->front);
+    struct hub_stats hub = service_hub_stats(service);
+    uint64_t period = daemon->interval_ms * NS_PER_MS;
+    struct snapshot_self self = {
+        .rss_bytes = self_cost_rss_bytes(&daemon->cost),
+        .cpu_seconds = self_cost_cpu_seconds(),
+        .subscribers = hub.subscribers,
+        .frames_sent = hub.frames_sent,
+        .frames_skipped = hub.frames_skipped,
+    };
+
+    self.n_limited = service_limited(service, self.limited, ARRAY_LEN(self.limited));
+    if (daemon->gpu) {
+        self.cpu_seconds += gpu_link_cpu_seconds(daemon->gpu);
+        self.worker_restarts = gpu_link_restarts(daemon->gpu);
+    }
+    if (daemon->first_beat_ns && now_ns > daemon->first_beat_ns)
+        self.late_seconds = (double)((now_ns - daemon->first_beat_ns) % period) / 1e9;
+    return self;
+}
+
+static uint64_t wall_clock_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+void tick_publish(struct daemon *daemon, uint64_t now_ns)
+{
+    struct join_facts facts = {
+        .now_ns = now_ns,
+        .unix_ms = wall_clock_ms(),
+        .seq = ++daemon->seq,
+        .self = self_cost(daemon, now_ns),
+        .previous = daemon->newest,
+    };
+    struct snapshot *snapshot;
+
+    facts.engines = engines_facts(daemon->engines, &facts.n_engines);
+    facts.servers_known = daemon->discovery != NULL;
+    if (daemon->discovery)
+        facts.adoptions = discovery_adoptions(daemon->discovery, &facts.n_adoptions);
+    facts.tree = &daemon->tree;
+    if (daemon->gpu) {
+        facts.gpu = gpu_link_sample(daemon->gpu);
+        if (!facts.gpu || now_ns - MIN(facts.gpu->taken_ns, now_ns) > GPU_KILL_NS) {
+            struct outage silent = {"driver-silent", gpu_link_reason(daemon->gpu, now_ns),
+                                    "see `nvidia-smi` and the kernel log; the reader is "
+                                    "started again by itself"};
+
+            publish_outage(daemon, &silent);
+            engines_log(daemon->engines, NULL, now_ns);
+            return;
+        }
+        read_tree(daemon, facts.gpu);
+    }
+
+    snapshot = snapshot_new(daemon->snapshots);
+    if (!snapshot) {
+        log_failure(-ENOMEM);
+        return;
+    }
+    if (join(&facts, snapshot) == 0) {
+        publish_snapshot(daemon, snapshot);
+        engines_log(daemon->engines, snapshot, now_ns);
+    } else {
+        struct outage outage = outage_of(facts.gpu);
+
+        publish_outage(daemon, &outage);
+        engines_log(daemon->engines, NULL, now_ns);
+    }
+    snapshot_unref(snapshot);
+}
+
+/* Only here do we say that we live: whoever hears it knows that figures go out. */
