@@ -2,7 +2,8 @@
 /*
  * http_conn.h - one connection of an http_server; private to net/
  *
- * http_server.c accepts, counts and keeps time; http_conn.c reads, answers and streams.
+ * http_server.c accepts, counts and keeps time; http_conn.c reads and has requests handled,
+ * http_response.c answers, http_stream.c streams.
  * A connection keeps no buffers of its own while nothing is half read or half sent.
  */
 #ifndef NET_HTTP_CONN_H
@@ -82,8 +83,14 @@ int http_conn_open(struct http_server *server, int fd, const struct peer_address
 void http_conn_close(struct http_conn *conn);
 void http_conn_abort(struct http_conn *conn);
 
+/* Close it; if it has a stream, its owner knows. */
+void http_conn_release(struct http_conn *conn);
+
 /* The head that was begun is not complete in time: 408. */
 void http_conn_time_out(struct http_conn *conn);
+
+/* Wait for these events, and no others. */
+void http_conn_poll(struct http_conn *conn, int events);
 
 /* After reading or sending: begin whatever the connection waits for now. */
 void http_conn_next(struct http_conn *conn);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/http_response.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {421, "Misdirected Request"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+};
+
+static const char *reason_of(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+static const char *date_now(struct http_server *server)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if ((uint64_t)now != server->date_s && gmtime_r(&now, &tm)) {
+        (void)strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT",
+                       &tm);
+        server->date_s = (uint64_t)now;
+    }
+    return server->date;
+}
+
+/*
+ * No answer is a page: it may load and frame nothing, and is in no page but ours. A script
+ * that somebody runs in one of them may read the rest of ours.
+ */
+static const char SAFE_FIELDS[] =
+    "X-Content-Type-Options: nosniff\r\n"
+    "Content-Security-Policy: default-src 'none'; connect-src 'self'; "
+    "frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+static const char SAME_ORIGIN[] = "Cross-Origin-Resource-Policy: same-origin\r\n";
+
+int http_response_head(struct http_conn *conn, const struct http_response *response,
+                       const char *framing, char *head)
+{
+    const char *connection = "", *origin = conn->allow_origin;
+
+    if (!conn->keep_alive)
+        connection = "Connection: close\r\n";
+    else if (conn->minor == 0)
+        connection = "Connection: keep-alive\r\n";
+
+    return snprintf(
+        head, RESPONSE_HEAD_MAX, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s%s%s%s%s\r\n",
+        response->status, reason_of(response->status), date_now(conn->server),
+        response->type ? "Content-Type: " : "", response->type ? response->type : "",
+        response->type ? "\r\n" : "", framing, response->extra ? response->extra : "",
+        connection, SAFE_FIELDS, origin ? "Access-Control-Allow-Origin: " : SAME_ORIGIN,
+        origin ? origin : "", origin ? "\r\nVary: Origin\r\n" : "");
+}
+
+/* Keep what the socket did not take of head and body. */
+static int keep_rest(struct http_conn *conn, struct span head, struct span body,
+                     size_t sent)
+{
+    size_t from_head = MIN(sent, head.len), from_body = sent - from_head;
+    size_t len = head.len + body.len - sent;
+
+    conn->out = malloc(len);
+    if (!conn->out)
+        return -ENOMEM;
+    memcpy(conn->out, head.at + from_head, head.len - from_head);
+    if (body.len > from_body)
+        memcpy(conn->out + head.len - from_head, body.at + from_body,
+               body.len - from_body);
+    conn->out_len = (uint32_t)len;
+    conn->out_sent = 0;
+    return 0;
+}
+
+int http_response_send(struct http_conn *conn, struct span head, struct span body)
+{
+    ssize_t n = transport_sendv(&conn->transport, head, body);
+
+    if (n < 0)
+        return (int)n;
+    if ((size_t)n == head.len + body.len)
+        return 0;
+    return keep_rest(conn, head, body, (size_t)n);
+}
+
+void http_respond(struct http_conn *conn, const struct http_response *response)
+{
+    char head[RESPONSE_HEAD_MAX], framing[48] = "";
+    struct span body = conn->head_only ? (struct span){NULL, 0} : response->body;
+    int len;
+
+    conn->answered = true;
+    if (response->status != 204 && !response->open_ended)
+        (void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
+                       response->body.len);
+    len = http_response_head(conn, response, framing, head);
+    if (len < 0 || len >= RESPONSE_HEAD_MAX ||
+        http_response_send(conn, (struct span){head, (size_t)len}, body) < 0) {
+        conn->keep_alive = false;
+        conn->state = CONN_LINGERING; // http_conn_next() will close it
+        return;
+    }
+    if (conn->out)
+        conn->state = CONN_ANSWERING;
+}
+
+int http_response_flush(struct http_conn *conn)
+{
+    ssize_t n =
+        transport_send(&conn->transport, (struct span){conn->out + conn->out_sent,
+                                                       conn->out_len - conn->out_sent});
+
+    if (n < 0)
+        return (int)n;
+    conn->out_sent += (uint32_t)n;
+    if (conn->out_sent < conn->out_len)
+        return 0;
+    free(conn->out);
+    conn->out = NULL;
+    return 1;
+}
+
+void http_allow_origin(struct http_conn *conn, const char *origin)
+{
+    conn->allow_origin = origin;
+}
+
+/* Which counter a refusal by the parser, or for its time, belongs to. */
+static void count_refusal(struct http_conn *conn, int status)
+{
+    switch (status) {
+    case 408: // counted when it came due
+    case 500: // nobody's limit
+        break;
+    case 413:
+        http_count_limited(conn, LIMITED_body);
+        break;
+    case 414:
+        http_count_limited(conn, LIMITED_line);
+        break;
+    case 431:
+        http_count_limited(conn, LIMITED_head);
+        break;
+    default:
+        http_count_limited(conn, LIMITED_malformed);
+    }
+}
+
+void http_response_refuse(struct http_conn *conn, int status)
+{
+    struct http_response response = {.status = status, .type = "application/json"};
+    char body[96];
+    int len =
+        snprintf(body, sizeof(body), "{\"error\":{\"status\":%d,\"message\":\"%s\"}}\n",
+                 status, reason_of(status));
+
+    count_refusal(conn, status);
+    conn->keep_alive = false;
+    response.body = (struct span){body, (size_t)len};
+    http_respond(conn, &response);
+}
