@@ -80,7 +80,7 @@ bool config_has_secret(const struct config *config)
     for (size_t i = 0; i < config->n_engines; i++)
         if (config->engines[i].api_key)
             return true;
-    return config->token.given;
+    return config->token.given || config->tls_key;
 }
 
 void config_free(struct config *config)

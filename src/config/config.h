@@ -107,7 +107,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint) MUST_CHECK;
 void config_free(struct config *config);
 
-/* Is there anything in memory, or its digest, that no other user may see? */
+/* Is there a secret in memory, or will be: an API key, a TLS key, a token's digest? */
 bool config_has_secret(const struct config *config);
 
 /* The text of --help, made from the option table. */

@@ -35,6 +35,7 @@ static void on_collect(void *ctx, uint64_t now_ns)
     tick_collect(ctx, now_ns);
 }
 
+/* Only here do we say that we live: whoever hears it knows that figures go out. */
 static void on_publish(void *ctx, uint64_t now_ns)
 {
     struct daemon *daemon = ctx;
@@ -112,28 +113,37 @@ static void hide_secrets(const struct config *config)
         log_warning("secrets may be read out of this process's memory: %s", strerror(-r));
 }
 
+/* All of it or nothing: the last step cannot fail. */
+static int apply(struct daemon *daemon, struct config *config,
+                 struct complaint *complaint)
+{
+    int r;
+
+    if (daemon->demo)
+        return complain(complaint, -EOPNOTSUPP, "the demo takes no new configuration");
+    r = front_prepare(daemon->front, config, complaint);
+    if (r < 0)
+        return r;
+    r = engines_apply(daemon->engines, config);
+    if (r < 0)
+        return complain(complaint, r, "cannot apply the new configuration: %s",
+                        strerror(-r));
+    front_commit(daemon->front, config);
+    return 0;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct complaint complaint = {0};
     struct config *config = NULL;
     enum config_action action;
-    int r;
+    int r = config_load(daemon->arguments.argc, daemon->arguments.argv,
+                        daemon->arguments.environment, &config, &action, &complaint);
 
-    if (config_load(daemon->arguments.argc, daemon->arguments.argv,
-                    daemon->arguments.environment, &config, &action, &complaint) < 0) {
-        log_error("%s; keeping the configuration as it was", complaint.text);
-        return;
-    }
-    if (front_apply(daemon->front, config, &complaint) < 0) {
-        log_error("%s; keeping the configuration as it was", complaint.text);
-        config_free(config);
-        return;
-    }
-    r = daemon->demo ? -EOPNOTSUPP : engines_apply(daemon->engines, config);
+    if (r == 0)
+        r = apply(daemon, config, &complaint);
     if (r < 0) {
-        (void)!front_apply(daemon->front, daemon->config, &complaint); // worked before
-        log_error("cannot apply the new configuration%s: %s; keeping the old one",
-                  daemon->demo ? " to the demo" : "", strerror(-r));
+        log_error("%s; keeping the configuration as it was", complaint.text);
         config_free(config);
         return;
     }
@@ -222,7 +232,8 @@ static int open_signals(struct daemon *daemon)
     return r;
 }
 
-static int open_parts(struct daemon *daemon, struct complaint *complaint)
+/* What takes rights that are given up: sockets, children, other people's descriptors. */
+static int open_outside(struct daemon *daemon, struct complaint *complaint)
 {
     struct config *config = daemon->config;
     int r;
@@ -242,18 +253,6 @@ static int open_parts(struct daemon *daemon, struct complaint *complaint)
         if (r < 0)
             return r;
     }
-    r = snapshot_pool_new(&daemon->snapshots);
-    if (r == 0)
-        r = engines_new(&daemon->loop, daemon->host, config->proc_root, &daemon->engines);
-    if (r == 0)
-        r = engines_apply(daemon->engines, config);
-    if (r == 0 && config->discover)
-        r = discovery_new(config, config->demo ? (uint32_t)getpid() : 0,
-                          &daemon->discovery);
-    if (daemon->discovery && r == 0 && config->docker_socket)
-        r = docker_new(&daemon->loop, config->docker_socket, &daemon->docker);
-    if (r < 0)
-        return complain(complaint, r, "cannot start: %s", strerror(-r));
     r = open_gpu(daemon);
     if (r < 0)
         return complain(complaint, r,
@@ -288,6 +287,25 @@ static int give_up_rights(const struct config *config, struct complaint *complai
         log_debug("confined as far as can be: %s", what.text);
     hide_secrets(config);
     return 0;
+}
+
+/* What does with the rights that are left; a thread is among it. */
+static int open_inside(struct daemon *daemon, struct complaint *complaint)
+{
+    struct config *config = daemon->config;
+    int r;
+
+    r = snapshot_pool_new(&daemon->snapshots);
+    if (r == 0)
+        r = engines_new(&daemon->loop, daemon->host, config->proc_root, &daemon->engines);
+    if (r == 0)
+        r = engines_apply(daemon->engines, config);
+    if (r == 0 && config->discover)
+        r = discovery_new(config, config->demo ? (uint32_t)getpid() : 0,
+                          &daemon->discovery);
+    if (daemon->discovery && r == 0 && config->docker_socket)
+        r = docker_new(&daemon->loop, config->docker_socket, &daemon->docker);
+    return r < 0 ? complain(complaint, r, "cannot start: %s", strerror(-r)) : 0;
 }
 
 /* The loop, and what is asked of it before anything else. */
@@ -326,9 +344,11 @@ int daemon_new(struct config *config, const struct daemon_arguments *arguments,
     if (r < 0)
         (void)complain(complaint, r, "cannot take signals: %s", strerror(-r));
     if (r == 0)
-        r = open_parts(daemon, complaint);
+        r = open_outside(daemon, complaint);
     if (r == 0)
-        r = give_up_rights(config, complaint);
+        r = give_up_rights(config, complaint); // of this thread, and of those it starts
+    if (r == 0)
+        r = open_inside(daemon, complaint);
     if (r < 0) {
         (void)daemon_free(daemon); // main() is about to return
         return r;

@@ -9,6 +9,7 @@
 
 enum {
     DESCRIPTORS_BESIDE_CLIENTS = 128,
+    DESCRIPTORS_OF_LOOP = 6, // beside the sockets that it listens on
     URL_MAX = 160,
     LISTEN_MAX = CONFIG_LISTEN_MAX + SERVICE_MANAGER_SOCKETS_MAX,
 };
@@ -16,7 +17,8 @@ enum {
 struct front {
     struct gate *gate;
     struct service *service;
-    struct tls *tls; // NULL: plain
+    struct tls *tls;       // NULL: plain
+    struct tls *fresh_tls; // to take its place; NULL: none
     char urls[LISTEN_MAX][URL_MAX];
     size_t n_urls;
     const char *public_url; // the first that other hosts reach; NULL: none
@@ -25,7 +27,9 @@ struct front {
 /* A client more than descriptors is a client whose connection is closed without a word. */
 int front_raise_descriptors(const struct config *config, struct complaint *complaint)
 {
-    rlim_t wanted = config->max_clients + DESCRIPTORS_BESIDE_CLIENTS;
+    size_t listeners = config->listen.n + SERVICE_MANAGER_SOCKETS_MAX;
+    rlim_t wanted = config->max_clients + DESCRIPTORS_BESIDE_CLIENTS +
+                    config->fanout_threads * (listeners + DESCRIPTORS_OF_LOOP);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -36,7 +40,7 @@ int front_raise_descriptors(const struct config *config, struct complaint *compl
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
         return complain(
             complaint, -EMFILE,
-            "--max-clients %llu needs %llu descriptors, but the limit is %llu: "
+            "--max-clients %llu needs %llu descriptors in all, but the limit is %llu: "
             "raise it (ulimit -n, LimitNOFILE=) or serve fewer clients",
             (unsigned long long)config->max_clients, (unsigned long long)wanted,
             (unsigned long long)limit.rlim_max);
@@ -201,52 +205,49 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
     return r;
 }
 
-static int apply_public(struct front *front, const struct config *config,
-                        struct complaint *complaint)
+/* What is listened on stays, and needs what it needed. */
+static int check_sockets(const struct front *front, const struct config *config,
+                         struct complaint *complaint)
 {
-    if (!front->public_url || may_be_public(config))
-        return 0;
-    return complain(
-        complaint, -EACCES,
-        "other hosts can reach %s: that needs --token-file with --tls-cert and "
-        "--tls-key, or --allow-public",
-        front->public_url);
+    if ((front->tls != NULL) != has_tls(config))
+        return complain(complaint, -EOPNOTSUPP,
+                        "--tls-cert: TLS begins and ends with a restart");
+    if (front->public_url && !may_be_public(config))
+        return complain(complaint, -EACCES,
+                        "other hosts can reach %s: that needs --token-file with "
+                        "--tls-cert and --tls-key, or --allow-public",
+                        front->public_url);
+    return 0;
 }
 
-/* Whether there is TLS at all is settled when the sockets are opened. */
-static int apply_tls(struct front *front, const struct config *config,
-                     struct complaint *complaint)
-{
-    if (!front->tls || !config->tls_cert)
-        return 0;
-    return warn_of(tls_reload(front->tls, config->tls_cert, config->tls_key, complaint),
-                   complaint);
-}
-
-static int apply_gate(struct front *front, const struct config *config,
-                      struct complaint *complaint)
+static int check_gate(const struct config *config, struct complaint *complaint)
 {
     struct gate_options options = gate_options_of(config);
-    int r = gate_apply(front->gate, &options);
+    struct gate *trial = NULL;
+    int r = gate_new(&options, &trial);
 
+    gate_free(trial);
     return r < 0 ? complain(complaint, r, "cannot check clients: %s", strerror(-r)) : 0;
 }
 
-int front_apply(struct front *front, const struct config *config,
-                struct complaint *complaint)
+int front_prepare(struct front *front, const struct config *config,
+                  struct complaint *complaint)
 {
-    // Those that may refuse come first; the last one changes something.
-    static int (*const steps[])(struct front * front, const struct config *config,
-                                struct complaint *complaint) = {
-        apply_public,
-        apply_tls,
-        apply_gate,
-    };
-    int r = 0;
+    int r = check_sockets(front, config, complaint);
 
-    for (size_t i = 0; i < ARRAY_LEN(steps) && r == 0; i++)
-        r = steps[i](front, config, complaint);
-    return r;
+    tls_free(TAKE(front->fresh_tls));
+    if (r == 0)
+        r = check_gate(config, complaint);
+    return r < 0 ? r : open_tls(config, &front->fresh_tls, complaint);
+}
+
+void front_commit(struct front *front, const struct config *config)
+{
+    struct gate_options options = gate_options_of(config);
+
+    if (front->fresh_tls)
+        tls_replace(front->tls, TAKE(front->fresh_tls));
+    (void)!gate_apply(front->gate, &options); // as it was tried
 }
 
 int front_open(uv_loop_t *loop, const struct config *config,
@@ -303,6 +304,7 @@ void front_free(struct front *front)
     service_free(front->service);
     gate_free(front->gate);
     tls_free(front->tls);
+    tls_free(front->fresh_tls);
     free(front);
 }
 

@@ -32,13 +32,14 @@ int front_open(uv_loop_t *loop, const struct config *config,
 int front_check(const struct config *config, struct complaint *complaint) MUST_CHECK;
 
 /*
- * Take over what may change while clients are there: the token, the hosts and origins that
+ * Make ready what may change while clients are there: the token, the hosts and origins that
  * are let in, and the TLS certificate, which is read again even if its name is the same.
- * Negative errno: something of it is refused, `complaint` says what, and all of it stays as
- * it was.
+ * Negative errno: something of it is refused, `complaint` says what. Nothing changes before
+ * front_commit(), of the same configuration, which cannot fail.
  */
-int front_apply(struct front *front, const struct config *config,
-                struct complaint *complaint) MUST_CHECK;
+int front_prepare(struct front *front, const struct config *config,
+                  struct complaint *complaint) MUST_CHECK;
+void front_commit(struct front *front, const struct config *config);
 
 /* Serve, and say in the log where. */
 int front_start(struct front *front) MUST_CHECK;

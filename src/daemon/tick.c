@@ -161,5 +161,3 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
     }
     snapshot_unref(snapshot);
 }
-
-/* Only here do we say that we live: whoever hears it knows that figures go out. */

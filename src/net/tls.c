@@ -341,20 +341,16 @@ int tls_new(const char *cert_file, const char *key_file, struct complaint *compl
     return r;
 }
 
-int tls_reload(struct tls *tls, const char *cert_file, const char *key_file,
-               struct complaint *complaint)
+void tls_replace(struct tls *tls, struct tls *fresh)
 {
-    SSL_CTX *fresh = NULL, *old;
-    int r = load(cert_file, key_file, complaint, &fresh);
+    SSL_CTX *old;
 
-    if (r < 0)
-        return r;
     (void)pthread_mutex_lock(&tls->lock);
     old = tls->context;
-    tls->context = fresh;
+    tls->context = fresh->context;
     (void)pthread_mutex_unlock(&tls->lock);
-    SSL_CTX_free(old); // sessions under way hold it on
-    return r;
+    fresh->context = old; // sessions under way hold it on
+    tls_free(fresh);
 }
 
 void tls_free(struct tls *tls)

@@ -6,7 +6,7 @@
  * no early data. Sessions are not resumed: a ticket's key would undo forward secrecy while
  * it lives, and a stream that comes back pays a handshake, half a millisecond with a P-256 key.
  *
- * One holder may serve several loops on several threads. tls_reload() swaps the
+ * One holder may serve several loops on several threads. tls_replace() swaps the
  * certificate for those who come after; a session keeps the one that it began with.
  */
 #ifndef NET_TLS_H
@@ -26,9 +26,8 @@ struct transport;
 int tls_new(const char *cert_file, const char *key_file, struct complaint *complaint,
             struct tls **ret) MUST_CHECK;
 
-/* The same for a holder in use, which stays as it was on failure. */
-int tls_reload(struct tls *tls, const char *cert_file, const char *key_file,
-               struct complaint *complaint) MUST_CHECK;
+/* Take over the certificate of `fresh`, and free that. It cannot fail. */
+void tls_replace(struct tls *tls, struct tls *fresh);
 
 void tls_free(struct tls *tls); // after every session of its own
 

@@ -29,6 +29,11 @@ def capabilities(pid, name="CapEff"):
     return int(status(pid)[name], 16)
 
 
+def threads(pid):
+    """Each is a pid to status() and capabilities(): what is given up is each thread's own."""
+    return [f"{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
+
+
 def readers_rights():
     """Of those that this script has: what a process that reads others' files keeps."""
     have = capabilities("self")
@@ -137,9 +142,12 @@ def test_rights_of_each_process():
             limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
             assert re.search(r"Max core file size +0 +0", limits), limits
             assert capabilities(pid, "CapInh") == capabilities(pid, "CapAmb") == 0
-        assert capabilities(main) == capabilities(main, "CapPrm") == readers_rights()
-        if capabilities("self") & SETPCAP:
-            assert capabilities(main, "CapBnd") == readers_rights()
+        assert len(threads(main)) > 1
+        for thread in threads(main):
+            assert status(thread)["NoNewPrivs"] == "1" and status(thread)["Seccomp"] == "2"
+            assert capabilities(thread) == capabilities(thread, "CapPrm") == readers_rights()
+            if capabilities("self") & SETPCAP:
+                assert capabilities(thread, "CapBnd") == readers_rights()
         for pid in (keeper, worker):  # this driver needs none
             for name in ("CapEff", "CapPrm"):
                 assert capabilities(pid, name) == 0, (pid, name)

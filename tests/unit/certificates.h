@@ -5,6 +5,8 @@
 #ifndef TESTS_CERTIFICATES_H
 #define TESTS_CERTIFICATES_H
 
+#include "net/tls.h"
+
 #include "base/base.h"
 
 #include <fcntl.h>
@@ -104,6 +106,18 @@ static void remove_certificate_folder(const char *const *names, size_t n)
     for (size_t i = 0; i < n; i++)
         (void)unlink(path_of(names[i]));
     assert_int_equal(rmdir(certificate_folder), 0);
+}
+
+/* Read a certificate anew for a holder in use, as tls_new() reads it. */
+static inline int reload_tls(struct tls *tls, const char *cert, const char *key,
+                             struct complaint *complaint)
+{
+    struct tls *fresh = NULL;
+    int r = tls_new(cert, key, complaint, &fresh);
+
+    if (r >= 0)
+        tls_replace(tls, fresh);
+    return r;
 }
 
 #endif

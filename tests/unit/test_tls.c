@@ -179,7 +179,7 @@ static void test_reload(void **state)
         if (rows[i].r >= 0)
             continue;
         assert_int_equal(
-            tls_reload(tls, path_of(rows[i].cert), path_of(rows[i].key), &complaint),
+            reload_tls(tls, path_of(rows[i].cert), path_of(rows[i].key), &complaint),
             rows[i].r);
         if (!shows_key_of(tls, "good.key"))
             fail_msg("[%s] replaced a good one", rows[i].row);
@@ -187,10 +187,10 @@ static void test_reload(void **state)
 
     assert_int_equal(transport_open(&before, dup(0), tls), 0);
     assert_int_equal(
-        tls_reload(tls, path_of("other.pem"), path_of("other.key"), &complaint), 0);
+        reload_tls(tls, path_of("other.pem"), path_of("other.key"), &complaint), 0);
     assert_true(shows_key_of(tls, "other.key"));
     assert_int_equal(
-        tls_reload(tls, path_of("late.pem"), path_of("late.key"), &complaint), 1);
+        reload_tls(tls, path_of("late.pem"), path_of("late.key"), &complaint), 1);
     assert_true(shows_key_of(tls, "late.key"));
     transport_close(&before); // its certificate has been there until now
     tls_free(tls);

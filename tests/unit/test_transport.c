@@ -625,7 +625,7 @@ static void test_stream(void **state)
 
     // New ones get the new certificate; this stream lives on.
     assert_int_equal(
-        tls_reload(world->tls, path_of("other.pem"), path_of("other.key"), &complaint),
+        reload_tls(world->tls, path_of("other.pem"), path_of("other.key"), &complaint),
         0);
     open_client(world, &late, 0);
     assert_int_equal(shake_hands(world, &late), 1);
