@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <malloc.h>
 
-#define NS_PER_S 1000000000ULL
-#define INQUIRE_AGAIN_NS (60 * NS_PER_S)
 #define LOOK_MAX_NS (30 * NS_PER_S) // between two walks through /proc for one port
 
 struct engines {

@@ -127,12 +127,14 @@ static bool read_launch_file(struct inquiry *inquiry, struct span cmdline,
     OWNED(buf_done) struct buf text;
     OWNED(buf_done) struct buf args;
     struct complaint ignored; // whoever asks for the KV bytes is told
+    int r;
 
     buf_init(&text, LAUNCH_FILE_MAX);
     buf_init(&args, LAUNCH_FILE_ARGS_MAX);
-    if (host_read_given_file(inquiry->host, &inquiry->process, launch->config_file,
-                             &text) < 0 ||
-        launch_file_read(buf_span(&text), &args, &ignored) < 0)
+    r = host_read_given_file(inquiry->host, &inquiry->process, launch->config_file,
+                             &text);
+    note(inquiry, r);
+    if (r < 0 || launch_file_read(buf_span(&text), &args, &ignored) < 0)
         return true;
     return launch_read_with_file(cmdline, buf_span(&args), launch) == 1;
 }
@@ -171,9 +173,12 @@ static bool read_weights(struct inquiry *inquiry, const struct model_name *name,
     OWNED(model_weights_done)
     struct model_weights weights = {.file_bytes = UNKNOWN};
     struct complaint ignored; // an estimate that is not made
+    int r;
 
-    if (host_find_model_weights(inquiry->host, &inquiry->process, name, &weights,
-                                &ignored) < 0)
+    r = host_find_model_weights(inquiry->host, &inquiry->process, name, &weights,
+                                &ignored);
+    note(inquiry, r);
+    if (r < 0)
         return false;
     *ret_bytes = weights.file_bytes;
     return weights.index.len == 0 ||
@@ -224,10 +229,12 @@ static bool read_log(struct inquiry *inquiry, struct log_kv *ret)
     struct host_log file;
     struct buf text;
     bool known;
+    int r;
 
     buf_init(&text, HOST_LOG_MAX);
-    known = host_read_startup_log(inquiry->host, &inquiry->process, &text, &file) == 0 &&
-            log_find_kv(buf_span(&text), ret) == 0 &&
+    r = host_read_startup_log(inquiry->host, &inquiry->process, &text, &file);
+    note(inquiry, r);
+    known = r == 0 && log_find_kv(buf_span(&text), ret) == 0 &&
             log_kv_is_of(ret, file.ns_pid, file.whole);
     buf_done(&text);
     return known;

@@ -7,9 +7,6 @@
 
 #include <stdio.h>
 
-#define NS_PER_S 1000000000ULL
-#define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
-
 /* HOST and PORT of a URL that config/ has found well-formed. */
 static void split_url(const char *url, struct span *ret_host, uint16_t *ret_port)
 {
@@ -241,10 +238,14 @@ static uint64_t next_inquiry_ns(struct watched *watched, const struct model_fact
 void watched_take_facts(struct watched *watched, struct model_facts *facts,
                         uint64_t now_ns)
 {
-    free(watched->model);
-    watched->model = facts;
     watched->ticket = 0;
     watched->inquire_ns = next_inquiry_ns(watched, facts, now_ns);
+    if (watched->model && (!facts || facts->may_pass)) {
+        free(facts); // what was known before still holds
+        return;
+    }
+    free(watched->model);
+    watched->model = facts;
     if (facts && !facts->may_pass && !watched->settings_asked &&
         (!facts->has_config || !facts->has_launch || facts->launch.unclear ||
          facts->launch.config_file[0] || facts->launch.hf_overrides)) {

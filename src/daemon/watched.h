@@ -13,6 +13,9 @@
 #include "daemon/inquiry.h"
 #include "engine/scraper.h"
 
+#define NS_PER_S 1000000000ULL
+#define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
+
 struct watched {
     struct engine engine;
     struct scraper *scraper;            // NULL: there is nothing to ask yet

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_server.h"
 
+#include "base/log.h"
 #include "net/http_conn.h"
 #include "net/listener.h"
 
@@ -395,6 +396,13 @@ static void on_acceptor_closed(uv_handle_t *handle)
     free(CONTAINER_OF(handle, struct acceptor, poll));
 }
 
+/* The next server replaces one that stays. */
+static void remove_socket(const char *path)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        log_warning("cannot remove %s: %s", path, strerror(errno));
+}
+
 static void stop_listening(struct http_server *server)
 {
     while (server->acceptors) {
@@ -404,7 +412,7 @@ static void stop_listening(struct http_server *server)
         (void)uv_poll_stop(&acceptor->poll);
         uv_close((uv_handle_t *)&acceptor->poll, on_acceptor_closed);
         if (acceptor->unix_path) // first: whoever finds no path makes one
-            (void)unlink(acceptor->unix_path);
+            remove_socket(acceptor->unix_path);
         (void)close(acceptor->fd);
         free(acceptor->unix_path);
     }
