@@ -101,9 +101,7 @@ static void handle_head(struct http_conn *conn, struct span head)
 
 bool http_is_unix(const struct http_conn *conn)
 {
-    static const struct peer_address none;
-
-    return memcmp(&conn->peer, &none, sizeof(none)) == 0;
+    return peer_is_unix(&conn->peer);
 }
 
 bool http_is_tls(const struct http_conn *conn)
@@ -309,6 +307,10 @@ static void flush_response(struct http_conn *conn)
 
 void http_conn_drain(struct http_conn *conn)
 {
+    if (conn->state == CONN_HANDSHAKING) {
+        http_conn_close(conn); // it has asked for nothing yet
+        return;
+    }
     if (conn->state == CONN_READING)
         read_requests(conn);
     if (conn->state != CONN_READING && conn->state != CONN_ANSWERING)
@@ -322,6 +324,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct http_conn *conn = CONTAINER_OF(poll, struct http_conn, poll);
 
     if (status < 0) {
+        if (conn->state == CONN_STREAMING)
+            http_stream_broken(conn);
         http_conn_abort(conn);
         return;
     }

@@ -2,7 +2,7 @@
 /*
  * http_conn.h - one connection of an http_server; private to net/
  *
- * http_server.c accepts, counts and keeps time; http_conn.c reads and has requests handled,
+ * http_server.c accepts and keeps time, census.c counts; http_conn.c reads and has requests handled,
  * http_response.c answers, http_stream.c streams.
  * A connection keeps no buffers of its own while nothing is half read or half sent.
  */

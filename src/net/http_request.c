@@ -271,14 +271,27 @@ static bool is_exact_line(struct span head, struct span method, struct span targ
            memcmp(after, version, sizeof(version) - 1) == 0;
 }
 
+/* Of "http://" or "https://" and something after it; 0: there is neither. */
+static size_t scheme_length(struct span target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+
+        if (target.len > len && strncasecmp(target.at, schemes[i], len) == 0)
+            return len;
+    }
+    return 0;
+}
+
 /* origin-form, absolute-form (whose authority wins over Host), or "*". */
 static int split_target(struct span target, struct http_request *request)
 {
-    static const char scheme[] = "http://";
-    size_t scheme_len = sizeof(scheme) - 1;
+    size_t scheme_len = scheme_length(target);
     const char *mark;
 
-    if (target.len > scheme_len && strncasecmp(target.at, scheme, scheme_len) == 0) {
+    if (scheme_len) {
         struct span rest = {target.at + scheme_len, target.len - scheme_len};
         const char *slash = memchr(rest.at, '/', rest.len);
         size_t n = slash ? (size_t)(slash - rest.at) : rest.len;

@@ -173,7 +173,7 @@ static void drain_backlog(struct acceptor *acceptor)
     struct http_server *server = acceptor->server;
 
     (void)close(server->reserve_fd);
-    for (;;) {
+    for (int i = 0; i < LISTENER_BACKLOG; i++) {
         int fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd < 0)
@@ -244,7 +244,7 @@ static void start_all(struct http_server *server)
         start_accepting(a);
 }
 
-static struct http_limits with_defaults(struct http_limits given)
+struct http_limits http_limits_of(struct http_limits given)
 {
     const struct http_limits *d = &DEFAULT_LIMITS;
 
@@ -261,7 +261,7 @@ static struct http_limits with_defaults(struct http_limits given)
 
 int http_server_new(const struct http_server_options *options, struct http_server **ret)
 {
-    struct http_limits limits = with_defaults(options->limits);
+    struct http_limits limits = http_limits_of(options->limits);
     struct http_server *server = calloc(1, sizeof(*server));
 
     if (!server)

@@ -41,6 +41,9 @@ struct http_limits {
     uint64_t stalled_ms;   // for a reader to take anything; 15000
 };
 
+/* The same with the defaults put in. */
+struct http_limits http_limits_of(struct http_limits given);
+
 struct http_server_options {
     uv_loop_t *loop;
     http_handler_fn *handler;

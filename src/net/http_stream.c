@@ -54,6 +54,15 @@ static void note_error(struct http_conn *conn, ssize_t n)
         http_count_limited(conn, LIMITED_stall_time);
 }
 
+void http_stream_broken(struct http_conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    (void)getsockopt(conn->transport.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    note_error(conn, -error);
+}
+
 /* Bytes after the request: read and dropped. False: the connection is gone. */
 static bool drop_input(struct http_conn *conn)
 {

@@ -14,4 +14,7 @@
 /* Its socket has bytes, or room; by TLS either may be what the other waits for. */
 void http_stream_serve(struct http_conn *conn, int events);
 
+/* Its socket has failed, and is about to be closed: was it for its reader's slowness? */
+void http_stream_broken(struct http_conn *conn);
+
 #endif

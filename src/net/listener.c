@@ -15,7 +15,6 @@
 #include <sys/un.h>
 
 enum {
-    BACKLOG = 4096,
     HOST_MAX = 256,
     SEND_BUFFER_BYTES = 64 * 1024, // bounds what a reader that takes nothing costs
     NOTSENT_LOWAT_BYTES = 16 * 1024,
@@ -109,22 +108,42 @@ static int write_url(int fd, char *url, size_t room)
     return 0;
 }
 
-static int open_one(const struct sockaddr *address, socklen_t len, bool several)
+/*
+ * A first one of several is bound like any other, so that an address which somebody else
+ * listens on is refused, and shared from then on; a twin is shared from the beginning.
+ */
+enum sharing { ALONE, SHARED, TWIN };
+
+static int share(int fd)
+{
+    int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? neg_errno()
+                                                                         : 0;
+}
+
+static int open_one(const struct sockaddr *address, socklen_t len, enum sharing sharing)
 {
     OWNED(close_fd) int fd = -1;
-    int on = 1, ret;
+    int on = 1, r = 0, ret;
 
     fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return neg_errno();
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (several && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
-        return neg_errno();
     if (address->sa_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     tune(fd);
-    if (bind(fd, address, len) < 0 || listen(fd, BACKLOG) < 0)
-        return neg_errno();
+    if (sharing == TWIN)
+        r = share(fd);
+    if (r == 0 && bind(fd, address, len) < 0)
+        r = neg_errno();
+    if (r == 0 && sharing == SHARED)
+        r = share(fd);
+    if (r == 0 && listen(fd, LISTENER_BACKLOG) < 0)
+        r = neg_errno();
+    if (r < 0)
+        return r;
     ret = fd;
     fd = -1;
     return ret;
@@ -140,7 +159,7 @@ int listener_twin(int fd)
         return neg_errno();
     (void)getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size);
     if (address.ss_family != AF_UNIX && shared)
-        return open_one((struct sockaddr *)&address, len, true);
+        return open_one((struct sockaddr *)&address, len, TWIN);
     twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     return twin < 0 ? neg_errno() : twin;
 }
@@ -163,7 +182,7 @@ static int open_resolved(const struct addrinfo *info, const char *address,
 
     if (!is_loopback(info->ai_addr) && !options->allow_public)
         return refuse_public(address, complaint);
-    fd = open_one(info->ai_addr, info->ai_addrlen, options->several);
+    fd = open_one(info->ai_addr, info->ai_addrlen, options->several ? SHARED : ALONE);
     if (fd < 0)
         return complain(complaint, fd, "cannot listen on %s: %s", address, strerror(-fd));
     r = write_url(fd, ret_url, url_room);
@@ -238,7 +257,7 @@ static int open_unix_at(const struct sockaddr_un *name, mode_t mode)
     (void)umask(mask);
     if (r < 0)
         return r;
-    if (listen(fd, BACKLOG) < 0)
+    if (listen(fd, LISTENER_BACKLOG) < 0)
         return neg_errno();
     ret = fd;
     fd = -1;

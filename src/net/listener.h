@@ -7,7 +7,10 @@
 
 #include "base/complaint.h"
 
-enum { LISTENER_URL_MAX = 160 };
+enum {
+    LISTENER_URL_MAX = 160,
+    LISTENER_BACKLOG = 4096, // connections that may wait to be accepted
+};
 
 struct listener_options {
     bool allow_public;    // addresses that are not loopback

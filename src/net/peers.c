@@ -51,7 +51,7 @@ struct peer_address peer_address_of(const struct sockaddr *address)
     return peer;
 }
 
-static bool is_unix(const struct peer_address *address)
+bool peer_is_unix(const struct peer_address *address)
 {
     static const struct peer_address none;
 
@@ -83,7 +83,7 @@ int peers_add(struct peers *peers, const struct peer_address *address, size_t ma
 {
     struct slot *slot;
 
-    if (is_unix(address))
+    if (peer_is_unix(address))
         return 0;
     slot = &peers->slots[find(peers, address)];
     if (slot->count >= max)
@@ -112,7 +112,7 @@ void peers_remove(struct peers *peers, const struct peer_address *address)
 {
     size_t i;
 
-    if (is_unix(address))
+    if (peer_is_unix(address))
         return;
     i = find(peers, address);
     if (peers->slots[i].count && --peers->slots[i].count == 0)

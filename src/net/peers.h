@@ -22,6 +22,7 @@ int peers_new(size_t max_peers, struct peers **ret) MUST_CHECK;
 void peers_free(struct peers *peers);
 
 struct peer_address peer_address_of(const struct sockaddr *address);
+bool peer_is_unix(const struct peer_address *address);
 
 /* Count one more; -EUSERS: `max` are counted already. Unix sockets are not counted. */
 int peers_add(struct peers *peers, const struct peer_address *address,

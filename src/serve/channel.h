@@ -59,7 +59,7 @@ void outlet_free(struct outlet *outlet);  // while nothing is being published
 /* Send what lies in the tray. */
 void outlet_deliver(struct outlet *outlet);
 
-/* Answer a request when a snapshot is there. -ENODATA: it cannot be encoded. */
+/* Answer a request. -ENODATA: there is no snapshot; any other: it cannot be encoded. */
 int outlet_answer_stream(struct outlet *outlet, struct http_conn *conn,
                          const struct http_request *request) MUST_CHECK;
 int outlet_answer_once(struct outlet *outlet, struct http_conn *conn) MUST_CHECK;

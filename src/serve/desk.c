@@ -59,7 +59,7 @@ static void answer_outage(struct desk *desk, struct http_conn *conn)
                  "Retry-After: 1\r\nCache-Control: no-store\r\n");
 }
 
-/* Only a document that outgrows its ceiling, or want of memory, comes here. */
+/* A document that outgrows its ceiling, want of memory, or an outage just now. */
 static void answer_failure(struct desk *desk, struct http_conn *conn)
 {
     static const struct outage error = {"failed", "the document could not be made", ""};
@@ -219,9 +219,11 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
-    static const struct outage not_found = {
-        "not-found",
-        "no such route: try /vram/stream, /vram, /healthz, /readyz, /version", ""};
+    static const struct outage not_found = {"not-found",
+                                            "no such route: try /vram/stream, /vram, "
+                                            "/v1/detail/stream, /v1/detail, /healthz, "
+                                            "/readyz, /version",
+                                            ""};
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 

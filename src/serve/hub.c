@@ -162,6 +162,7 @@ static struct frame *take_past(struct subscriber *s)
     }
     if (s->replay > hub->count) {
         s->replay = 0;
+        s->seen = hub->count;
         return NULL;
     }
     return frame_ref(hub->past[s->replay++ % hub->options.past].frame);
@@ -256,6 +257,8 @@ static void offer(struct subscriber *s, struct frame *frame, bool counts)
     s->seen = s->hub->count;
     if (s->replay)
         return; // it comes to this frame in its turn
+    if (counts && !missed)
+        return; // it has had it of those kept
     if (missed > counts)
         skip(s, missed - counts); // rounds that were over before its turn came
     if (!s->sending && !(s->skipped && s->hub->options.lag_frames)) {
@@ -371,7 +374,8 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
                                                    .extra = "Retry-After: 5\r\n"};
     struct subscriber *s = calloc(1, sizeof(*s));
 
-    if (!s) {
+    if (!s || hub->draining) {
+        free(s);
         http_respond(conn, &no_memory);
         return;
     }

@@ -129,7 +129,7 @@ int service_new(const struct service_options *options, struct service **ret)
     service->options = *options;
     r = board_new(&board, &service->board);
     if (r == 0)
-        r = census_new(options->limits.clients, &service->census);
+        r = census_new(http_limits_of(options->limits).clients, &service->census);
     if (r == 0 && options->threads)
         r = uv_async_init(options->loop, &service->last_drained, on_last_drained);
     if (r < 0)
@@ -195,7 +195,7 @@ static void on_desk_drained(void *ctx)
 
     if (atomic_fetch_sub(&service->undrained, 1) > 1)
         return;
-    if (counter->has_thread)
+    if (counter->started)
         (void)uv_async_send(&service->last_drained);
     else
         service->drained(service->drained_ctx);
@@ -210,7 +210,7 @@ void service_drain(struct service *service, http_drained_fn *drained, void *ctx)
         struct counter *counter = &service->counters[i];
 
         counter->draining = true;
-        if (counter->has_thread)
+        if (counter->started)
             wake_there(counter);
         else
             desk_drain(counter->desk, on_desk_drained, counter);
@@ -233,15 +233,12 @@ void service_close(struct service *service)
 }
 
 /* Let the thread end, or do here what it would have done. */
-static void free_counter(struct counter *counter)
+static void finish(struct counter *counter)
 {
     if (counter->started)
         (void)uv_thread_join(&counter->thread);
     else if (counter->has_thread)
         run_loop(counter);
-    if (counter->has_thread)
-        (void)uv_loop_close(counter->loop);
-    desk_free(counter->desk);
 }
 
 void service_free(struct service *service)
@@ -249,7 +246,14 @@ void service_free(struct service *service)
     if (!service)
         return;
     for (size_t i = 0; i < service->n_counters; i++)
-        free_counter(&service->counters[i]);
+        finish(&service->counters[i]); // all, as any of them posts to all outlets
+    for (size_t i = 0; i < service->n_counters; i++) {
+        struct counter *counter = &service->counters[i];
+
+        if (counter->has_thread)
+            (void)uv_loop_close(counter->loop);
+        desk_free(counter->desk);
+    }
     free(service->counters);
     board_free(service->board);
     census_free(service->census);

@@ -123,6 +123,27 @@ def test_sigterm_ends_streams_of_every_thread():
         assert daemon.process.wait(5) == 0
 
 
+def test_nobody_else_takes_the_address():
+    """Its own threads share it; another daemon of the same user may not."""
+    with Daemon(*BARE, "--fanout-threads", 2) as daemon:
+        other = subprocess.run(
+            [DAEMON, "--listen", f"127.0.0.1:{daemon.port}", *BARE, "--fanout-threads", "2"],
+            stderr=subprocess.PIPE, timeout=10)
+        assert other.returncode == 1, other
+        assert b"Address already in use" in other.stderr, other.stderr
+
+
+def test_sigterm_before_the_first_snapshot():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with Daemon(*BARE, "--fanout-threads", 2, "--engine",
+                    f"http://127.0.0.1:{silent.getsockname()[1]}", wait=False) as daemon:
+            time.sleep(0.4)
+            daemon.process.send_signal(signal.SIGTERM)
+            since = time.monotonic()
+            assert daemon.process.wait(5) == 0
+            assert time.monotonic() - since < 1.5
+
+
 def test_a_unix_socket_is_served_by_all():
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/socket"
@@ -138,4 +159,5 @@ def test_a_unix_socket_is_served_by_all():
 
 run(test_every_thread_sends_the_same, test_coming_back_to_whatever_thread,
     test_limits_hold_over_all_threads, test_clients_come_and_go_while_events_are_sent,
-    test_sigterm_ends_streams_of_every_thread, test_a_unix_socket_is_served_by_all)
+    test_sigterm_ends_streams_of_every_thread, test_nobody_else_takes_the_address,
+    test_sigterm_before_the_first_snapshot, test_a_unix_socket_is_served_by_all)

@@ -58,7 +58,8 @@ static const struct {
     {"absolute without a path", "GET http://x HTTP/1.1\r\n" HOST END, 0, "GET 1 /||x|keep"},
     {"absolute without a host", "GET http:///a HTTP/1.1\r\n" HOST END, -400, NULL},
     {"scheme only", "GET http:// HTTP/1.1\r\n" HOST END, -400, NULL},
-    {"another scheme", "GET https://x/ HTTP/1.1\r\n" HOST END, -400, NULL},
+    {"absolute by TLS", "GET HTTPS://x/a HTTP/1.1\r\n" HOST END, 0, "GET 1 /a||x|keep"},
+    {"another scheme", "GET ftp://x/ HTTP/1.1\r\n" HOST END, -400, NULL},
     {"absolute and no Host", "GET http://x/a HTTP/1.1\r\n" END, -400, NULL},
 
     {"1.0 without Host", GET_10 END, 0, "GET 0 /|||close"},

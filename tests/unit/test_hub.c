@@ -16,7 +16,7 @@
 #include <time.h>
 
 enum {
-    CLIENTS = 4,
+    CLIENTS = 40,
     PATIENCE_MS = 5000,
     QUIET_MS = 30,
     SMALL = 20,         // bytes of an event that any socket takes
@@ -429,6 +429,38 @@ static void test_rounds_in_slices(void **state)
     expect_last(world, &world->clients[3], 6);
 }
 
+/* Who catches up during a round has had its frame when its turn comes. */
+static void test_catching_up_within_a_round(void **state)
+{
+    struct hub_options options = {.past = 8, .slice = 1};
+    struct world *world = *state;
+    struct client *back;
+
+    options.loop = &world->loop;
+    options.lag_frames = world->frames;
+    assert_int_equal(hub_new(&options, &world->hub), 0);
+    world->first = make_frame(world, "data: 0 ", SMALL);
+    for (size_t i = 0; i < CLIENTS - 1; i++)
+        (void)new_reader(world, i);
+    send_size(world, 1, SMALL);
+    for (size_t i = 0; i < CLIENTS; i++)
+        turn(world);
+    send_size(world, 2, LARGE);
+    for (size_t i = 0; i < CLIENTS; i++)
+        turn(world);
+    back = comes_back(world, CLIENTS - 1, 1);
+    while (back->len < LARGE * 2 / 3) { // it is in the middle of 2
+        turn(world);
+        take(back);
+    }
+    send_size(world, 3, SMALL); // the others come before it in this round
+    for (size_t i = 0; i < 2 * CLIENTS; i++) {
+        turn(world);
+        take(back);
+    }
+    expect(world, back, "2 3");
+}
+
 static void test_forgetting(void **state)
 {
     struct world *world = *state;
@@ -664,6 +696,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_coming_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rounds_in_slices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_catching_up_within_a_round, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_forgetting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_slow_reader_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hub_that_does_not_tell, set_up, tear_down),
