@@ -23,34 +23,43 @@ static bool listens_still(const struct host_listeners *listeners, uint64_t inode
     return false;
 }
 
-/* Of what its processes hold of `listeners`, its root's first: an index, or -1. */
+/*
+ * Of what its processes hold of `listeners`, its root's first: an index, or -1. An error:
+ * that cannot be told just now, and a socket of its user is not to be taken for its own.
+ */
 static int choose_socket(struct host *host, const struct found_server *server,
-                         const struct host_listeners *listeners)
+                         const struct host_listeners *listeners, int *ret)
 {
     enum { HELD_MAX = 64 };
     const struct host_process *process = &server->found.root;
     uint32_t held[HELD_MAX];
-    int at = -1;
 
-    for (unsigned i = 0; at < 0 && i <= server->n_members; i++) {
+    *ret = -1;
+    for (unsigned i = 0; *ret < 0 && i <= server->n_members; i++) {
         int n = host_held_listeners(host, process, listeners, held, HELD_MAX);
 
+        if (host_may_pass(n))
+            return n;
         if (n != -ESRCH)
-            at = discover_socket(&server->facts, listeners, held, n);
+            *ret = discover_socket(&server->facts, listeners, held, n);
         process = &server->members[i];
     }
-    return at;
+    return 0;
 }
 
-static void set_address(struct host *host, struct found_server *server,
-                        const struct host_listener *socket)
+/* An error: it cannot be told just now, and all is as it was. */
+static int set_address(struct host *host, struct found_server *server,
+                       const struct host_listener *socket)
 {
     struct discovered *found = &server->found;
     const struct host_addresses *network =
         server->own_network ? NULL : &server->addresses;
     struct host_addresses own;
+    int r = host_read_addresses(host, 0, &own);
 
-    if (host_read_addresses(host, 0, &own) < 0)
+    if (host_may_pass(r))
+        return r;
+    if (r < 0)
         own = (struct host_addresses){.incomplete = true};
     server->port = socket->port;
     found->inode = socket->inode;
@@ -68,6 +77,7 @@ static void set_address(struct host *host, struct found_server *server,
         found->url[0] = '\0';
         found->why = "it is in a user namespace, in which addresses prove nothing";
     }
+    return 0;
 }
 
 /* Whoever opens that port next may be anybody: it is not asked there any more. */
@@ -95,18 +105,19 @@ void found_server_look(struct found_server *server, struct host *host,
     const struct discovered *found = &server->found;
     bool listens =
         found->inode && (listeners->incomplete || listens_still(listeners, found->inode));
-    int at;
+    int at, r;
 
     if (server->looked_at == sockets ||
         (listens && found->url[0] && !discover_is_rejected(&server->facts, found->inode)))
         return;
-    server->looked_at = sockets;
     if (!listeners->incomplete)
         forget_rejected(&server->facts, listeners);
-    at = choose_socket(host, server, listeners);
-    if (at >= 0)
-        set_address(host, server, &listeners->at[at]);
-    else if (found->inode && !listens)
+    r = choose_socket(host, server, listeners, &at);
+    if (r == 0 && at >= 0)
+        r = set_address(host, server, &listeners->at[at]);
+    if (r == 0)
+        server->looked_at = sockets; // else once more, soon
+    if ((r < 0 || at < 0) && found->inode && !listens)
         forget_address(server);
 }
 
@@ -125,9 +136,11 @@ void found_server_look_at_path(struct found_server *server)
 {
     struct discovered *found = &server->found;
     struct stat status;
+    int r = lstat(server->unix_path, &status) < 0 ? neg_errno() : 0;
 
-    if (lstat(server->unix_path, &status) < 0 || !S_ISSOCK(status.st_mode) ||
-        status.st_uid != server->facts.uid) {
+    if (host_may_pass(r))
+        return;
+    if (r < 0 || !S_ISSOCK(status.st_mode) || status.st_uid != server->facts.uid) {
         if (found->inode)
             forget_address(server);
         return;
@@ -150,16 +163,35 @@ void found_server_find_port(struct found_server *server,
         server->found.port = port ? port : own;
 }
 
+/* The sockets and the addresses of its network, or neither. */
+static int read_network(struct found_server *server, struct host *host,
+                        struct host_listeners *listeners)
+{
+    struct host_addresses addresses;
+    uint32_t pid = server->found.root.pid;
+    int r = host_read_listeners(host, pid, listeners);
+
+    if (r == 0)
+        r = host_read_addresses(host, pid, &addresses);
+    if (r == 0)
+        server->addresses = addresses;
+    return r;
+}
+
 void found_server_look_inside(struct found_server *server, struct host *host,
                               struct host_listeners *scratch)
 {
-    uint32_t pid = server->found.root.pid;
     uint64_t network;
+    int r;
 
     if (server->looks++ % OTHERS_EVERY != 0)
         return;
-    if (host_read_listeners(host, pid, scratch) < 0 ||
-        host_read_addresses(host, pid, &server->addresses) < 0) {
+    r = read_network(server, host, scratch);
+    if (host_may_pass(r)) {
+        server->looks = 0; // once more, at the next look; what is known stays
+        return;
+    }
+    if (r < 0) {
         if (server->found.inode)
             forget_address(server);
         return;
