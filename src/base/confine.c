@@ -193,8 +193,9 @@ int confine(const struct confine_options *options, struct complaint *complaint)
     int missing = 0;
     int r = forbid_core_dumps();
 
-    if (r == 0)
-        r = limit_capabilities(options->rights);
+    if (r < 0)
+        return complain(complaint, r, "cannot forbid core dumps: %s", strerror(-r));
+    r = limit_capabilities(options->rights);
     if (r < 0)
         return complain(complaint, r, "cannot give up capabilities: %s", strerror(-r));
     r = forbid_new_privileges();
