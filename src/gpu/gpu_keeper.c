@@ -124,21 +124,32 @@ int gpu_keeper_start_worker(struct gpu_keeper *keeper)
     return send(keeper->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? neg_errno() : 0;
 }
 
-/* Descriptors that came with a message: just FDS or none, whoever sent it. */
+/*
+ * Descriptors that came with a message: just FDS or none, whoever sent it. -EMFILE: there
+ * is no room for all; those that came are in `fds` all the same.
+ */
 static int take_descriptors(struct msghdr *message, int fds[FDS])
 {
     struct cmsghdr *part = CMSG_FIRSTHDR(message);
 
     fds[0] = fds[1] = -1;
-    if (message->msg_flags & (MSG_CTRUNC | MSG_TRUNC))
+    if (message->msg_flags & MSG_TRUNC)
         return -EBADMSG;
-    if (!part)
-        return 0;
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
-        part->cmsg_len != CMSG_LEN(FDS * sizeof(int)))
+    if (part &&
+        (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+         part->cmsg_len > CMSG_LEN(FDS * sizeof(int)) || part->cmsg_len < CMSG_LEN(0)))
         return -EBADMSG;
-    memcpy(fds, CMSG_DATA(part), FDS * sizeof(int));
-    return FDS;
+    if (part)
+        memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0));
+    if (message->msg_flags & MSG_CTRUNC)
+        return -EMFILE;
+    return fds[1] >= 0 ? FDS : fds[0] >= 0 ? -EBADMSG : 0;
+}
+
+/* Want of memory passes; what was sent stays in the queue. */
+static bool may_hear_later(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ENOMEM || error == ENOBUFS;
 }
 
 int gpu_keeper_hear(struct gpu_keeper *keeper, int wait_ms, struct gpu_keeper_report *ret,
@@ -158,12 +169,17 @@ int gpu_keeper_hear(struct gpu_keeper *keeper, int wait_ms, struct gpu_keeper_re
         return 0;
     n = recvmsg(keeper->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+        return may_hear_later(errno) ? 0 : -EPIPE;
     r = take_descriptors(&message, ret_fds);
     if ((size_t)n == sizeof(*ret) && r == (ret->event == GPU_WORKER_STARTED ? FDS : 0))
         return 1;
     close_fd(&ret_fds[0]);
     close_fd(&ret_fds[1]);
+    if ((size_t)n == sizeof(*ret) && r == -EMFILE && ret->event == GPU_WORKER_STARTED) {
+        ret->event = GPU_WORKER_NOT_STARTED; // it ends, as its socket has closed
+        ret->value = r;
+        return 1;
+    }
     return -EPIPE; // also for one that breaks the rules: it is of no use
 }
 
@@ -253,6 +269,7 @@ static int keep(char **argv)
     sigset_t children, none;
     size_t n_workers = 0;
     char request;
+    ssize_t n;
     int r = 0;
 
     (void)sigemptyset(&none);
@@ -265,7 +282,10 @@ static int keep(char **argv)
         r = reap_workers(&n_workers);
         if (r < 0 || ppoll(&wait, 1, NULL, &none) <= 0)
             continue;
-        if (recv(GPU_CHILD_FD, &request, 1, 0) <= 0)
+        n = recv(GPU_CHILD_FD, &request, 1, 0);
+        if (n < 0 && may_hear_later(errno))
+            continue;
+        if (n <= 0)
             return 0;
         r = start_worker(argv, &n_workers);
     }
