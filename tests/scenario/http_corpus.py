@@ -146,6 +146,7 @@ accepted("9110 9", [
     ("the star with GET", get(b"*"), (400, 404)),
 ], end=MAY_STAY)
 accepted("3.2.2", [
+    ("the scheme of TLS on the plain port", get(b"https://localhost/version"), 200),
     ("absolute form", get(b"http://localhost/version"), 200),
     ("absolute form in capitals", get(b"HTTP://LOCALHOST/version"), 200),
     ("absolute form with a port", get(b"http://localhost:6767/version?a"), 200),
@@ -160,8 +161,6 @@ refused("3.2", [
     ("a scheme alone", get(b"http://"), 400),
     ("a scheme and no slashes", get(b"http:/version"), 400),
     ("another scheme", get(b"ftp://localhost/version"), 400, 421),
-    ("the scheme of TLS on the plain port", get(b"https://localhost/version"), 200, 400,
-     421),
     ("authority form with GET", get(b"localhost:80"), 400),
     ("CONNECT in authority form", get(b"localhost:80", method=b"CONNECT"), 400, 405, 501),
     ("a path without a slash", get(b"version"), 400),
