@@ -71,7 +71,7 @@ enum function {
         FUNCTIONS
 };
 
-enum role { ROLE_DAEMON, ROLE_GPU_WORKER, ROLES };
+enum role { ROLE_DAEMON, ROLE_GPU_WORKER, ROLE_GPU_KEEPER, ROLES };
 enum manner { FAIL_ONCE, FAIL_ALWAYS, CUT_SHORT };
 
 /* What the test sees, too; the offsets are known there. */
@@ -424,8 +424,10 @@ static int main_with_faults(int argc, char **argv, char **environment)
             ? open_control(path)
             : NULL;
 
-    role =
-        argc > 1 && strcmp(argv[1], "--gpu-worker") == 0 ? ROLE_GPU_WORKER : ROLE_DAEMON;
+    if (argc > 1 && strcmp(argv[1], "--gpu-worker") == 0)
+        role = ROLE_GPU_WORKER;
+    else if (argc > 1 && strcmp(argv[1], "--gpu-keeper") == 0)
+        role = ROLE_GPU_KEEPER;
     process = getpid();
     control = c;
     return real_main(argc, argv, environment);

@@ -23,7 +23,7 @@ from test_detail import check
 
 LIBRARY = os.environ.get("FAULTS", "")
 GIB = 1 << 30
-DAEMON_ROLE, WORKER_ROLE = 0, 1
+DAEMON_ROLE, WORKER_ROLE, KEEPER_ROLE = 0, 1, 2
 ONCE, ALWAYS, SHORT = 0, 1, 2
 ALL = os.environ.get("VRAMSCOPE_FAULTS") == "all"
 CUT_OFF = (OSError, http.client.HTTPException)
@@ -59,14 +59,13 @@ ENDLESS = {"epoll_wait", "read", "write"}  # always interrupted, these wait for 
 # Where the n-th call at the start is libuv's own, which ends the program if it fails: the
 # pipe of its signals, and the thread that one of ours has just shown to be possible.
 ABORTS = {("pipe2", 1), ("pthread_create", 2)}
-NOT_SAID = {"getsockname"}  # which port it listens on is then not in the log
 
 
 class Faults:
     """What shall fail in a process, shared with it while it runs."""
 
     HEAD = struct.Struct("=IiiIIIII")
-    SEEN = struct.Struct("=24sQQ")
+    SEEN = struct.Struct("=24sQQQ")
     names = []
 
     def __init__(self):
@@ -200,8 +199,8 @@ class Scene:
         self.arguments = ("--gpu", "sim", "--sim-dir", self.driver.path, "--interval", "100",
                           "--config", self.config)
 
-    def daemon(self, faults, wait=True):
-        return Daemon(*self.arguments, env=faults.env, wait=wait)
+    def daemon(self, faults, *arguments, wait=True):
+        return Daemon(*self.arguments, *arguments, env=faults.env, wait=wait)
 
     def __enter__(self):
         return self

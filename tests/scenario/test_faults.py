@@ -24,14 +24,14 @@ LANES = 4
 class Lane:
     """A running daemon with readers, in which one call after the other fails."""
 
-    def __init__(self, scene):
-        self.scene = scene
+    def __init__(self, scene, *arguments):
+        self.scene, self.arguments = scene, arguments
         self.failures, self.tried = [], 0
         self.open()
 
     def open(self):
         self.faults = Faults()
-        self.daemon = self.scene.daemon(self.faults)
+        self.daemon = self.scene.daemon(self.faults, *self.arguments)
         eventually("all figures are true", lambda: self.daemon.vram() == self.scene.truth)
         time.sleep(0.5)  # what a first round opens is open
         self.descriptors = self.count_descriptors()
@@ -131,18 +131,32 @@ def faults_of(lane):
                 yield function, 1, error, role, ALWAYS
 
 
-def test_running():
+def run_with(choose, *arguments):
+    """Let each fault chosen happen in some running daemon."""
     with Scene() as scene, concurrent.futures.ThreadPoolExecutor(LANES) as pool:
-        lanes = [Lane(scene) for _ in range(LANES)]
+        lanes = [Lane(scene, *arguments) for _ in range(LANES)]
         faults = queue.Queue()
         for fault in faults_of(lanes[0]):
-            faults.put(fault)
+            if choose(*fault):
+                faults.put(fault)
         list(pool.map(lambda lane: lane.try_all(faults), lanes))
         for lane in lanes:
             lane.end()
         failures = sum((lane.failures for lane in lanes), [])
         print(f"     {sum(lane.tried for lane in lanes)} calls failed")
         assert not failures, f"{len(failures)}:\n" + "\n".join(failures)
+
+
+def test_running():
+    run_with(lambda *_: True)
+
+
+def test_running_with_threads():
+    """What the threads do that send events."""
+    theirs = ("send", "recv", "accept4", "epoll_wait", "epoll_ctl", "write", "read",
+              "setsockopt", "malloc", "calloc")
+    run_with(lambda function, n, error, role, manner: role == DAEMON_ROLE and (
+        ALL or function in theirs and n <= 4), "--fanout-threads", "2")
 
 
 @contextlib.contextmanager
@@ -197,7 +211,7 @@ def test_worker_stopped_and_killed():
     """The beat goes on without the driver; what is known of it stays, and says its age."""
     with Scene() as scene, lane_of(scene) as lane:
         for number, seconds in ((signal.SIGSTOP, 3), (signal.SIGKILL, 3)):
-            (worker,) = lane.daemon.children()
+            (worker,) = lane.daemon.workers()
             since = time.monotonic()
             os.kill(worker, number)
             time.sleep(seconds)
@@ -207,7 +221,7 @@ def test_worker_stopped_and_killed():
                 os.kill(worker, signal.SIGCONT)
             else:
                 assert gpu["age_ms"] < 1000, gpu
-                assert lane.daemon.children() != [worker]
+                assert lane.daemon.workers() != [worker]
             for reader in lane.readers:
                 assert max(gaps(reader, since)) < 0.35, gaps(reader, since)
             lane.wait_until_true()
@@ -215,5 +229,5 @@ def test_worker_stopped_and_killed():
 
 alone()
 learn_names()
-run(test_running, test_limits_lowered, test_stopped_and_continued,
-    test_worker_stopped_and_killed)
+run(test_running, test_running_with_threads, test_limits_lowered,
+    test_stopped_and_continued, test_worker_stopped_and_killed)
