@@ -1,11 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
-enum { LINE_MAX_BYTES = 1024 };
+enum {
+    LINE_MAX_BYTES = 1024,
+    FLOWS = 32, // formats that are remembered; the one not used for longest is forgotten
+    BURST = 64, // lines of one format at once: one for each engine
+    LINE_MS = 200, // until there is room for one more
+};
+
+/* How much is said in one format. */
+struct flow {
+    const char *format; // by its address
+    uint64_t free_ms;   // when all its lines will have been paid for
+    uint64_t left_out;
+};
+
+static struct flow flows[FLOWS];
+static pthread_mutex_t flows_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const struct {
     const char *name;
@@ -73,18 +90,63 @@ static size_t escape(char *to, size_t room, const char *text)
     return n;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail on Linux
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static struct flow *flow_of(const char *format)
+{
+    struct flow *oldest = &flows[0];
+
+    for (size_t i = 0; i < FLOWS; i++) {
+        if (flows[i].format == format)
+            return &flows[i];
+        if (flows[i].free_ms < oldest->free_ms)
+            oldest = &flows[i];
+    }
+    *oldest = (struct flow){.format = format};
+    return oldest;
+}
+
+/* Has this format a line left? Then also how many it had to leave out before. */
+static bool may_say(const char *format, uint64_t *ret_left_out)
+{
+    uint64_t now = now_ms();
+    struct flow *flow;
+    bool may;
+
+    (void)pthread_mutex_lock(&flows_lock);
+    flow = flow_of(format);
+    flow->free_ms = MAX(flow->free_ms, now);
+    may = flow->free_ms - now <= (uint64_t)(BURST - 1) * LINE_MS;
+    *ret_left_out = flow->left_out;
+    flow->left_out = may ? 0 : flow->left_out + 1;
+    if (may)
+        flow->free_ms += LINE_MS;
+    (void)pthread_mutex_unlock(&flows_lock);
+    return may;
+}
+
 static void PRINTF_LIKE(2, 0)
     log_va(enum log_level level, const char *format, va_list args)
 {
     char text[LINE_MAX_BYTES];
     char line[LINE_MAX_BYTES + 64];
-    int head;
+    uint64_t left_out;
     size_t len;
+    int head;
 
-    if (level > max_level)
+    if (level > max_level || !may_say(format, &left_out))
         return;
 
     (void)vsnprintf(text, sizeof(text), format, args);
+    if (left_out)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                       " (%ju like it were left out)", (uintmax_t)left_out);
     if (under_systemd)
         head = snprintf(line, sizeof(line), "%s", levels[level].systemd);
     else

@@ -5,6 +5,8 @@
  * The layer that decides to go on logs, once, on the edge; the layers below return.
  * Every byte of a message that could move a cursor or forge a line is written as \xNN.
  * Under systemd the lines carry its level prefix ("<4>"), elsewhere the level's name.
+ * Of one format at most 64 lines are written at once and 5 a second over time; the next
+ * that is written says how many were left out. Any thread may log.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

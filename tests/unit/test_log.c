@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -123,7 +124,7 @@ static void test_long_lines(void **state)
     (void)state;
     log_init("t", LOG_LEVEL_INFO);
     for (int fill = 0; fill < 2; fill++)
-        for (size_t len = 900; len < 1200; len++) {
+        for (size_t len = 1010; len < 1034; len++) { // few: of one format
             const char *line;
 
             memset(text, fill ? '\n' : 'x', len);
@@ -136,13 +137,53 @@ static void test_long_lines(void **state)
         }
 }
 
+/* 64 at once, and no more; other lines are not concerned. */
+static void test_floods(void **state)
+{
+    struct capture capture;
+    const char *got;
+    size_t lines = 0;
+
+    (void)state;
+    log_init("t", LOG_LEVEL_INFO);
+    begin(&capture);
+    for (int i = 0; i < 100; i++)
+        log_info("flood %d", i);
+    log_info("another");
+    got = end(&capture);
+    for (const char *at = strstr(got, "t: flood "); at; at = strstr(at + 1, "t: flood "))
+        lines++;
+    assert_in_range(lines, 64, 65);
+    assert_non_null(strstr(got, "t: flood 63\n"));
+    assert_null(strstr(got, "t: flood 70"));
+    assert_non_null(strstr(got, "t: another\n"));
+}
+
+/* What was left out is told by the next line of the same format. */
+static void test_what_was_left_out(void **state)
+{
+    struct capture capture;
+    struct timespec pause = {.tv_nsec = 250 * 1000 * 1000};
+    const char *got;
+
+    (void)state;
+    log_init("t", LOG_LEVEL_INFO);
+    begin(&capture);
+    for (int i = 0; i < 75; i++) {
+        if (i == 74)
+            (void)nanosleep(&pause, NULL);
+        log_info("again %d", i);
+    }
+    got = end(&capture);
+    assert_non_null(strstr(got, "t: again 74 (10 like it were left out)\n"));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_escapes), cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_journal), cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_floods),  cmocka_unit_test(test_what_was_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
