@@ -304,10 +304,10 @@ class Spawned(subprocess.Popen):
                 file.close()
 
 
-def serve(name, port, driver, *arguments, inside=None, **options):
+def serve(name, port, driver, *arguments, inside=None, program=SIM, **options):
     """A simulated server that looks like `vllm serve NAME --port PORT ...`."""
     return Spawned(["vllm", "serve", name, "--port", port, "--gpu-dir", driver.path,
-                    *arguments], executable=SIM, stdout=subprocess.DEVNULL,
+                    *arguments], executable=program, stdout=subprocess.DEVNULL,
                    preexec_fn=inside, **options)
 
 

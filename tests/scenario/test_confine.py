@@ -282,12 +282,14 @@ def test_who_has_read_a_key_is_hidden_and_still_works():
         (model / "config.json").write_text(json.dumps(shape))
         for path in (folder, model):
             os.chmod(path, 0o755)
+        # Where another user can reach it, whatever folder it was built in.
+        program = shutil.copy(SIM, folder)
         key, file = model / "key", model / "vramscope.yaml"
         file.write_text(f"engines:\n  - url: http://127.0.0.1:{free_port()}\n")
         key.write_text("a-secret\n")
         for path in (driver.path, os.path.join(driver.path, "processes")):
             os.chown(path, 65534, 65534)
-        with serve(model, port, driver, **NOBODY), \
+        with serve(model, port, driver, program=program, **NOBODY), \
                 Daemon("--gpu", "sim", "--sim-dir", driver.path, "--config", file,
                        as_user=NOBODY) as daemon:
             proc = pathlib.Path(f"/proc/{daemon.process.pid}/status")
@@ -300,7 +302,7 @@ def test_who_has_read_a_key_is_hidden_and_still_works():
             daemon.process.send_signal(signal.SIGHUP)
             eventually("again", lambda: daemon.log().count("configuration reloaded") == 2)
             other = free_port()
-            with serve(model, other, driver, **NOBODY):
+            with serve(model, other, driver, program=program, **NOBODY):
                 def sources():
                     rows = json.loads(daemon.get("/v1/detail")[2])["models"]
                     return {row["port"]: (row["kv_cache"] or {}).get("source")
