@@ -6,12 +6,13 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import tempfile
 import time
 
-from harness import (Daemon, FakeDriver, Skip, children_of, config, eventually, free_port, run,
-                     serve)
+from harness import (SIM, Daemon, FakeDriver, Skip, children_of, config, eventually, free_port,
+                     run, serve)
 
 LIBRARY = os.environ.get("FAKE_NVML", "")
 GIB = 1 << 30
