@@ -41,6 +41,14 @@ def serves_well(daemon, scene, manner):
     assert status == 0, f"ended with {status} after SIGTERM"
 
 
+def settled(daemon):
+    """Whether it listens, or has ended, be it between the two looks."""
+    try:
+        return daemon.process.poll() is not None or daemon._listening()
+    except AssertionError:
+        return daemon.process.poll() is not None
+
+
 def start_with(scene, function, n, error, manner, *arguments, role=DAEMON_ROLE):
     """Start a daemon one of whose calls fails. Gives whether it did fail."""
     if (function, n) in ABORTS and role == DAEMON_ROLE:
@@ -49,9 +57,7 @@ def start_with(scene, function, n, error, manner, *arguments, role=DAEMON_ROLE):
         faults.arm(function, n, error, manner, role)
         daemon = scene.daemon(faults, *arguments, wait=False)
         try:
-            eventually("it listens or has ended",
-                       lambda: daemon.process.poll() is not None or daemon._listening(),
-                       8, 0.01)
+            eventually("it listens or has ended", lambda: settled(daemon), 8, 0.01)
             if daemon.process.poll() is None:
                 serves_well(daemon, scene, manner)
             else:
