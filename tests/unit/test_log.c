@@ -115,7 +115,18 @@ static void test_journal(void **state)
     (void)unsetenv("JOURNAL_STREAM");
 }
 
-/* Too long or not, it is one line that ends. */
+static void check_line(struct capture *capture)
+{
+    const char *line = end(capture);
+
+    assert_true(strlen(line) > 900 && strlen(line) < 1100);
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+}
+
+/*
+ * Too long or not, it is one line that ends: every length where it is cut, and some around
+ * that in a format of their own, as only so many of one are written.
+ */
 static void test_long_lines(void **state)
 {
     static char text[GOT_MAX];
@@ -123,18 +134,22 @@ static void test_long_lines(void **state)
 
     (void)state;
     log_init("t", LOG_LEVEL_INFO);
-    for (int fill = 0; fill < 2; fill++)
-        for (size_t len = 1010; len < 1034; len++) { // few: of one format
-            const char *line;
-
+    for (int fill = 0; fill < 2; fill++) {
+        for (size_t len = 1010; len < 1034; len++) {
             memset(text, fill ? '\n' : 'x', len);
             text[len] = '\0';
             begin(&capture);
             log_info("%s", text);
-            line = end(&capture);
-            assert_true(strlen(line) > 900 && strlen(line) < 1100);
-            assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+            check_line(&capture);
         }
+        for (size_t len = 900; len < 1200; len += 10) {
+            memset(text, fill ? '\n' : 'x', len);
+            text[len] = '\0';
+            begin(&capture);
+            log_info("x%s", text);
+            check_line(&capture);
+        }
+    }
 }
 
 /* 64 at once, and no more; other lines are not concerned. */

@@ -25,28 +25,32 @@ static void put_file(const char *name, mode_t mode, const char *bytes, size_t le
     assert_int_equal(fclose(file), 0);
 }
 
-static void copy_file(const char *from, const char *to, mode_t mode)
+/* The text of a certificate or key, until the next call. */
+static char *read_file(const char *from, size_t *ret_len)
 {
     static char text[16 * 1024];
     FILE *file = fopen(path_of(from), "r");
-    size_t n;
 
     assert_non_null(file);
-    n = fread(text, 1, sizeof(text), file);
+    *ret_len = fread(text, 1, sizeof(text), file);
     (void)fclose(file);
+    return text;
+}
+
+static void copy_file(const char *from, const char *to, mode_t mode)
+{
+    size_t n;
+    const char *text = read_file(from, &n);
+
     put_file(to, mode, text, n);
 }
 
 /* A file of which a byte in the middle is another. */
 static void put_broken(const char *from, const char *to)
 {
-    static char text[16 * 1024];
-    FILE *file = fopen(path_of(from), "r");
     size_t n;
+    char *text = read_file(from, &n);
 
-    assert_non_null(file);
-    n = fread(text, 1, sizeof(text), file);
-    (void)fclose(file);
     text[n / 2] = '!';
     put_file(to, 0600, text, n);
 }
