@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * host.h - one daemon that is followed: what it last said, and what happened there
+ *
+ * Fed with the library's events and nothing else, so that a recording can take a daemon's
+ * place. `detail` is kept by reference and never changed.
+ */
+#ifndef TUI_HOST_H
+#define TUI_HOST_H
+
+#include "tui/history.h"
+#include "vramscope.h"
+
+enum {
+    HOST_NAME_SIZE = 64,
+    HOST_REASON_SIZE = 256,
+    HOST_TRACKS_MAX = 1024, // models with a history
+    HOST_CHANGES_MAX = 512, // the newest are kept
+    CHANGE_TEXT_SIZE = 160,
+};
+
+enum host_state {
+    HOST_CONNECTING,
+    HOST_LIVE,
+    HOST_NO_DATA, // connected; the daemon has nothing honest to say
+    HOST_LOST,    // not connected; tried again at `retry_at_ms`
+    HOST_GONE,    // not connected, and it will not be tried again
+};
+
+/* What becomes of a model between two documents; its identity is port and model id. */
+struct track {
+    char *model_id;
+    int64_t port;
+    int64_t pid;
+    int64_t preemptions;       // at the last look; VRAMSCOPE_UNKNOWN
+    int64_t restarted_unix_ms; // its process was replaced then; 0: never seen
+    int64_t seen_seq;          // of the last document it was in
+    struct history history;
+};
+
+enum change_kind {
+    CHANGE_CONNECTION, // connected, lost, no data, back
+    CHANGE_APPEARED,
+    CHANGE_VANISHED,
+    CHANGE_STATE, // ready -> sleeping, ...
+    CHANGE_RESTARTED,
+    CHANGE_STALE, // figures went stale, or are fresh again
+    CHANGE_PREEMPTED,
+    CHANGE_ORPHAN,  // orphaned memory appeared, or is gone
+    CHANGE_DEVICE,  // a device appeared, is gone, or its figures are
+    CHANGE_KV_HIGH, // above 90 %, until below 80 %
+    CHANGE_LAG,
+};
+
+struct change {
+    int64_t unix_ms;
+    enum change_kind kind;
+    bool bad; // for people to look at
+    char text[CHANGE_TEXT_SIZE];
+};
+
+struct host {
+    char name
+        [HOST_NAME_SIZE]; // HOST:PORT of its URL, or the path of its socket or recording
+    enum host_state state;
+    char reason[HOST_REASON_SIZE]; // why it is not live
+    char remedy[HOST_REASON_SIZE];
+    int64_t retry_at_ms;                   // unix time
+    int64_t last_detail_ms;                // unix time when `detail` came in
+    const struct vramscope_detail *detail; // a reference; NULL: none yet
+    struct track **tracks;
+    size_t n_tracks;
+    struct change changes[HOST_CHANGES_MAX]; // a ring
+    uint32_t next_change, n_changes;
+};
+
+int host_new(const char *url, struct host **ret) MUST_CHECK;
+void host_free(struct host *host);
+
+/* Take an event in. -ENOMEM: its document is shown, its history is not kept. */
+int host_take(struct host *host, const struct vramscope_event *event) MUST_CHECK;
+
+/* NULL: no such model has been seen. */
+const struct track *host_track(const struct host *host,
+                               const struct vramscope_model *model);
+
+/* Change `i` of n_changes, 0 the newest. */
+const struct change *host_change(const struct host *host, uint32_t i);
+
+/* Older than three of its intervals, or the connection is gone. */
+bool host_is_stale(const struct host *host, int64_t now_unix_ms);
+
+#endif

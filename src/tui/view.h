@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * view.h - what the person looks at: which screen, which rows, in which order
+ *
+ * Pure state: keys change it (view_key), documents come through its hosts, draw.h draws it.
+ * No key acts on an engine.
+ */
+#ifndef TUI_VIEW_H
+#define TUI_VIEW_H
+
+#include "tui/filter.h"
+#include "tui/host.h"
+#include "tui/theme.h"
+
+enum {
+    VIEW_HOSTS_MAX = 64,
+    VIEW_ROWS_MAX = 4096,
+    VIEW_INPUT_SIZE = 128,
+};
+
+enum screen { SCREEN_MODELS, SCREEN_DEVICES, SCREEN_PROCESSES, SCREEN_EVENTS, N_SCREENS };
+
+/* Over the screen; closed by Esc. */
+enum pane { PANE_NONE, PANE_DETAIL, PANE_EXPLAIN, PANE_HELP };
+
+enum column {
+    COLUMN_HOST, // only with several hosts
+    COLUMN_MODEL,
+    COLUMN_PORT,
+    COLUMN_GPUS,
+    COLUMN_STATE,
+    COLUMN_VRAM,
+    COLUMN_KV_USED,
+    COLUMN_KV_CAPACITY,
+    COLUMN_KV_PERCENT,
+    COLUMN_HIT,
+    COLUMN_RUNNING,
+    COLUMN_WAITING,
+    COLUMN_PREEMPTED,
+    COLUMN_AGE,
+    N_COLUMNS,
+};
+
+/* A line of the model table; pointers are valid until the next view_refresh(). */
+struct row {
+    const struct host *host;
+    const struct vramscope_model *model;
+};
+
+struct view {
+    struct host **hosts; // lent
+    size_t n_hosts;
+    struct row rows[VIEW_ROWS_MAX]; // as shown: filtered and sorted
+    size_t n_rows;
+    size_t n_rows_hidden; // by the filter, or beyond the maximum
+
+    enum screen screen;
+    enum pane pane;
+    enum column sort;
+    bool reverse;
+    size_t selected; // of `rows`; the model is followed, wherever sorting moves it
+    char selected_id[512];
+    int64_t selected_port;
+    const struct host *selected_host;
+    size_t top;        // first line shown of the screen or pane
+    bool paused;       // documents are taken in, the screen stays
+    bool is_recording; // a recording is played: its keys are active
+
+    bool typing; // the filter
+    char input[VIEW_INPUT_SIZE];
+    struct filter filter;
+    char filter_fault[VIEW_INPUT_SIZE]; // "": the filter is understood
+
+    const struct theme *theme;
+    enum glyphs glyphs;
+    int64_t now_unix_ms; // of what is shown
+    bool quit;
+};
+
+/* Keys beyond those that are characters. */
+enum view_key {
+    KEY_CODE_NONE = 0,
+    KEY_CODE_ESCAPE = 27,
+    KEY_CODE_FIRST = 0x110000, // beyond Unicode
+    KEY_CODE_UP,
+    KEY_CODE_DOWN,
+    KEY_CODE_LEFT,
+    KEY_CODE_RIGHT,
+    KEY_CODE_PAGE_UP,
+    KEY_CODE_PAGE_DOWN,
+    KEY_CODE_HOME,
+    KEY_CODE_END,
+    KEY_CODE_ENTER,
+    KEY_CODE_TAB,
+    KEY_CODE_BACK_TAB,
+    KEY_CODE_BACKSPACE,
+    KEY_CODE_F1,
+    KEY_CODE_F10 = KEY_CODE_F1 + 9,
+};
+
+/* What the caller has to do after a key. */
+enum view_wish {
+    WISH_NOTHING,
+    WISH_WRITE,  // a snapshot of the screen into a file
+    WISH_FASTER, // play the recording so, or
+    WISH_SLOWER,
+    WISH_BACK, // by ten seconds
+    WISH_FORWARD,
+    WISH_HOLD, // or go on
+};
+
+void view_init(struct view *view, struct host **hosts, size_t n_hosts);
+
+/* Make the rows anew from the hosts' newest documents; the choice stays on its model. */
+void view_refresh(struct view *view, int64_t now_unix_ms);
+
+enum view_wish view_key(struct view *view, int key);
+
+/* What a column is called, and whether a larger value comes first by itself. */
+const char *column_name(enum column column);
+
+#endif
