@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the terminal UI costs beside htop: CPU and memory in the same run.
+
+A real vramscoped with 8 devices and 16 vramscope-sim servers at 2 Hz; vramscope and htop
+(with the same pace) each in a tmux window of 120 x 30. Prints for both: share of a core,
+RSS, private memory, and bytes written to the terminal a second.
+Usage: bench/terminal.py [BUILD_DIR] [SECONDS]
+"""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/release").resolve()
+SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+os.environ.update(VRAMSCOPED=str(BUILD / "src/vramscoped"),
+                  VRAMSCOPE_SIM=str(BUILD / "src/vramscope-sim"))
+sys.path.insert(0, str(ROOT / "tests/scenario"))
+from harness import Daemon, FakeDriver, Stream, children_of, eventually, free_port, serve  # noqa: E402
+
+GPUS, ENGINES, GIB = 8, 16, 1 << 30
+HERTZ = os.sysconf("SC_CLK_TCK")
+
+
+class Window:
+    """A program in a tmux server of its own, in a window of 120 x 30."""
+
+    def __init__(self, folder, name, command):
+        self.tmux = ["tmux", "-S", os.path.join(folder, name), "-f", "/dev/null"]
+        self.run("new-session", "-d", "-x", "120", "-y", "30", command)
+        shell = int(self.run("display-message", "-p", "#{pane_pid}"))
+        self.pid = next(iter(children_of(shell)), shell)
+
+    def run(self, *arguments):
+        return subprocess.run([*self.tmux, *arguments], check=True, text=True,
+                              capture_output=True).stdout.strip()
+
+    def end(self):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.run("kill-server")
+
+    def cpu_seconds(self):
+        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / HERTZ
+
+    def written(self):
+        return int(re.search(r"wchar: (\d+)",
+                             pathlib.Path(f"/proc/{self.pid}/io").read_text())[1])
+
+    def memory(self):
+        """RSS, and of it what nobody shares, in MiB."""
+        text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        kib = {name: int(size) for name, size in re.findall(r"(\w+): +(\d+) kB", text)}
+        return kib["Rss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
+
+
+def measure(windows):
+    before = [(w.cpu_seconds(), w.written()) for w in windows]
+    time.sleep(SECONDS)
+    for window, (cpu, written) in zip(windows, before):
+        rss, private = window.memory()
+        yield (100 * (window.cpu_seconds() - cpu) / SECONDS, rss, private,
+               (window.written() - written) / SECONDS)
+
+
+def main():
+    if not shutil.which("htop") or not shutil.which("tmux"):
+        sys.exit("htop and tmux are needed")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        driver = stack.enter_context(FakeDriver(GPUS))
+        for i in range(ENGINES):
+            stack.enter_context(serve(f"org/model-{i}", free_port(), driver, "--gpu-index", i // 2,
+                                      "--vram", 30 * GIB, "--load", "sine"))
+        daemon = stack.enter_context(Daemon("--gpu", "sim", "--sim-dir", driver.path))
+        stream = stack.enter_context(Stream(daemon))
+        eventually("all engines are found",
+                   lambda: len(stream.event()["models"]) == ENGINES, 30, every=0)
+        url = f"http://127.0.0.1:{daemon.port}"
+        windows = [Window(folder, "vramscope", f"exec {BUILD}/src/vramscope --url {url}"),
+                   Window(folder, "htop", "exec htop -d 5")]
+        try:
+            time.sleep(5)
+            screen = windows[0].run("capture-pane", "-p")
+            assert "model-1" in screen, screen
+            print(f"{ENGINES} models, {GPUS} GPUs, 2 Hz, 120 x 30, {SECONDS} s:")
+            print("             CPU %    RSS MiB    private MiB    bytes/s to the terminal")
+            for name, row in zip(("vramscope", "htop"), measure(windows)):
+                print("  {:10} {:6.2f} {:10.1f} {:14.1f} {:14.0f}".format(name, *row))
+        finally:
+            for window in windows:
+                window.end()
+
+
+main()
