@@ -2,7 +2,7 @@
 #include "model/docker_ports.h"
 
 #include "base/buf.h"
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 #include <arpa/inet.h>
 
@@ -96,7 +96,7 @@ int docker_ports_read(struct span json, struct docker_ports *ret, struct complai
     buf_add_char(&text, '}');
     if (text.error < 0)
         return complain(why, -EFBIG, "longer than %d bytes", MODEL_JSON_MAX);
-    r = model_json_read(buf_span(&text), &root, why);
+    r = json_read(buf_span(&text), &model_json_limits, &root, why);
     if (r < 0)
         return r;
     list = json_object_get(root, "list");

@@ -24,7 +24,7 @@ struct docker_ports {
 };
 
 /*
- * One for each address and TCP port. Errors are those of model_json_read(), -EBADMSG also
+ * One for each address and TCP port. Errors are those of json_read(), -EBADMSG also
  * for an answer that is no list; `ret` is then as it was. A container without an address
  * or ports, or with ones that cannot be, is left out.
  */

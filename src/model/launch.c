@@ -344,14 +344,14 @@ static void read_rust(struct args *args, struct launch *launch)
 
         if (!span_is(args->arg, "--args-json") || !next_arg(args))
             continue;
-        if (model_json_read(args->arg, &root, &why) < 0) {
+        if (json_read(args->arg, &model_json_limits, &root, &why) < 0) {
             launch->unclear = true;
             return;
         }
         option_apply_json(launch_options, root, launch);
         if (launch->model[0] == '\0')
             (void)option_keep_text(launch->model, LAUNCH_TEXT_MAX,
-                                   model_json_text(json_object_get(root, "model_tag")));
+                                   json_text(json_object_get(root, "model_tag")));
     }
 }
 

@@ -201,13 +201,13 @@ static bool take_json(const struct option *option, const json_t *value,
     void *at = option_member(launch, option);
 
     if (json_is_string(value))
-        return option_read(option, model_json_text(value), launch);
+        return option_read(option, json_text(value), launch);
     if (option->kind == OPTION_FLAG && json_is_boolean(value)) {
         *(bool *)at = json_is_true(value);
         return true;
     }
     if (option->kind == OPTION_FIRST && json_is_array(value) && json_array_size(value))
-        return option_read(option, model_json_text(json_array_get(value, 0)), launch);
+        return option_read(option, json_text(json_array_get(value, 0)), launch);
     if (option->kind == OPTION_RATIO && json_is_real(value)) {
         *(double *)at = json_real_value(value);
         return true;
@@ -270,7 +270,7 @@ static bool read_speculative(struct span json, struct launch *launch)
     OWNED(json_decrefp) json_t *root = NULL;
     struct complaint why;
 
-    if (model_json_read(json, &root, &why) < 0)
+    if (json_read(json, &model_json_limits, &root, &why) < 0)
         return false;
     option_apply_draft(root, launch);
     return true;

@@ -8,7 +8,7 @@
 #define MODEL_LAUNCH_OPTION_H
 
 #include "model/launch.h"
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 enum { OPTION_NAME_MAX = 64 }; // longer than any of ours
 

@@ -2,7 +2,7 @@
 #include "model/model_config.h"
 
 #include "base/text.h"
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 enum { ALIASES_MAX = 5, NESTING_MAX = 3 };
 
@@ -202,7 +202,7 @@ static int read_pattern(const json_t *object, struct model_config *config,
         return read_count(value, "sliding_window_pattern", MODEL_LAYERS_MAX,
                           &config->sliding_window_pattern, why);
 
-    text = model_json_text(value);
+    text = json_text(value);
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] != (i + 1 < text.len ? 'L' : 'G'))
             return complain(why, -EBADMSG, "`sliding_window_pattern` is not like LLLG");
@@ -242,7 +242,7 @@ static int read_kind_list(const json_t *object, const char *key,
     json_array_foreach(list, i, item)
     {
         if (json_is_string(item))
-            config->kind[i] = (uint8_t)kind_of_name(model_json_text(item));
+            config->kind[i] = (uint8_t)kind_of_name(json_text(item));
         else if (json_is_integer(item))
             config->kind[i] = (uint8_t)kind_of_number(json_integer_value(item));
         else
@@ -261,7 +261,7 @@ static int read_kind_letters(const json_t *object, struct model_config *config,
     static const enum layer_kind kinds[] = {LAYER_STATE, LAYER_FULL, LAYER_NONE,
                                             LAYER_NONE};
     const json_t *value = find_said(object, key);
-    struct span text = model_json_text(value);
+    struct span text = json_text(value);
 
     if (!value || config->n_kinds)
         return 0;
@@ -335,7 +335,7 @@ static int count_indexers(const json_t *object, struct model_config *config,
         return 0;
     if (!json_is_array(list))
         return complain(why, -EBADMSG, "`indexer_types` is not a list");
-    json_array_foreach(list, i, item) n += span_is(model_json_text(item), "full");
+    json_array_foreach(list, i, item) n += span_is(json_text(item), "full");
     config->indexers_named = n;
     return 0;
 }
@@ -349,7 +349,7 @@ static void read_dtype(const json_t *object, struct model_config *config)
         value = find_said(object, "torch_dtype");
     if (!value || config->dtype_bytes != UNKNOWN)
         return;
-    name = model_json_text(value);
+    name = json_text(value);
     if (name.len > 6 && memcmp(name.at, "torch.", 6) == 0)
         name = (struct span){name.at + 6, name.len - 6};
     config->dtype_bytes = 0;
@@ -369,7 +369,7 @@ static bool starts_with(struct span text, const char *prefix)
 static bool is_fp8_scheme(const json_t *scheme)
 {
     return json_integer_value(json_object_get(scheme, "num_bits")) == 8 &&
-           span_is(model_json_text(json_object_get(scheme, "type")), "float");
+           span_is(json_text(json_object_get(scheme, "type")), "float");
 }
 
 static bool is_fp8_name(struct span name)
@@ -383,12 +383,12 @@ static bool is_modelopt(const json_t *quant, struct span method)
     const json_t *producer = json_object_get(quant, "producer");
 
     return starts_with(method, "modelopt") ||
-           span_is(model_json_text(json_object_get(producer, "name")), "modelopt");
+           span_is(json_text(json_object_get(producer, "name")), "modelopt");
 }
 
 static enum checkpoint_kv read_checkpoint_kv(const json_t *quant)
 {
-    struct span method = model_json_text(json_object_get(quant, "quant_method"));
+    struct span method = json_text(json_object_get(quant, "quant_method"));
     const json_t *inner = json_object_get(quant, "quantization");
     const json_t *scheme = find_said(inner, "kv_cache_scheme");
 
@@ -400,7 +400,7 @@ static enum checkpoint_kv read_checkpoint_kv(const json_t *quant)
         scheme = find_said(quant, "kv_cache_quant_algo");
     if (!scheme)
         return CHECKPOINT_KV_UNSAID;
-    if (!is_fp8_scheme(scheme) && !is_fp8_name(model_json_text(scheme)))
+    if (!is_fp8_scheme(scheme) && !is_fp8_name(json_text(scheme)))
         return CHECKPOINT_KV_OTHER;
     if (starts_with(method, "compressed"))
         return CHECKPOINT_KV_FP8;
@@ -424,7 +424,7 @@ static int read_quantization(const json_t *object, struct model_config *config,
 
 static void read_name(const json_t *value, char *ret)
 {
-    struct span text = model_json_text(value);
+    struct span text = json_text(value);
 
     if (text.at)
         (void)text_clean(ret, MODEL_NAME_MAX + 1, text);
@@ -476,7 +476,7 @@ int model_config_read(struct span json, struct model_config *ret, struct complai
     OWNED(json_decrefp) json_t *root = NULL;
     struct model_config config;
     const json_t *text;
-    int r = model_json_read(json, &root, why);
+    int r = json_read(json, &model_json_limits, &root, why);
 
     if (r < 0)
         return r;

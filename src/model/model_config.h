@@ -94,7 +94,7 @@ struct model_config {
 };
 
 /*
- * Reads all or nothing. -EFBIG: over a limit of model_json.h or MODEL_LAYERS_MAX;
+ * Reads all or nothing. -EFBIG: over a limit of model_limits.h or MODEL_LAYERS_MAX;
  * -EBADMSG: no JSON object, or a key of ours with a value of the wrong type or range;
  * -ENOMEM. `why` then says what is wrong.
  */

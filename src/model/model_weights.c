@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model_weights.h"
 
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 #include <math.h>
 
@@ -124,7 +124,7 @@ int model_weights_read(struct span index_json, uint64_t *ret_total, struct compl
         return complain(why, -EBADMSG, "it is not a JSON object, or not a whole one");
     if (!metadata.at)
         return complain(why, -ENOENT, "it has no `metadata`");
-    r = model_json_read(metadata, &root, why);
+    r = json_read(metadata, &model_json_limits, &root, why);
     if (r < 0)
         return r;
     total = json_object_get(root, "total_size");

@@ -7,11 +7,11 @@ int server_read_version(struct span json, enum kv_rule *ret, struct complaint *w
 {
     OWNED(json_decrefp) json_t *root = NULL;
     struct span version;
-    int r = model_json_read(json, &root, why);
+    int r = json_read(json, &model_json_limits, &root, why);
 
     if (r < 0)
         return r;
-    version = model_json_text(json_object_get(root, "version"));
+    version = json_text(json_object_get(root, "version"));
     if (!version.at)
         return complain(why, -EBADMSG, "\"version\" is not there, or no text");
     *ret = kv_rule_of_version(version);
@@ -38,17 +38,17 @@ int server_read_models(struct span json, struct server_model *ret, struct compla
 {
     OWNED(json_decrefp) json_t *root = NULL;
     const json_t *model, *len;
-    int r = model_json_read(json, &root, why);
+    int r = json_read(json, &model_json_limits, &root, why);
 
     if (r < 0)
         return r;
     model = find_model(root);
     if (!model || !option_keep_text(ret->root, LAUNCH_TEXT_MAX,
-                                    model_json_text(json_object_get(model, "root"))))
+                                    json_text(json_object_get(model, "root"))))
         return complain(why, -EBADMSG, "no model with a \"root\" in \"data\"");
     ret->id[0] = '\0';
     (void)option_keep_text(ret->id, LAUNCH_TEXT_MAX,
-                           model_json_text(json_object_get(model, "id")));
+                           json_text(json_object_get(model, "id")));
     len = json_object_get(model, "max_model_len");
     ret->max_model_len = UNKNOWN;
     if (json_is_integer(len) && json_integer_value(len) > 0)
@@ -63,7 +63,7 @@ int server_read_models(struct span json, struct server_model *ret, struct compla
  */
 static bool read_config(const json_t *printed, struct model_config *ret)
 {
-    struct span text = model_json_text(printed);
+    struct span text = json_text(printed);
     const char *brace = text.at ? memchr(text.at, '{', text.len) : NULL;
     struct complaint ignored; // then there is none
 
@@ -106,7 +106,7 @@ int server_read_settings(struct span json, struct launch *launch,
 {
     OWNED(json_decrefp) json_t *root = NULL;
     const json_t *settings, *model, *environment;
-    int r = model_json_read(json, &root, why);
+    int r = json_read(json, &model_json_limits, &root, why);
 
     if (r < 0)
         return r;

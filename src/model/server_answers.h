@@ -4,7 +4,7 @@
  *
  * /version and /v1/models answer everybody, the second only who has the API key, where one
  * is set. /server_info is there in development mode alone (VLLM_SERVER_DEV_MODE=1).
- * Errors of all are those of model_json_read(), -EBADMSG also where what is wanted is not
+ * Errors of all are those of json_read(), -EBADMSG also where what is wanted is not
  * in the answer; `ret` is then as it was.
  */
 #ifndef MODEL_SERVER_ANSWERS_H

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "model/launch.h"
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "model/model_config.h"
-#include "model/model_json.h"
+#include "model/model_limits.h"
 
 #define U UNKNOWN
 
@@ -84,7 +84,7 @@ static const struct {
     {"open text", "{\"a", -EBADMSG, "no JSON"},
     {"open escape", "{\"a\\", -EBADMSG, "no JSON"},
     {"two objects", "{}{}", -EBADMSG, "no JSON"},
-    {"given twice", "{\"n_layer\":1,\"n_layer\":2}", -EBADMSG, "no JSON"},
+    {"given twice", "{\"n_layer\":1,\"n_layer\":2}", -EBADMSG, "given twice"},
     {"not UTF-8", "{\"a\":\"\xff\"}", -EBADMSG, "no JSON"},
     {"fraction", "{\"num_hidden_layers\":2.5}", -EBADMSG, "whole number"},
     {"NaN", "{\"num_hidden_layers\":NaN}", -EBADMSG, "whole number"},
@@ -94,7 +94,7 @@ static const struct {
     {"list of heads", "{\"num_key_value_heads\":[1,2]}", -EBADMSG, "whole number"},
     {"negative", "{\"num_hidden_layers\":-1}", -EBADMSG, "0..384"},
     {"too many layers", "{\"num_hidden_layers\":385}", -EBADMSG, "0..384"},
-    {"over 64 bits", "{\"hidden_size\":99999999999999999999}", -EBADMSG, "no JSON"},
+    {"over 64 bits", "{\"hidden_size\":99999999999999999999}", -EBADMSG, "too large"},
     {"flag is a number", "{\"use_sliding_window\":1}", -EBADMSG, "true nor false"},
     {"pattern of no letters", "{\"sliding_window_pattern\":\"\"}", -EBADMSG, "length"},
     {"pattern of others", "{\"sliding_window_pattern\":\"LGLG\"}", -EBADMSG, "LLLG"},
