@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/decode_shape.h"
+
+#include "vramscope.h"
+
+/* Of one document; docs/wire.md says what a daemon stays below. */
+enum {
+    MODELS_MAX = 1024,
+    DEVICES_MAX = 1024,
+    PROCESSES_MAX = 4096,
+    SOURCES_MAX = 64,
+    TOTALS_MAX = 256,
+};
+
+#define SHAPE(of, table) \
+    .size = sizeof(struct of), .members = table, .n = ARRAY_LEN(table)
+
+// clang-format off
+#define AT(member) .offset = offsetof(struct vramscope_figure, member)
+static const struct member figure_members[] = {
+    {NULL, "value",  MEMBER_COUNT, AT(value)},
+    {NULL, "from",   MEMBER_FROM,  AT(from)},
+    {NULL, "error",  MEMBER_COUNT, AT(error)},
+    {NULL, "reason", MEMBER_TEXT,  AT(reason)},
+};
+#undef AT
+static const struct shape figure = {SHAPE(vramscope_figure, figure_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_hits, member)
+static const struct member hits_members[] = {
+    {NULL, "hits",        MEMBER_COUNT,   AT(hits)},
+    {NULL, "queries",     MEMBER_COUNT,   AT(queries)},
+    {NULL, "hit_percent", MEMBER_PERCENT, AT(hit_percent)},
+};
+#undef AT
+static const struct shape hits = {SHAPE(vramscope_hits, hits_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_source, member)
+static const struct member source_members[] = {
+    {NULL, "backend",        MEMBER_TEXT, AT(backend)},
+    {NULL, "verdict",        MEMBER_TEXT, AT(verdict)},
+    {NULL, "driver_version", MEMBER_TEXT, AT(driver_version)},
+    {NULL, "reason",         MEMBER_TEXT, AT(reason)},
+};
+#undef AT
+static const struct shape source = {SHAPE(vramscope_source, source_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_device, member)
+static const struct member device_members[] = {
+    {NULL, "backend",            MEMBER_TEXT,   AT(backend)},
+    {NULL, "index",              MEMBER_COUNT,  AT(index)},
+    {NULL, "uuid",               MEMBER_TEXT,   AT(uuid)},
+    {NULL, "name",               MEMBER_TEXT,   AT(name)},
+    {NULL, "parent_uuid",        MEMBER_TEXT,   AT(parent_uuid)},
+    {NULL, "instance",           MEMBER_COUNT,  AT(instance)},
+    {NULL, "unified",            MEMBER_BOOL,   AT(unified)},
+    {NULL, "total_bytes",        MEMBER_COUNT,  AT(total_bytes)},
+    {NULL, "used_bytes",         MEMBER_COUNT,  AT(used_bytes)},
+    {NULL, "reserved_bytes",     MEMBER_COUNT,  AT(reserved_bytes)},
+    {NULL, "processes_bytes",    MEMBER_COUNT,  AT(processes_bytes)},
+    {NULL, "reason",             MEMBER_TEXT,   AT(reason)},
+    {NULL, "models_bytes",       MEMBER_COUNT,  AT(models_bytes)},
+    {NULL, "kv_pool_bytes",      MEMBER_OBJECT, AT(kv_pool), &figure},
+    {NULL, "kv_used_bytes",      MEMBER_OBJECT, AT(kv_used), &figure},
+    {NULL, "other_bytes",        MEMBER_COUNT,  AT(other_bytes)},
+    {NULL, "orphan_bytes",       MEMBER_COUNT,  AT(orphan_bytes)},
+    {NULL, "unattributed_bytes", MEMBER_SIGNED, AT(unattributed_bytes)},
+};
+#undef AT
+static const struct shape device = {SHAPE(vramscope_device, device_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_model, member)
+#define N(member) .n_offset = offsetof(struct vramscope_model, member)
+static const struct member model_members[] = {
+    {NULL, "model",              MEMBER_TEXT,    AT(model)},
+    {NULL, "model_id",           MEMBER_TEXT,    AT(model_id)},
+    {NULL, "port",               MEMBER_PORT,    AT(port)},
+    {NULL, "pid",                MEMBER_COUNT,   AT(pid)},
+    {NULL, "container_id",       MEMBER_TEXT,    AT(container_id)},
+    {NULL, "pod_uid",            MEMBER_TEXT,    AT(pod_uid)},
+    {NULL, "state",              MEMBER_TEXT,    AT(state)},
+    {NULL, "reason",             MEMBER_TEXT,    AT(reason)},
+    {NULL, "stale",              MEMBER_BOOL,    AT(stale)},
+    {NULL, "age_ms",             MEMBER_COUNT,   AT(age_ms)},
+    {NULL, "scrape_interval_ms", MEMBER_COUNT,   AT(scrape_interval_ms)},
+    {NULL, "devices",            MEMBER_INDICES, AT(devices), NULL, N(n_devices), DEVICES_MAX},
+
+    {"vram", "allocated_bytes", MEMBER_OBJECT, AT(allocated), &figure},
+    {"vram", "kv_pool_bytes",   MEMBER_OBJECT, AT(kv_pool),   &figure},
+    {"vram", "rest_bytes",      MEMBER_OBJECT, AT(rest),      &figure},
+
+    {"kv_cache", "used_bytes",            MEMBER_OBJECT, AT(kv_used),     &figure},
+    {"kv_cache", "capacity_bytes",        MEMBER_OBJECT, AT(kv_capacity), &figure},
+    {"kv_cache", "retained_bytes",        MEMBER_OBJECT, AT(kv_retained), &figure},
+    {"kv_cache", "source",                MEMBER_TEXT,   AT(kv_source)},
+    {"kv_cache", "usage_ratio",           MEMBER_RATIO,  AT(kv_usage_ratio)},
+    {"kv_cache", "used_blocks",           MEMBER_COUNT,  AT(kv_used_blocks)},
+    {"kv_cache", "blocks",                MEMBER_COUNT,  AT(kv_blocks)},
+    {"kv_cache", "block_tokens",          MEMBER_COUNT,  AT(kv_block_tokens)},
+    {"kv_cache", "capacity_tokens",       MEMBER_COUNT,  AT(kv_capacity_tokens)},
+    {"kv_cache", "data_parallel_engines", MEMBER_COUNT,  AT(kv_data_parallel_engines)},
+    {"kv_cache", "dtype",                 MEMBER_TEXT,   AT(kv_dtype)},
+    {"kv_cache", "reason",                MEMBER_TEXT,   AT(kv_reason)},
+
+    {"requests", "running",     MEMBER_COUNT, AT(requests_running)},
+    {"requests", "waiting",     MEMBER_COUNT, AT(requests_waiting)},
+    {"requests", "preemptions", MEMBER_COUNT, AT(requests_preemptions)},
+
+    {"prefix_cache", "from",         MEMBER_FROM,   AT(prefix_from)},
+    {"prefix_cache", "minute",       MEMBER_OBJECT, AT(prefix_minute),       &hits},
+    {"prefix_cache", "five_minutes", MEMBER_OBJECT, AT(prefix_five_minutes), &hits},
+    {"prefix_cache", "lifetime",     MEMBER_OBJECT, AT(prefix_lifetime),     &hits},
+};
+#undef AT
+#undef N
+static const struct shape model = {SHAPE(vramscope_model, model_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_process, member)
+static const struct member process_members[] = {
+    {NULL, "pid",    MEMBER_COUNT, AT(pid)},
+    {NULL, "comm",   MEMBER_TEXT,  AT(comm)},
+    {NULL, "device", MEMBER_COUNT, AT(device)},
+    {NULL, "bytes",  MEMBER_COUNT, AT(bytes)},
+    {NULL, "owner",  MEMBER_TEXT,  AT(owner)},
+    {NULL, "port",   MEMBER_PORT,  AT(port)},
+};
+#undef AT
+static const struct shape process = {SHAPE(vramscope_process, process_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_detail, member)
+#define N(member) .n_offset = offsetof(struct vramscope_detail, member)
+static const struct member detail_members[] = {
+    {NULL, "schema",      MEMBER_COUNT, AT(schema)},
+    {NULL, "version",     MEMBER_TEXT,  AT(version)},
+    {NULL, "boot",        MEMBER_TEXT,  AT(boot)},
+    {NULL, "seq",         MEMBER_COUNT, AT(seq)},
+    {NULL, "unix_ms",     MEMBER_COUNT, AT(unix_ms)},
+    {NULL, "interval_ms", MEMBER_COUNT, AT(interval_ms)},
+
+    {"vram", "total_bytes",        MEMBER_OBJECT, AT(total),     &figure},
+    {"vram", "allocated_bytes",    MEMBER_OBJECT, AT(allocated), &figure},
+    {"vram", "models_bytes",       MEMBER_COUNT,  AT(models_bytes)},
+    {"vram", "other_bytes",        MEMBER_COUNT,  AT(other_bytes)},
+    {"vram", "orphan_bytes",       MEMBER_COUNT,  AT(orphan_bytes)},
+    {"vram", "unattributed_bytes", MEMBER_SIGNED, AT(unattributed_bytes)},
+
+    {"kv_cache", "used_bytes",     MEMBER_COUNT, AT(kv_used_bytes)},
+    {"kv_cache", "unknown_models", MEMBER_COUNT, AT(kv_unknown_models)},
+
+    {"prefix_cache", "hit_percent", MEMBER_PERCENT, AT(prefix_hit_percent)},
+    {"prefix_cache", "in_window",   MEMBER_BOOL,    AT(prefix_in_window)},
+
+    {"gpu", "age_ms",  MEMBER_COUNT, AT(gpu_age_ms)},
+    {"gpu", "sources", MEMBER_LIST,  AT(sources), &source, N(n_sources), SOURCES_MAX},
+
+    {NULL, "devices",   MEMBER_LIST, AT(devices),   &device,  N(n_devices),   DEVICES_MAX},
+    {NULL, "models",    MEMBER_LIST, AT(models),    &model,   N(n_models),    MODELS_MAX},
+    {NULL, "processes", MEMBER_LIST, AT(processes), &process, N(n_processes), PROCESSES_MAX},
+    {NULL, "processes_left_out", MEMBER_COUNT, AT(processes_left_out)},
+
+    {"self", "rss_bytes",       MEMBER_COUNT,   AT(self.rss_bytes)},
+    {"self", "cpu_seconds",     MEMBER_DECIMAL, AT(self.cpu_seconds)},
+    {"self", "late_ms",         MEMBER_DECIMAL, AT(self.late_ms)},
+    {"self", "subscribers",     MEMBER_COUNT,   AT(self.subscribers)},
+    {"self", "frames_sent",     MEMBER_COUNT,   AT(self.frames_sent)},
+    {"self", "frames_skipped",  MEMBER_COUNT,   AT(self.frames_skipped)},
+    {"self", "worker_restarts", MEMBER_COUNT,   AT(self.worker_restarts)},
+    {"self", "limited", MEMBER_TOTALS, AT(self.limited), NULL, N(self.n_limited), TOTALS_MAX},
+};
+#undef AT
+#undef N
+const struct shape shape_detail = {SHAPE(vramscope_detail, detail_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_row, member)
+static const struct member row_members[] = {
+    {NULL, "model_id",             MEMBER_TEXT,  AT(model_id)},
+    {NULL, "port",                 MEMBER_PORT,  AT(port)},
+    {NULL, "allocated_vram_bytes", MEMBER_COUNT, AT(allocated_vram_bytes)},
+    {NULL, "used_kv_cache_bytes",  MEMBER_COUNT, AT(used_kv_cache_bytes)},
+};
+#undef AT
+static const struct shape row = {SHAPE(vramscope_row, row_members), .required = true};
+
+#define AT(member) .offset = offsetof(struct vramscope_snapshot, member)
+#define N(member) .n_offset = offsetof(struct vramscope_snapshot, member)
+static const struct member snapshot_members[] = {
+    {NULL, "total_vram_bytes",      MEMBER_COUNT,   AT(total_vram_bytes)},
+    {NULL, "allocated_vram_bytes",  MEMBER_COUNT,   AT(allocated_vram_bytes)},
+    {NULL, "used_kv_cache_bytes",   MEMBER_COUNT,   AT(used_kv_cache_bytes)},
+    {NULL, "prefix_cache_hit_rate", MEMBER_PERCENT, AT(prefix_cache_hit_rate)},
+    {NULL, "models", MEMBER_LIST, AT(models), &row, N(n_models), MODELS_MAX},
+};
+#undef AT
+#undef N
+const struct shape shape_snapshot = {SHAPE(vramscope_snapshot, snapshot_members),
+                                     .required = true};
+// clang-format on
