@@ -5,7 +5,9 @@
  * One `struct vramscope` follows one stream of one daemon: it connects, reads server-sent
  * events, decodes them, and connects again when that breaks. It has no thread and keeps
  * nothing outside itself; several may be used at once, each by one thread at a time.
- * (libcurl, which carries the bytes, may look a host's name up in a thread of its own.)
+ * (libcurl, which carries the bytes, may look a host's name up in a thread of its own. It
+ * is initialized by each vramscope_open() and vramscope_get(): where curl_version_info()
+ * lacks CURL_VERSION_THREADSAFE, call curl_global_init() before there are threads.)
  *
  * In a program that waits for nothing else:
  *
@@ -39,6 +41,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 /* A number nobody could read. Of a double it is NAN: isnan() tells. */
@@ -232,13 +237,24 @@ void vramscope_detail_unref(const struct vramscope_detail *detail); /* takes NUL
 
 /* ---- Events ---- */
 
+/*
+ * What comes: CONNECTED, then what is on the stream, then DISCONNECTED with the reason;
+ * after `retry_ms` the same again. An attempt that comes to no stream is DISCONNECTED
+ * alone. When the daemon refuses the stream because it has no figures (503), that is
+ * NO_DATA with `status` 503, `code`, `remedy` and `retry_ms`, in place of it; the attempts
+ * after it are quiet until there is a stream or another reason. Within a stream NO_DATA
+ * has `status` 200 and comes in place of each document.
+ *
+ * Between attempts are 0.5 s, or what the daemon asks for (`retry:`, Retry-After), at most
+ * 60 s; it doubles with each failure up to 30 s, until a stream has held for 10 s.
+ */
 enum vramscope_event_type {
     VRAMSCOPE_CONNECTED, /* the stream has begun */
     VRAMSCOPE_SNAPSHOT,  /* `snapshot` */
     VRAMSCOPE_DETAIL,    /* `detail` */
     VRAMSCOPE_LAG,       /* `skipped` documents were left out: we read too slowly */
     VRAMSCOPE_NO_DATA,   /* the daemon has nothing honest to say: `reason` */
-    VRAMSCOPE_BYE,       /* the daemon ends */
+    VRAMSCOPE_BYE,       /* the daemon ends; DISCONNECTED is next */
     VRAMSCOPE_UNREADABLE, /* an event that could not be decoded: `reason`; the stream goes on */
     VRAMSCOPE_DISCONNECTED, /* `reason`; tried again in `retry_ms`, never if that is negative */
     VRAMSCOPE_OTHER         /* an event of a `name` that this library does not know */
@@ -247,7 +263,7 @@ enum vramscope_event_type {
 struct vramscope_event {
     enum vramscope_event_type type;
     int64_t unix_ms;  /* when it came in, by the wall clock */
-    const char *name; /* of the server-sent event: "message", "lag", ... */
+    const char *name; /* of the server-sent event: "message", "lag", ...; else "" */
     const char *id;   /* the last event id at that point; "": none */
     const char *data; /* what came, NUL-terminated; valid UTF-8 */
     size_t data_len;
@@ -316,8 +332,8 @@ const struct vramscope_event *vramscope_next(struct vramscope *scope);
 
 /*
  * Wait for the next event for at most `timeout_ms` (-1: as long as it takes). NULL: none
- * came, or none will: with `once` after the end, or when the daemon has said not to come
- * back (errno is ETIMEDOUT, or ENOTCONN).
+ * came (errno is ETIMEDOUT, or EINTR after a signal), or none will: with `once` after the
+ * end, or when the daemon has said not to come back with status 204 (ENOTCONN).
  */
 const struct vramscope_event *vramscope_wait(struct vramscope *scope, int timeout_ms);
 
@@ -344,6 +360,9 @@ void vramscope_answer_free(struct vramscope_answer *answer); /* takes NULL */
 /* "0.1.0", of the library that is running. */
 const char *vramscope_version(void);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
