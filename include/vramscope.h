@@ -287,7 +287,7 @@ enum vramscope_stream {
 /*
  * Zero everything but `size`, then set what is wanted:
  *
- *     struct vramscope_options options = {0};
+ *     struct vramscope_options options = {0}; // in C++: = {}
  *     options.size = sizeof(options);
  *
  * Texts are copied.
