@@ -40,7 +40,7 @@ static void decimal(struct buf *out, const char *name, double value, unsigned de
 static void text(struct buf *out, const char *name, const char *value)
 {
     key(out, name);
-    json_string(out, value);
+    json_quote(out, value);
 }
 
 /* A text, or null where there is nothing to say. */
@@ -48,7 +48,7 @@ static void reason(struct buf *out, const char *name, const char *value)
 {
     key(out, name);
     if (value && value[0])
-        json_string(out, value);
+        json_quote(out, value);
     else
         buf_add_str(out, "null");
 }

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-void json_string(struct buf *out, const char *text)
+void json_quote(struct buf *out, const char *text)
 {
     static const char hex[] = "0123456789abcdef";
 

@@ -10,8 +10,8 @@
 
 #include "base/buf.h"
 
-void json_string(struct buf *out, const char *text); // with its quotes
-void json_u64(struct buf *out, uint64_t value);      // UNKNOWN: null
+void json_quote(struct buf *out, const char *text); // with its quotes
+void json_u64(struct buf *out, uint64_t value);     // UNKNOWN: null
 void json_fixed(struct buf *out, double value,
                 unsigned decimals); // at least one, at most 9
 

@@ -25,7 +25,7 @@ static void write_model(struct buf *out, const struct snapshot_model *model,
                         enum seed_model_id form)
 {
     buf_add_str(out, "{\"model_id\":");
-    json_string(out, form == SEED_IDENTIFIER ? model->id : model->served_name);
+    json_quote(out, form == SEED_IDENTIFIER ? model->id : model->served_name);
     write_bytes(out, ",\"port\":", model->port);
     write_bytes(out, ",\"allocated_vram_bytes\":", model->allocated_bytes.value);
     write_bytes(out, ",\"used_kv_cache_bytes\":", model->kv_used_bytes.value);

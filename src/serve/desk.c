@@ -39,12 +39,12 @@ static void answer_error(struct desk *desk, struct http_conn *conn, int status,
 
     buf_clear(body);
     buf_add_str(body, "{\"error\":{\"code\":");
-    json_string(body, error->code);
+    json_quote(body, error->code);
     buf_add_str(body, ",\"message\":");
-    json_string(body, error->reason);
+    json_quote(body, error->reason);
     if (error->remedy[0]) {
         buf_add_str(body, ",\"remedy\":");
-        json_string(body, error->remedy);
+        json_quote(body, error->remedy);
     }
     buf_add_str(body, "}}\n");
     answer_json(desk, conn, status, extra);

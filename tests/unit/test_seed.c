@@ -203,7 +203,7 @@ static void test_strings(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(strings); i++) {
         buf_clear(&out);
-        json_string(&out, strings[i].text);
+        json_quote(&out, strings[i].text);
         if (strcmp(written(), strings[i].json) != 0 || !is_json(out.data))
             fail_msg("[%s] %s", strings[i].json, out.data);
     }
