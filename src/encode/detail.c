@@ -4,6 +4,7 @@
 #include "encode/json.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { NS_PER_MS = 1000000 };
 
@@ -118,6 +119,20 @@ static void write_source(struct buf *out, const struct gpu_source_state *source)
     end(out);
 }
 
+/* A sum over models; where it is not known, of how many of them that is. */
+static void device_figure(struct buf *out, const char *name, struct figure sum,
+                          uint32_t unknown, uint32_t models)
+{
+    char why[256];
+
+    if (sum.how == FROM_NOWHERE && models > 1) {
+        (void)snprintf(why, sizeof(why), "not known of %u of its %u models: %s", unknown,
+                       models, sum.why);
+        sum.why = why;
+    }
+    figure(out, name, sum);
+}
+
 static void write_device(struct buf *out, const struct snapshot *snapshot,
                          const struct snapshot_device *device)
 {
@@ -134,6 +149,17 @@ static void write_device(struct buf *out, const struct snapshot *snapshot,
     number(out, "used_bytes", device->mem_used_bytes);
     number(out, "reserved_bytes", device->mem_reserved_bytes);
     number(out, "processes_bytes", device->processes_bytes);
+    number(out, "models_bytes", device->models_bytes);
+    device_figure(out, "kv_pool_bytes", device->kv_pool_bytes, device->kv_pool_unknown,
+                  device->n_models);
+    device_figure(out, "kv_used_bytes", device->kv_used_bytes, device->kv_used_unknown,
+                  device->n_models);
+    number(out, "other_bytes", device->other_bytes);
+    number(out, "orphan_bytes", device->orphan_bytes);
+    if (device->mem_used_bytes == UNKNOWN)
+        number(out, "unattributed_bytes", UNKNOWN);
+    else
+        signed_number(out, "unattributed_bytes", device->unattributed_bytes);
     text(out, "from",
          provenance_name(device->mem_used_bytes == UNKNOWN ? FROM_NOWHERE : MEASURED));
     reason(out, "reason", device->reason);

@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "join/attribute.h"
-#include "join/kv.h"
+#include "join/device_split.h"
 
 #include <assert.h>
 #include <math.h>
@@ -23,6 +23,9 @@ static void join_device(const struct gpu_device *device, uint64_t processes_byte
     ret->mem_used_bytes = device->mem_used_bytes;
     ret->mem_reserved_bytes = device->mem_reserved_bytes;
     ret->processes_bytes = processes_bytes;
+    ret->models_bytes = ret->other_bytes = ret->orphan_bytes = 0;
+    ret->kv_pool_bytes = ret->kv_used_bytes = figure_of(0, DERIVED, NULL);
+    ret->n_models = ret->kv_pool_unknown = ret->kv_used_unknown = 0;
 }
 
 /* Sums over the devices that tell both; -ENODATA when none does. */
@@ -106,9 +109,11 @@ static bool has_row(const struct join_facts *facts, const struct join_engine *en
            engine_has_figures(engine->engine, facts->now_ns);
 }
 
-static void join_model(const struct join_facts *facts, const struct join_engine *from,
-                       const struct attribution *share, uint64_t limit_bytes,
-                       struct snapshot_model *ret)
+/* What is known of its KV cache. */
+static struct kv_bytes join_model(const struct join_facts *facts,
+                                  const struct join_engine *from,
+                                  const struct attribution *share, uint64_t limit_bytes,
+                                  struct snapshot_model *ret)
 {
     const struct engine *engine = from->engine;
     struct kv_holder holder = {
@@ -150,6 +155,7 @@ static void join_model(const struct join_facts *facts, const struct join_engine 
     (void)text_clean(ret->served_name, sizeof(ret->served_name),
                      span_of(served_name_of(from)));
     snapshot_make_id(ret->served_name, ret->id);
+    return kv;
 }
 
 static_assert((int)SNAPSHOT_CONTAINER_ID_SIZE == (int)HOST_CONTAINER_ID_SIZE &&
@@ -173,6 +179,21 @@ static void insert(struct snapshot *snapshot, const struct snapshot_model *model
     snapshot->models[at] = *model;
 }
 
+/* What an engine's processes hold on each device. */
+static void find_memory(const struct join_facts *facts, const struct attributions *shares,
+                        size_t engine, struct model_memory *ret)
+{
+    const struct attribution *share = &shares->engines[engine];
+
+    *ret = (struct model_memory){.bytes = share->bytes, .devices = share->devices};
+    if (share->devices == 0 || share->bytes.how == FROM_NOWHERE)
+        return;
+    for (uint32_t i = 0; i < facts->gpu->n_processes; i++)
+        if (shares->owner[i] == (int)engine)
+            ret->held[facts->gpu->processes[i].device] +=
+                facts->gpu->processes[i].used_bytes;
+}
+
 static void join_models(const struct join_facts *facts, const struct attributions *shares,
                         struct snapshot *ret)
 {
@@ -180,12 +201,17 @@ static void join_models(const struct join_facts *facts, const struct attribution
     uint64_t limit = all_known ? ret->total_bytes.value : UNKNOWN;
 
     for (size_t i = 0; i < facts->n_engines; i++) {
+        const struct join_engine *engine = &facts->engines[i];
         struct snapshot_model model;
+        struct model_memory memory;
+        struct kv_bytes kv;
 
-        if (!has_row(facts, &facts->engines[i]))
+        if (!has_row(facts, engine))
             continue;
-        join_model(facts, &facts->engines[i], &shares->engines[i], limit, &model);
+        kv = join_model(facts, engine, &shares->engines[i], limit, &model);
         insert(ret, &model);
+        find_memory(facts, shares, i, &memory);
+        device_split_add(engine, &kv, &memory, ret->devices);
         if (model.allocated_bytes.how != FROM_NOWHERE)
             ret->models_bytes =
                 add_saturating(ret->models_bytes, model.allocated_bytes.value);
@@ -247,6 +273,18 @@ static void insert_process(struct snapshot *snapshot,
     snapshot->processes[at] = *process;
 }
 
+/* Of processes that are no model's. */
+static void add_to_device(struct snapshot_device *device,
+                          const struct snapshot_process *process)
+{
+    if (process->bytes == UNKNOWN)
+        return;
+    if (process->owner == OWNER_OTHER)
+        device->other_bytes += process->bytes;
+    else if (process->owner == OWNER_ORPHAN)
+        device->orphan_bytes += process->bytes;
+}
+
 static void join_processes(const struct join_facts *facts,
                            const struct attributions *shares, struct snapshot *ret)
 {
@@ -258,7 +296,22 @@ static void join_processes(const struct join_facts *facts,
         if (shares->owner[i] >= 0 && process.owner == OWNER_OTHER &&
             process.bytes != UNKNOWN)
             ret->other_bytes += process.bytes;
+        add_to_device(&ret->devices[process.device], &process);
         insert_process(ret, &process);
+    }
+}
+
+/* What no process explains, as a whole and on each device. */
+static void join_rests(struct snapshot *ret)
+{
+    ret->unattributed_bytes = (int64_t)(ret->allocated_bytes.value - ret->models_bytes -
+                                        ret->other_bytes - ret->orphan_bytes);
+    for (uint32_t i = 0; i < ret->n_devices; i++) {
+        struct snapshot_device *device = &ret->devices[i];
+
+        device->unattributed_bytes =
+            (int64_t)(device->mem_used_bytes - device->models_bytes -
+                      device->other_bytes - device->orphan_bytes);
     }
 }
 
@@ -312,6 +365,27 @@ static void check_invariant(const struct snapshot *snapshot)
     (void)rows, (void)processes; // without assertions
 }
 
+/* The same of the devices' parts. */
+static void check_devices(const struct snapshot *snapshot)
+{
+    uint64_t models = 0, other = 0, orphan = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_devices; i++) {
+        const struct snapshot_device *device = &snapshot->devices[i];
+
+        models += device->models_bytes;
+        other += device->other_bytes;
+        orphan += device->orphan_bytes;
+        assert(device->models_bytes + device->other_bytes + device->orphan_bytes <=
+               device->processes_bytes);
+        assert(device->kv_pool_unknown || device->kv_used_unknown ||
+               device->kv_pool_bytes.value <= device->models_bytes);
+    }
+    assert(models == snapshot->models_bytes && other == snapshot->other_bytes &&
+           orphan == snapshot->orphan_bytes);
+    (void)models, (void)other, (void)orphan;
+}
+
 int join(const struct join_facts *facts, struct snapshot *ret)
 {
     struct attributions shares;
@@ -331,9 +405,9 @@ int join(const struct join_facts *facts, struct snapshot *ret)
     join_models(facts, &shares, ret);
     join_processes(facts, &shares, ret);
     ret->orphan_bytes = shares.orphan_bytes;
-    ret->unattributed_bytes = (int64_t)(ret->allocated_bytes.value - ret->models_bytes -
-                                        ret->other_bytes - ret->orphan_bytes);
+    join_rests(ret);
     join_hit_rate(facts, ret);
     check_invariant(ret);
+    check_devices(ret);
     return 0;
 }

@@ -26,6 +26,7 @@ struct answer {
     uint64_t error; // pool_bytes is off by this at most; UNKNOWN: no bound is known
     enum provenance how;
     const char *caveat;
+    bool same_on_each_gpu; // it was told of each GPU, and that is the same on all
 };
 
 /* True: *ret is filled. False: it cannot answer, and *ret_why (a literal, or NULL for "was
@@ -33,7 +34,8 @@ struct answer {
 typedef bool source_fn(const struct question *q, struct answer *ret,
                        const char **ret_why);
 
-static const struct answer no_answer = {UNKNOWN, UNKNOWN, UNKNOWN, 0, DERIVED, NULL};
+static const struct answer no_answer = {UNKNOWN, UNKNOWN, UNKNOWN, 0,
+                                        DERIVED, NULL,    false};
 
 /* a * b * c / d, rounded to nearest; UNKNOWN when that is no int64. */
 static uint64_t scale(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
@@ -98,6 +100,7 @@ static bool ask_operator_block(const struct question *q, struct answer *ret,
     if (q->gpus == 0 || !are_counted(q->page))
         return false;
     ret->block_bytes = scale(q->engine->kv_bytes_per_block, q->gpus, 1, 1);
+    ret->same_on_each_gpu = q->page->engines == 1; // of engines each has its own blocks
     return true;
 }
 
@@ -123,12 +126,8 @@ static bool pool_per_gpu(const struct question *q, uint64_t bytes, struct answer
 static bool ask_operator_pool(const struct question *q, struct answer *ret,
                               const char **ret_why)
 {
+    ret->same_on_each_gpu = true;
     return pool_per_gpu(q, q->engine->kv_pool_bytes_per_gpu, ret, ret_why);
-}
-
-static uint64_t or_one(uint64_t value)
-{
-    return value == UNKNOWN ? 1 : value; // vLLM's default of every degree of parallelism
 }
 
 static bool is_launch_known(const struct model_facts *model)
@@ -142,7 +141,7 @@ static const char *doubt_gpus(const struct question *q)
     const struct model_facts *model = q->engine->model;
 
     if (is_launch_known(model) &&
-        or_one(model->launch.tp) * or_one(model->launch.pp) != q->gpus)
+        degree_or_one(model->launch.tp) * degree_or_one(model->launch.pp) != q->gpus)
         return "the driver sees it on another number of GPUs than its command line says";
     return NULL;
 }
@@ -165,7 +164,7 @@ static bool pool_as_made(const struct question *q, uint64_t bytes, struct answer
     *ret_why = q->gpus ? doubt_gpus(q) : NULL;
     if (*ret_why || !pool_per_gpu(q, bytes, ret, ret_why))
         return false;
-    if (q->gpus > 1 && (!is_launch_known(model) || or_one(model->launch.pp) > 1)) {
+    if (q->gpus > 1 && (!is_launch_known(model) || degree_or_one(model->launch.pp) > 1)) {
         ret->error = UNKNOWN;
         ret->caveat =
             "its GPUs may hold unlike numbers of layers: the pool is at most that";
@@ -181,6 +180,8 @@ static bool ask_order(const struct question *q, struct answer *ret, const char *
 
     if (bytes == UNKNOWN && is_launch_known(model))
         bytes = model->launch.kv_cache_memory_bytes;
+    ret->same_on_each_gpu =
+        is_launch_known(model) && degree_or_one(model->launch.pp) == 1;
     return pool_as_made(q, bytes, ret, ret_why);
 }
 
@@ -197,7 +198,7 @@ static const char *doubt_launch(const struct model_facts *model)
         return "it was started with options that change its KV cache in unknown ways";
     if (model->launch.hf_overrides && !model->config_told)
         return "it was started with --hf-overrides: config.json is not the last word";
-    if (or_one(model->launch.pcp) > 1)
+    if (degree_or_one(model->launch.pcp) > 1)
         return "how prefill-context parallelism spreads the KV cache is not known";
     if (!model->has_config)
         return "its config.json cannot be read (run as its user or as root, or set "
@@ -210,9 +211,9 @@ static struct kv_placement placement_of(const struct question *q)
     const struct launch *launch = &q->engine->model->launch;
 
     return (struct kv_placement){
-        .tp = or_one(launch->tp),
-        .pp = or_one(launch->pp),
-        .dcp = or_one(launch->dcp),
+        .tp = degree_or_one(launch->tp),
+        .pp = degree_or_one(launch->pp),
+        .dcp = degree_or_one(launch->dcp),
         .block_size = q->page->kv_block_tokens,
         .cache_dtype = span_of(q->page->kv_dtype),
         .dtype = span_of(launch->dtype),
@@ -329,7 +330,7 @@ static const char *doubt_weights(const struct model_facts *model)
         return "its weights may take less than its checkpoint does";
     if (launch->offloads_weights || launch->lora)
         return "its weights are not those of its checkpoint alone";
-    if (launch->expert_parallel && or_one(launch->dp) > 1)
+    if (launch->expert_parallel && degree_or_one(launch->dp) > 1)
         return "how its experts are spread is not known";
     return NULL;
 }
@@ -466,6 +467,7 @@ static void ask_all(const struct question *q, struct kv_bytes *ret)
             why = contradiction(q, ret);
             if (!why) {
                 ret->source = kv_sources[i].name;
+                ret->same_on_each_gpu = answer.same_on_each_gpu;
                 return;
             }
         }

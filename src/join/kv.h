@@ -17,6 +17,7 @@ struct kv_bytes {
     struct figure pool;     // null blocks included
     struct figure retained; // in blocks that no request holds and that can still be hit
     const char *source; // who says how large a block is: "config.json", ...; NULL: nobody
+    bool same_on_each_gpu; // the pool: it was told of each, and is the same on all
 };
 
 /* What the driver says about the engine's processes. */

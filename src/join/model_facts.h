@@ -33,4 +33,10 @@ struct model_facts {
     struct complaint config_why; // why there is no config, for people
 };
 
+/* A degree of parallelism: vLLM's default of each is 1. */
+static inline uint64_t degree_or_one(uint64_t told)
+{
+    return told == UNKNOWN ? 1 : told;
+}
+
 #endif

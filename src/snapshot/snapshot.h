@@ -62,6 +62,17 @@ struct snapshot_device {
     uint64_t mem_used_bytes;
     uint64_t mem_reserved_bytes;
     uint64_t processes_bytes; // of all processes on it
+
+    /* used = models + other + orphan + unattributed bytes, where it is known. */
+    uint64_t models_bytes;       // of rows of `models` whose memory is known
+    struct figure kv_pool_bytes; // of it
+    struct figure kv_used_bytes; // of that, held by live requests
+    uint64_t other_bytes;
+    uint64_t orphan_bytes;
+    int64_t unattributed_bytes; // means nothing where mem_used_bytes is UNKNOWN
+    uint32_t n_models;          // that hold memory on it
+    uint32_t kv_pool_unknown;   // of them, those of which it is not known
+    uint32_t kv_used_unknown;
 };
 
 /* One served model on one port. */

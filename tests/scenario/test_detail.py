@@ -45,6 +45,18 @@ def check_totals(document):
     assert document["kv_cache"]["unknown_models"] == sum(f["value"] is None for f in used)
 
 
+def check_parts(device):
+    pool, used = device["kv_pool_bytes"]["value"], device["kv_used_bytes"]["value"]
+    held = device["models_bytes"] + device["other_bytes"] + device["orphan_bytes"]
+    assert held <= device["processes_bytes"], device
+    if device["used_bytes"] is None:
+        assert device["unattributed_bytes"] is None, device
+    else:
+        assert device["used_bytes"] == held + device["unattributed_bytes"], device
+    assert pool is None or pool <= device["models_bytes"], device
+    assert None in (pool, used) or used <= pool, device
+
+
 def check_devices(document):
     known = [d for d in document["devices"]
              if d["total_bytes"] is not None and d["used_bytes"] is not None]
@@ -54,6 +66,13 @@ def check_devices(document):
         assert device["instance"] is None or not device["unified"], device
         assert (device["used_bytes"] is None) == (device["from"] == "unknown"), device
         assert device["used_bytes"] is not None or device["reason"], device
+        check_parts(device)
+    for part in ("models_bytes", "other_bytes", "orphan_bytes"):
+        assert document["vram"][part] == sum(d[part] for d in document["devices"]), part
+    unseen = sum(d["models_bytes"] + d["other_bytes"] + d["orphan_bytes"]
+                 for d in document["devices"] if d not in known)
+    rests = sum(d["unattributed_bytes"] for d in known)
+    assert document["vram"]["unattributed_bytes"] == rests - unseen, document
     assert (document["gpu"]["age_ms"] is None) == (document["gpu"]["sources"] == [])
 
 
@@ -290,6 +309,12 @@ def test_demo():
             for model in document["models"]:
                 assert model["kv_cache"]["used_bytes"]["from"] == "estimated", model
                 assert model["vram"]["rest_bytes"]["value"] > 0, model
+            device = document["devices"][0]  # all three are on it, and nobody else
+            assert device["models_bytes"] == document["vram"]["models_bytes"], document
+            assert device["kv_pool_bytes"]["value"] == sum(
+                m["vram"]["kv_pool_bytes"]["value"] for m in document["models"]), document
+            used = document["kv_cache"]["used_bytes"]
+            assert device["kv_used_bytes"]["value"] == used, document
         assert len({document["boot"] for document in documents(daemon, 2)}) == 1
 
 
@@ -395,6 +420,11 @@ def device(number, used, *lines):
             + "".join(line + "\n" for line in lines))
 
 
+def parts(document):
+    return [(d["models_bytes"], d["other_bytes"], d["unattributed_bytes"])
+            for d in document["devices"]]
+
+
 def test_two_devices_of_which_one_is_lost():
     with Engine(page_answer(vllm_page())) as engine, Driver() as driver:
         mine, other = f"process compute {os.getpid()}", "process compute 1"
@@ -407,11 +437,15 @@ def test_two_devices_of_which_one_is_lost():
                 assert document["vram"]["unattributed_bytes"] == 10 * GIB, document
                 assert document["models"][0]["devices"] == [0, 1], document
                 assert document["devices"][1]["processes_bytes"] == 8 * GIB, document
+                assert parts(document) == [(8 * GIB, 3 * GIB, 9 * GIB),
+                                           (8 * GIB, 0, GIB)], document
             driver.say(script + device(1, 9 * GIB, f"{mine} {8 * GIB}", "lost"))
             eventually("one device is left", lambda: detail(daemon)["vram"]["total_bytes"]
                        ["value"] == 80 * GIB)
             document = detail(daemon)
             assert [d["from"] for d in document["devices"]] == ["measured", "unknown"]
+            assert parts(document)[0] == (8 * GIB, 3 * GIB, 9 * GIB), document
+            assert parts(document)[1][2] is None, document
             assert document["vram"]["total_bytes"]["reason"], document["vram"]
 
 
@@ -437,6 +471,7 @@ def test_instances_of_a_partitioned_device_and_one_of_the_hosts_memory():
             assert document["vram"]["total_bytes"]["value"] == 50 * GIB + total, document
             assert document["models"][0]["devices"] == [0, 2], document
             assert document["vram"]["models_bytes"] == 6 * GIB, document
+            assert [d["models_bytes"] for d in document["devices"]] == [4 * GIB, 0, 2 * GIB]
 
 
 def test_what_the_driver_hides_and_what_it_claims_twice():
@@ -449,6 +484,9 @@ def test_what_the_driver_hides_and_what_it_claims_twice():
             assert held["from"] == "unknown" and "driver" in held["reason"], held
             assert document["models"][0]["devices"] == [0], document
             assert document["vram"]["unattributed_bytes"] == 17 * GIB, document["vram"]
+            assert parts(document) == [(0, 3 * GIB, 17 * GIB)], document
+            used = document["devices"][0]["kv_used_bytes"]
+            assert used["from"] == "unknown" and "driver" in used["reason"], used
 
             driver.say(device(0, 20 * GIB, f"{mine} {8 * GIB}", f"{other} none",
                               f"process compute 4194303 {1 * GIB}"))

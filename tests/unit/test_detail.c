@@ -149,6 +149,41 @@ static void test_kinds_of_devices(void **state)
     }
 }
 
+/* What lies on a device: what is known, and of how many models it is not. */
+static void test_parts_of_devices(void **state)
+{
+    struct snapshot_device *device = &snapshot.devices[0];
+
+    (void)state;
+    snapshot.n_sources = 1;
+    add_unknown_device();
+    device->mem_used_bytes = 100;
+    device->models_bytes = 90;
+    device->other_bytes = 20;
+    device->orphan_bytes = 5;
+    device->unattributed_bytes = -15;
+    device->kv_pool_bytes = (struct figure){60, ESTIMATED, "about", 7};
+    device->kv_used_bytes = figure_of(12, DERIVED, NULL);
+    device->n_models = 2;
+    expect(
+        "known",
+        "\"models_bytes\":90,\"kv_pool_bytes\":{\"value\":60,\"from\":\"estimated\","
+        "\"error\":7,\"reason\":\"about\"},\"kv_used_bytes\":{\"value\":12,\"from\":"
+        "\"derived\",\"error\":0,\"reason\":null},\"other_bytes\":20,\"orphan_bytes\":5,"
+        "\"unattributed_bytes\":-15,\"from\":\"measured\"");
+
+    device->kv_pool_bytes = device->kv_used_bytes = figure_unknown("hidden");
+    device->kv_pool_unknown = 1;
+    device->kv_used_unknown = 2;
+    expect("of one",
+           "\"error\":null,\"reason\":\"not known of 1 of its 2 models: hidden\"}"
+           ",\"kv_used_bytes\"");
+    expect("of both", "\"reason\":\"not known of 2 of its 2 models: hidden\"},"
+                      "\"other_bytes\"");
+    device->n_models = device->kv_used_unknown = 1;
+    expect("of the only one", "\"error\":null,\"reason\":\"hidden\"},\"other_bytes\"");
+}
+
 /* Whatever can be unknown is null. */
 static void test_unknown(void **state)
 {
@@ -176,7 +211,9 @@ static void test_unknown(void **state)
     expect("sums", "\"kv_cache\":{\"used_bytes\":null,\"unknown_models\":0}");
     expect("rate", "\"hit_percent\":null,\"in_window\"");
     expect("device", "\"total_bytes\":null,\"used_bytes\":null,\"reserved_bytes\":null,"
-                     "\"processes_bytes\":null,\"from\":\"unknown\",\"reason\":null");
+                     "\"processes_bytes\":null,");
+    expect("rest of a device",
+           "\"unattributed_bytes\":null,\"from\":\"unknown\",\"reason\":null");
     expect("pid", "\"pid\":null");
     expect("age", "\"age_ms\":null,\"scrape_interval_ms\":500");
     expect("kv", "\"usage_ratio\":null,\"used_blocks\":null,\"blocks\":null,"
@@ -479,7 +516,12 @@ static void fill_snapshot(void)
         FILL(device->reason);
         device->index = UINT32_MAX;
         device->mem_total_bytes = device->mem_used_bytes = device->mem_reserved_bytes =
-            device->processes_bytes = INT64_MAX;
+            device->processes_bytes = device->models_bytes = device->other_bytes =
+                device->orphan_bytes = INT64_MAX;
+        device->unattributed_bytes = INT64_MIN;
+        device->n_models = device->kv_pool_unknown = device->kv_used_unknown =
+            SNAPSHOT_MODELS_MAX;
+        device->kv_pool_bytes = device->kv_used_bytes = figure_unknown(LONG_REASON);
     }
     snapshot.n_models = SNAPSHOT_MODELS_MAX;
     for (size_t i = 0; i < SNAPSHOT_MODELS_MAX; i++)
@@ -518,6 +560,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinds_of_devices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_parts_of_devices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unattributed, set_up, tear_down),

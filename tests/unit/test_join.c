@@ -31,6 +31,39 @@ static int free_pool(void **state)
     return 0;
 }
 
+/*
+ * What is used on a device has an owner or is unattributed; the parts of all devices are
+ * those of the host, less what is held where nobody knows what is used.
+ */
+static void assert_devices_add_up(const struct snapshot *snapshot)
+{
+    uint64_t models = 0, other = 0, orphan = 0, held_unseen = 0;
+    int64_t unattributed = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_devices; i++) {
+        const struct snapshot_device *device = &snapshot->devices[i];
+        uint64_t held = device->models_bytes + device->other_bytes + device->orphan_bytes;
+
+        models += device->models_bytes;
+        other += device->other_bytes;
+        orphan += device->orphan_bytes;
+        assert_true(held <= device->processes_bytes);
+        if (device->mem_used_bytes == U || device->mem_total_bytes == U) {
+            held_unseen += held;
+            continue;
+        }
+        unattributed += device->unattributed_bytes;
+        assert_int_equal(device->mem_used_bytes,
+                         held + (uint64_t)device->unattributed_bytes);
+        if (device->kv_pool_bytes.how != FROM_NOWHERE)
+            assert_true(device->kv_pool_bytes.value <= device->models_bytes);
+    }
+    assert_int_equal(models, snapshot->models_bytes);
+    assert_int_equal(other, snapshot->other_bytes);
+    assert_int_equal(orphan, snapshot->orphan_bytes);
+    assert_int_equal(unattributed - (int64_t)held_unseen, snapshot->unattributed_bytes);
+}
+
 /* The snapshot of the facts as they are now, to be given back. */
 static struct snapshot *joined(void)
 {
@@ -38,6 +71,7 @@ static struct snapshot *joined(void)
 
     assert_non_null(snapshot);
     assert_int_equal(join(&f.join, snapshot), 0);
+    assert_devices_add_up(snapshot);
     return snapshot;
 }
 
@@ -114,6 +148,94 @@ static void test_loaded_server(void **state)
         "15032385536,\"used_kv_cache_bytes\":1656815616}]}");
     assert_int_equal(snapshot->other_bytes, GIB);
     assert_int_equal(snapshot->unattributed_bytes, 2 * (int64_t)GIB);
+    snapshot_unref(snapshot);
+}
+
+/*
+ * Three devices: one model on two of them, a worker left over and a process that is no
+ * model's; a server without a name; what is used of the last is not known.
+ */
+static void test_parts_of_devices(void **state)
+{
+    struct snapshot_device *d;
+    struct snapshot *snapshot;
+
+    (void)state;
+    begin(80 * GIB, 60 * GIB);
+    facts_device(&f, 80 * GIB, 50 * GIB);
+    facts_device(&f, U, U);
+    for (uint32_t pid = 100; pid < 106; pid++)
+        facts_process(&f, pid, pid == 101 ? 100 : 1);
+    memcpy(f.tree.processes[2].comm, "VLLM::Worker", sizeof("VLLM::Worker"));
+    f.join.servers_known = true;
+    facts_holds(&f, 100, 0, 30 * GIB);
+    facts_holds(&f, 101, 1, 30 * GIB);
+    facts_holds(&f, 102, 0, 7 * GIB);
+    facts_holds(&f, 103, 1, 5 * GIB);
+    facts_holds(&f, 103, 2, 3 * GIB);
+    facts_holds(&f, 104, 0, 2 * GIB);
+    facts_holds(&f, 105, 2, 9 * GIB);
+    facts_engine(&f, 8000, 100, "m")->kv_bytes_per_block = GIB / 8;
+    f.engines[0].page.kv_blocks = 160;
+    f.engines[0].page.kv_used_blocks = 40;
+    f.engines[0].page.kv_usage_ratio = 40.0 / 159;
+    (void)facts_engine(&f, 8001, 104, "");
+    (void)facts_engine(&f, 8002, 105, "c");
+    snapshot = joined();
+
+    d = snapshot->devices;
+    assert_int_equal(d[0].models_bytes, 30 * GIB);
+    assert_int_equal(d[0].kv_pool_bytes.value, 20 * GIB);
+    assert_int_equal(d[0].kv_used_bytes.value, 5 * GIB);
+    assert_int_equal(d[0].kv_used_bytes.how, DERIVED);
+    assert_int_equal(d[0].orphan_bytes, 7 * GIB);
+    assert_int_equal(d[0].other_bytes, 2 * GIB);
+    assert_int_equal(d[0].unattributed_bytes, 21 * GIB);
+    assert_int_equal(d[1].models_bytes, 30 * GIB);
+    assert_int_equal(d[1].kv_pool_bytes.value, 20 * GIB);
+    assert_int_equal(d[1].other_bytes, 5 * GIB);
+    assert_int_equal(d[1].unattributed_bytes, 15 * GIB);
+    assert_int_equal(d[2].models_bytes, 9 * GIB);
+    assert_int_equal(d[2].other_bytes, 3 * GIB);
+    assert_int_equal(d[2].kv_pool_bytes.how, FROM_NOWHERE);
+    assert_int_equal(d[2].kv_pool_unknown, 1);
+    assert_int_equal(d[2].kv_used_bytes.value, 0); // it says that no block is held
+    snapshot_unref(snapshot);
+}
+
+/* What the driver hides is unattributed, on its device as for the host. */
+static void test_hidden_part_of_a_device(void **state)
+{
+    struct snapshot_device *d;
+    struct snapshot *snapshot;
+
+    (void)state;
+    begin(80 * GIB, 60 * GIB);
+    facts_device(&f, 80 * GIB, 0);
+    facts_process(&f, 100, 1);
+    facts_process(&f, 200, 1);
+    facts_holds(&f, 100, 0, U);
+    facts_holds(&f, 100, 0, 4 * GIB);
+    facts_holds(&f, 200, 0, 8 * GIB);
+    facts_engine(&f, 8000, 100, "m")->kv_bytes_per_block = 1000;
+    facts_engine(&f, 8001, 200, "n")->kv_bytes_per_block = 1000;
+    for (size_t i = 0; i < 2; i++) {
+        f.engines[i].page.kv_blocks = 160;
+        f.engines[i].page.kv_used_blocks = 40;
+        f.engines[i].page.kv_usage_ratio = 40.0 / 159;
+    }
+    snapshot = joined();
+    d = snapshot->devices;
+    assert_int_equal(d[0].models_bytes, 8 * GIB);
+    assert_int_equal(d[0].unattributed_bytes, 52 * GIB);
+    assert_int_equal(d[0].n_models, 2);
+    assert_int_equal(d[0].kv_pool_unknown, 1);
+    assert_int_equal(d[0].kv_used_unknown, 1);
+    assert_int_equal(d[0].kv_used_bytes.how, FROM_NOWHERE);
+    assert_non_null(strstr(d[0].kv_used_bytes.why, "does not tell the memory"));
+    assert_int_equal(d[1].kv_used_bytes.value, 0);
+    assert_int_equal(d[1].kv_used_bytes.how, DERIVED);
+    assert_int_equal(d[1].unattributed_bytes, 0);
     snapshot_unref(snapshot);
 }
 
@@ -689,6 +811,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example_of_the_contract),
         cmocka_unit_test(test_loaded_server),
+        cmocka_unit_test(test_parts_of_devices),
+        cmocka_unit_test(test_hidden_part_of_a_device),
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_no_gpu_on_purpose),
         cmocka_unit_test(test_limit_with_a_device_unknown),

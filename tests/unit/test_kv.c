@@ -317,12 +317,66 @@ static void test_errors(void **state)
     }
 }
 
+/* Who tells of each GPU, and whether that is then the same on all. */
+static const struct {
+    const char *row;
+    uint32_t engines;
+    uint64_t label, per_block, pool_per_gpu;
+    uint64_t pp; // as on its command line; 0: that is not visible
+    bool same;
+} each_gpu[] = {
+    {"bytes per block", 1, U, 1000, U, 0, true},
+    {"of several engines, each with its own blocks", 2, U, 1000, U, 0, false},
+    {"the operator's pool", 1, U, U, 101000, 0, true},
+    {"the operator's pool, several engines", 2, U, U, 101000, 0, true},
+    {"ordered, nobody knows how", 1, 101000, U, U, 0, false},
+    {"ordered", 1, 101000, U, U, 1, true},
+    {"ordered, several engines", 2, 101000, U, U, 1, true},
+    {"ordered, of pipeline stages", 1, 101000, U, U, 2, false},
+};
+
+static void test_same_on_each_gpu(void **state)
+{
+    static struct model_facts model;
+    static struct facts f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(each_gpu); i++) {
+        struct row row = {.engines = each_gpu[i].engines,
+                          .usage = 0.5,
+                          .used_blocks = 50,
+                          .blocks = 202,
+                          .label = each_gpu[i].label,
+                          .per_block = each_gpu[i].per_block,
+                          .pool_per_gpu = each_gpu[i].pool_per_gpu,
+                          .gpus = U};
+        const struct kv_holder holder = {2 * row.engines, U, NO_LIMIT};
+        struct kv_bytes kv;
+
+        (void)ask(&row, &f, FACTS_NOW);
+        memset(&model, 0, sizeof(model));
+        launch_clear(&model.launch);
+        model.has_launch = true;
+        model.launch.pp = each_gpu[i].pp;
+        model.launch.tp = each_gpu[i].pp == 2 ? 1 : 2;
+        f.joined[0].model = each_gpu[i].pp ? &model : NULL;
+        kv = kv_bytes_of(&f.joined[0], &holder, FACTS_NOW);
+        if (kv.pool.value == U || kv.same_on_each_gpu != each_gpu[i].same)
+            fail_msg("[%s] %llu, %d (%s)", each_gpu[i].row,
+                     (unsigned long long)kv.pool.value, kv.same_on_each_gpu, kv.pool.why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_asleep),
-        cmocka_unit_test(test_forgotten),  cmocka_unit_test(test_caveat),
-        cmocka_unit_test(test_own_counts), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_asleep),
+        cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_caveat),
+        cmocka_unit_test(test_own_counts),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_same_on_each_gpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
