@@ -296,11 +296,14 @@ int request_retry_after_ms(const struct request *request)
 /* What libcurl does not see, or names misleadingly. */
 static void find_fault(struct request *request, CURLcode code)
 {
+    curl_off_t answered_us = 0;
+
     if (request->refusal[0])
         return;
     if (code == CURLE_OK && !request->head_ended)
         request_refuse(request, "the answer's head is torn");
-    else if (code == CURLE_OUT_OF_MEMORY && request->head_bytes && !request->head_ended)
+    (void)curl_easy_getinfo(request->easy, CURLINFO_STARTTRANSFER_TIME_T, &answered_us);
+    if (code == CURLE_OUT_OF_MEMORY && answered_us && !request->head_ended)
         request_refuse(request, "the answer's head is larger than 16 KiB");
 }
 
