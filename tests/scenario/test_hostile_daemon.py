@@ -274,4 +274,5 @@ def test_answers():
     assert not any(fault for _, fault, _ in results)
 
 
-run(test_answers)
+if __name__ == "__main__":
+    run(test_answers)
