@@ -351,7 +351,7 @@ def test_silence():
         assert 0.7 <= lines[0]["at"] < 2, lines
         answer = get(server.url, "/vram", seconds=1)
         assert answer["error"] == "ETIMEDOUT" and answer["at"] < 3, answer
-    # Not sooner than three intervals: at 6 s, that is 18 s. Both wait side by side.
+    # Not sooner than three intervals: at 6 s, that is 18 s.
     with Server(answer_of(HEAD + interval % 6000, 40)) as long, \
             Server(answer_of(HEAD + interval % 500, 40)) as short:
         with Follower(long.url, stream="detail", once=1) as slow, \
@@ -375,6 +375,25 @@ def test_no_storm():
             assert 3 <= len(server.times) <= 5, (text, server.times)
             assert gaps[0] > 0.49 and gaps[1] > 0.74 and gaps[2] > 1.49, (text, gaps)
             assert end["processed"] < 200 and end["descriptors"] <= 9, (text, end)
+
+
+def test_good_stream():
+    """What held for ten seconds makes the waits short again; what held for nine does not."""
+    def holding(seconds):
+        def answer(peer, n):
+            if n == 2:
+                peer.sendall(HEAD)
+                for _ in range(int(seconds / 0.1)):
+                    peer.sendall(b":\n\n")
+                    time.sleep(0.1)
+        return answer
+
+    with Server(holding(10.5)) as good, Server(holding(9)) as short:
+        with Follower(good.url, seconds=60) as one, Follower(short.url, seconds=60) as other:
+            for follower, least, most in ((one, 500, 625), (other, 1500, 2500)):
+                follower.until("connected")
+                gone = follower.until("disconnected")
+                assert least <= gone["retry_ms"] <= most, gone
 
 
 def test_retry():
@@ -422,4 +441,4 @@ run(test_every_loop, test_restarts, test_goes_on_after_the_last_id, test_request
     test_token, test_tls, test_no_figures, test_refusals, test_never_again,
     test_redirects, test_every_split, test_unreadable, test_endless,
     test_reader_in_arrears, test_flood_of_nothing, test_silence, test_no_storm,
-    test_retry, test_nobody_there, test_memory_stays)
+    test_good_stream, test_retry, test_nobody_there, test_memory_stays)

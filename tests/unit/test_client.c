@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/buf.h"
 #include "client/backoff.h"
 #include "client/error_body.h"
 #include "client/event_queue.h"
@@ -7,10 +8,12 @@
 #include "vramscope.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -436,7 +439,7 @@ static void answer(int listener)
 static unsigned follow(struct vramscope *scope, int listener, bool *ret_short)
 {
     unsigned ended = 0;
-    bool done = false;
+    bool done = false, connected = false;
 
     for (int turn = 0; turn < 2000; turn++) {
         const struct vramscope_event *event;
@@ -450,6 +453,12 @@ static unsigned follow(struct vramscope *scope, int listener, bool *ret_short)
                 assert_int_equal(event->snapshot->n_models, 1);
                 done = true;
             }
+            // Whatever failed, no end of a stream goes unsaid.
+            if (event->type == VRAMSCOPE_CONNECTED)
+                assert_false(connected);
+            if (event->type == VRAMSCOPE_CONNECTED ||
+                event->type == VRAMSCOPE_DISCONNECTED)
+                connected = event->type == VRAMSCOPE_CONNECTED;
             *ret_short |= event->reason && strstr(event->reason, "out of memory");
             ended += event->type == VRAMSCOPE_DISCONNECTED;
         }
@@ -499,6 +508,61 @@ static void test_memory_fails(void **state)
     (void)unlink(path);
 }
 
+/*
+ * More events than are held: nothing more is read, and nothing is due, until they are
+ * taken; then the rest comes, though the server has long gone.
+ */
+static void test_full_queue(void **state)
+{
+    static const char head[] =
+        "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    char url[sizeof(path) + 8], padding[500];
+    int listener = listen_at(path), peer = -1, taken = 0, unread = 0;
+    const struct vramscope_event *event;
+    struct vramscope *scope;
+    struct buf stream;
+
+    (void)state;
+    memset(padding, 'x', sizeof(padding));
+    (void)snprintf(url, sizeof(url), "unix:%s", path);
+    assert_int_equal(vramscope_open(url, NULL, &scope), 0);
+    for (int i = 0; i < 100 && peer < 0; i++) {
+        assert_int_equal(vramscope_process(scope), 0);
+        peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    }
+    buf_init(&stream, 1 << 20);
+    buf_add_str(&stream, head);
+    for (int i = 0; i < 100; i++) {
+        buf_add_str(&stream, "event: x\ndata: ");
+        buf_add(&stream, padding, sizeof(padding));
+        buf_add_str(&stream, "\n\n");
+    }
+    assert_int_equal(write(peer, stream.data, stream.len), stream.len);
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    buf_done(&stream);
+
+    for (int i = 0; i < 20; i++) { // libcurl's own timer for connecting runs out, too
+        assert_int_equal(vramscope_process(scope), 0);
+        (void)poll(NULL, 0, 20);
+    }
+    assert_false(is_readable(scope));
+    assert_int_equal(vramscope_timeout_ms(scope), -1);
+    assert_int_equal(ioctl(peer, SIOCOUTQ, &unread), 0);
+    assert_true(unread > 0);
+
+    event = vramscope_next(scope);
+    assert_int_equal(event->type, VRAMSCOPE_CONNECTED);
+    while (taken < 101 && (event = vramscope_wait(scope, 5000)) != NULL)
+        taken++;
+    assert_int_equal(taken, 101);
+    assert_int_equal(event->type, VRAMSCOPE_DISCONNECTED);
+    assert_string_equal(event->reason, "the stream ended");
+    vramscope_close(scope);
+    (void)close(peer);
+    (void)close(listener);
+    (void)unlink(path);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -522,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_token_files),  cmocka_unit_test(test_error_bodies),
         cmocka_unit_test(test_queue),        cmocka_unit_test(test_options),
         cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_full_queue),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
