@@ -23,8 +23,12 @@ struct history {
     uint32_t next, count;
 };
 
+/* Samples that are not older than this one go: a clock, or a recording, went back. */
 void history_add(struct history *history, int64_t unix_ms,
                  const double values[N_HISTORY_SERIES]);
+
+/* NAN for each sample that should lie between the newest and one at `unix_ms`. */
+void history_add_gap(struct history *history, int64_t unix_ms, int64_t interval_ms);
 
 /* The newest `n` values of a series, oldest first; fewer where there are fewer. */
 size_t history_read(const struct history *history, enum history_series series, float *ret,

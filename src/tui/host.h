@@ -17,6 +17,10 @@ enum {
     HOST_TRACKS_MAX = 1024, // models with a history
     HOST_CHANGES_MAX = 512, // the newest are kept
     CHANGE_TEXT_SIZE = 160,
+    TRACK_ID_MAX = 511, // bytes of a model id; a model with a longer one has no track
+    TRACK_NAME_SIZE = 80,
+    TRACK_STATE_SIZE = 24,
+    TRACK_KEPT_MS = 10 * 60 * 1000, // after it was last seen
 };
 
 enum host_state {
@@ -27,14 +31,28 @@ enum host_state {
     HOST_GONE,    // not connected, and it will not be tried again
 };
 
+/* Happenings that are told at most once in 30 s, with how many there were. */
+struct burst {
+    int64_t count;   // not told yet
+    int64_t told_ms; // unix time; 0: never
+};
+
 /* What becomes of a model between two documents; its identity is port and model id. */
 struct track {
     char *model_id;
+    char name[TRACK_NAME_SIZE]; // the served name, cut
+    char state[TRACK_STATE_SIZE];
     int64_t port;
     int64_t pid;
     int64_t preemptions;       // at the last look; VRAMSCOPE_UNKNOWN
+    int64_t queries;           // of its prefix cache since it started; the same
     int64_t restarted_unix_ms; // its process was replaced then; 0: never seen
-    int64_t seen_seq;          // of the last document it was in
+    int64_t seen_unix_ms;      // when the last document with it came in
+    uint64_t seen_look;        // host->look at that document
+    bool gone;                 // told to have vanished
+    bool stale;                // told to have stale figures
+    bool kv_high;              // told to be above 90 %, and not below 80 % since
+    struct burst preempted;
     struct history history;
 };
 
@@ -60,16 +78,21 @@ struct change {
 };
 
 struct host {
-    char name
-        [HOST_NAME_SIZE]; // HOST:PORT of its URL, or the path of its socket or recording
+    char name[HOST_NAME_SIZE]; // HOST:PORT, path of the socket, name of the recording
     enum host_state state;
     char reason[HOST_REASON_SIZE]; // why it is not live
     char remedy[HOST_REASON_SIZE];
     int64_t retry_at_ms;                   // unix time
     int64_t last_detail_ms;                // unix time when `detail` came in
     const struct vramscope_detail *detail; // a reference; NULL: none yet
-    struct track **tracks;
+    struct track **tracks;                 // by rising port, then model_id
     size_t n_tracks;
+    uint64_t look;        // documents taken in
+    int64_t since_ms;     // unix time when `state` began; 0: not told
+    bool connected_once;  // a document or a stream has been there
+    bool gpu_stale;       // told that the driver's figures are
+    int64_t orphan_bytes; // as told last, or less since
+    struct burst lag, unreadable;
     struct change changes[HOST_CHANGES_MAX]; // a ring
     uint32_t next_change, n_changes;
 };
@@ -87,7 +110,10 @@ const struct track *host_track(const struct host *host,
 /* Change `i` of n_changes, 0 the newest. */
 const struct change *host_change(const struct host *host, uint32_t i);
 
-/* Older than three of its intervals, or the connection is gone. */
+/* HOST:PORT without scheme and credentials; the path of a socket; a file's base name. */
+void host_name(const char *url, char ret[HOST_NAME_SIZE]);
+
+/* Older than three of its intervals and than 1 s, or the connection is gone. */
 bool host_is_stale(const struct host *host, int64_t now_unix_ms);
 
 #endif

@@ -16,6 +16,8 @@ enum {
     VIEW_HOSTS_MAX = 64,
     VIEW_ROWS_MAX = 4096,
     VIEW_INPUT_SIZE = 128,
+    VIEW_REFRESH_MIN_MS = 100,
+    VIEW_REFRESH_MAX_MS = 10000,
 };
 
 enum screen { SCREEN_MODELS, SCREEN_DEVICES, SCREEN_PROCESSES, SCREEN_EVENTS, N_SCREENS };
@@ -45,11 +47,20 @@ enum column {
 struct row {
     const struct host *host;
     const struct vramscope_model *model;
+    uint32_t host_index; // of view->hosts and view->shown
+    uint32_t at;         // model's place in the document
 };
 
 struct view {
     struct host **hosts; // lent
     size_t n_hosts;
+
+    /*
+     * The documents on the screen, a reference each; NULL: none. All that is drawn of a
+     * document comes from here and not from hosts[i]->detail, which goes on in a pause.
+     */
+    const struct vramscope_detail *shown[VIEW_HOSTS_MAX];
+
     struct row rows[VIEW_ROWS_MAX]; // as shown: filtered and sorted
     size_t n_rows;
     size_t n_rows_hidden; // by the filter, or beyond the maximum
@@ -62,9 +73,12 @@ struct view {
     char selected_id[512];
     int64_t selected_port;
     const struct host *selected_host;
-    size_t top;        // first line shown of the screen or pane
-    bool paused;       // documents are taken in, the screen stays
-    bool is_recording; // a recording is played: its keys are active
+    size_t top;             // first line shown of the screen or pane
+    size_t lines;           // of the screen or pane, set by drawing
+    size_t page;            // of them, as many have room; set by drawing
+    size_t tops[N_SCREENS]; // `top` of the screens that are not seen
+    bool paused;            // documents are taken in, the screen stays
+    bool is_recording;      // a recording is played: its keys are active
 
     bool typing; // the filter
     char input[VIEW_INPUT_SIZE];
@@ -73,6 +87,7 @@ struct view {
 
     const struct theme *theme;
     enum glyphs glyphs;
+    int refresh_ms;      // at least so long between two drawings; + and - change it
     int64_t now_unix_ms; // of what is shown
     bool quit;
 };
@@ -109,14 +124,21 @@ enum view_wish {
     WISH_HOLD, // or go on
 };
 
+/* At most VIEW_HOSTS_MAX hosts are shown. view_done() before they are freed. */
 void view_init(struct view *view, struct host **hosts, size_t n_hosts);
+void view_done(struct view *view);
 
 /* Make the rows anew from the hosts' newest documents; the choice stays on its model. */
 void view_refresh(struct view *view, int64_t now_unix_ms);
 
+/* A key: a sign of Unicode, or a code. The rows are in order again afterwards. */
 enum view_wish view_key(struct view *view, int key);
+
+/* The chosen row; NULL: there is none. */
+const struct row *view_chosen(const struct view *view);
 
 /* What a column is called, and whether a larger value comes first by itself. */
 const char *column_name(enum column column);
+bool column_falls(enum column column);
 
 #endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tui/history.h"
+
+#include <math.h>
+
+static uint32_t newest(const struct history *history)
+{
+    return (history->next + HISTORY_SAMPLES - 1) % HISTORY_SAMPLES;
+}
+
+void history_add(struct history *history, int64_t unix_ms,
+                 const double values[N_HISTORY_SERIES])
+{
+    while (history->count && history->unix_ms[newest(history)] >= unix_ms) {
+        history->next = newest(history);
+        history->count--;
+    }
+    for (int i = 0; i < N_HISTORY_SERIES; i++)
+        history->values[i][history->next] = (float)values[i];
+    history->unix_ms[history->next] = unix_ms;
+    history->next = (history->next + 1) % HISTORY_SAMPLES;
+    if (history->count < HISTORY_SAMPLES)
+        history->count++;
+}
+
+void history_add_gap(struct history *history, int64_t unix_ms, int64_t interval_ms)
+{
+    static const double unknown[N_HISTORY_SERIES] = {NAN, NAN, NAN};
+    int64_t last_ms, missing;
+
+    if (!history->count || interval_ms <= 0)
+        return;
+    last_ms = history->unix_ms[newest(history)];
+    if (unix_ms <= last_ms)
+        return;
+    missing = (unix_ms - last_ms + interval_ms / 2) / interval_ms - 1;
+    if (missing > HISTORY_SAMPLES)
+        last_ms += (missing - HISTORY_SAMPLES) * interval_ms;
+    for (int64_t at = last_ms + interval_ms; at <= unix_ms - interval_ms / 2;
+         at += interval_ms)
+        history_add(history, at, unknown);
+}
+
+size_t history_read(const struct history *history, enum history_series series, float *ret,
+                    size_t n)
+{
+    uint32_t at;
+
+    if (n > history->count)
+        n = history->count;
+    at = (history->next + HISTORY_SAMPLES - (uint32_t)n) % HISTORY_SAMPLES;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = history->values[series][(at + i) % HISTORY_SAMPLES];
+    return n;
+}
