@@ -26,19 +26,15 @@ void history_add(struct history *history, int64_t unix_ms,
 void history_add_gap(struct history *history, int64_t unix_ms, int64_t interval_ms)
 {
     static const double unknown[N_HISTORY_SERIES] = {NAN, NAN, NAN};
-    int64_t last_ms, missing;
+    int64_t missing;
 
     if (!history->count || interval_ms <= 0)
         return;
-    last_ms = history->unix_ms[newest(history)];
-    if (unix_ms <= last_ms)
-        return;
-    missing = (unix_ms - last_ms + interval_ms / 2) / interval_ms - 1;
-    if (missing > HISTORY_SAMPLES)
-        last_ms += (missing - HISTORY_SAMPLES) * interval_ms;
-    for (int64_t at = last_ms + interval_ms; at <= unix_ms - interval_ms / 2;
-         at += interval_ms)
-        history_add(history, at, unknown);
+    // A beat may be late by three quarters of an interval and yet be the next one.
+    missing =
+        (unix_ms - history->unix_ms[newest(history)] + interval_ms / 4) / interval_ms - 1;
+    for (int64_t i = MIN(missing, (int64_t)HISTORY_SAMPLES); i > 0; i--)
+        history_add(history, unix_ms - i * interval_ms, unknown);
 }
 
 size_t history_read(const struct history *history, enum history_series series, float *ret,

@@ -9,6 +9,8 @@
 
 enum { HISTORY_SAMPLES = 600 }; // five minutes at the usual pace
 
+#define HISTORY_TIME_MAX INT64_C(1000000000000000) // in the year 33658
+
 enum history_series {
     HISTORY_KV_USED,     // bytes
     HISTORY_ALLOCATED,   // bytes
@@ -27,7 +29,10 @@ struct history {
 void history_add(struct history *history, int64_t unix_ms,
                  const double values[N_HISTORY_SERIES]);
 
-/* NAN for each sample that should lie between the newest and one at `unix_ms`. */
+/*
+ * NAN for each sample that should lie between the newest and one at `unix_ms`. Times are
+ * within HISTORY_TIME_MAX of 0.
+ */
 void history_add_gap(struct history *history, int64_t unix_ms, int64_t interval_ms);
 
 /* The newest `n` values of a series, oldest first; fewer where there are fewer. */
