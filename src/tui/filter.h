@@ -5,7 +5,10 @@
  * A filter is a word that is searched for in host, model and state, or conditions joined
  * by `&`: `kv>80 & host~a1 & state=sleeping`. Fields: host model port gpu state vram kv
  * kv% hit run wait preempt age; operators: = != ~ (contains) > >= < <=. Bytes take units
- * (`vram>40GiB`; a plain number is GiB). What is not known passes no comparison.
+ * (`vram>40GiB`; a plain number is GiB); `kv` is percent without one (`kv>80`, `kv>8GiB`);
+ * age is in seconds (`age>500ms`). A stale model is in the state `stale` too. Numbers are
+ * equal when they are shown as the same; letters of ASCII, large or small, are the same.
+ * What is not known passes no comparison.
  */
 #ifndef TUI_FILTER_H
 #define TUI_FILTER_H
