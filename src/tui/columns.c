@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tui/columns.h"
+
+#include <strings.h>
+
+#include "tui/model_value.h"
+
+typedef double value_fn(const struct vramscope_model *model);
+typedef const char *text_fn(const struct row *row);
+
+static const char *host_text(const struct row *row)
+{
+    return row->host->name;
+}
+
+static const char *model_text(const struct row *row)
+{
+    return row->model->model ? row->model->model : row->model->model_id;
+}
+
+static const char *state_text(const struct row *row)
+{
+    return row->model->state;
+}
+
+/* By one of `text` and `value`; neither: by devices. */
+static const struct {
+    const char *name;
+    bool falls;
+    text_fn *text;
+    value_fn *value;
+} columns[] = {
+    [COLUMN_HOST] = {"HOST", false, host_text, NULL},
+    [COLUMN_MODEL] = {"MODEL", false, model_text, NULL},
+    [COLUMN_PORT] = {"PORT", false, NULL, value_port},
+    [COLUMN_GPUS] = {"GPU", false, NULL, NULL},
+    [COLUMN_STATE] = {"STATE", false, state_text, NULL},
+    [COLUMN_VRAM] = {"VRAM", true, NULL, value_vram},
+    [COLUMN_KV_USED] = {"KV USED", true, NULL, value_kv_used},
+    [COLUMN_KV_CAPACITY] = {"KV CAP", true, NULL, value_kv_capacity},
+    [COLUMN_KV_PERCENT] = {"KV%", true, NULL, value_kv_percent},
+    [COLUMN_HIT] = {"HIT(1m)", true, NULL, value_hit_percent},
+    [COLUMN_RUNNING] = {"RUN", true, NULL, value_running},
+    [COLUMN_WAITING] = {"WAIT", true, NULL, value_waiting},
+    [COLUMN_PREEMPTED] = {"PREEMPT", true, NULL, value_preempted},
+    [COLUMN_AGE] = {"AGE", true, NULL, value_age_ms},
+};
+
+_Static_assert(ARRAY_LEN(columns) == N_COLUMNS, "every column has a line");
+
+const char *column_name(enum column column)
+{
+    return columns[column].name;
+}
+
+bool column_falls(enum column column)
+{
+    return columns[column].falls;
+}
+
+/* Of two keys that are not both known: who is known comes first, 0 if none is. */
+static int known_first(bool a_known, bool b_known)
+{
+    return (int)b_known - (int)a_known;
+}
+
+static int compare_devices(const struct vramscope_model *a,
+                           const struct vramscope_model *b)
+{
+    for (size_t i = 0; i < a->n_devices && i < b->n_devices; i++)
+        if (a->devices[i] != b->devices[i])
+            return a->devices[i] < b->devices[i] ? -1 : 1;
+    return (a->n_devices > b->n_devices) - (a->n_devices < b->n_devices);
+}
+
+/* The keys of the column; `ret_known` unless an unknown one decided it. */
+static int compare_keys(const struct row *a, const struct row *b, enum column column,
+                        bool *ret_known)
+{
+    double a_value, b_value;
+    const char *a_text, *b_text;
+
+    if (columns[column].value) {
+        a_value = columns[column].value(a->model);
+        b_value = columns[column].value(b->model);
+        *ret_known = !isnan(a_value) && !isnan(b_value);
+        return *ret_known ? (a_value > b_value) - (a_value < b_value)
+                          : known_first(!isnan(a_value), !isnan(b_value));
+    }
+    if (columns[column].text) {
+        a_text = columns[column].text(a);
+        b_text = columns[column].text(b);
+        *ret_known = a_text && b_text;
+        return *ret_known ? strcasecmp(a_text, b_text) : known_first(a_text, b_text);
+    }
+    *ret_known = a->model->n_devices && b->model->n_devices;
+    return *ret_known ? compare_devices(a->model, b->model)
+                      : known_first(a->model->n_devices, b->model->n_devices);
+}
+
+/* Equal rows keep the order of hosts, ports, ids and at last that of the document. */
+static int compare_places(const struct row *a, const struct row *b)
+{
+    int r;
+
+    if (a->host_index != b->host_index)
+        return a->host_index < b->host_index ? -1 : 1;
+    if (a->model->port != b->model->port)
+        return a->model->port < b->model->port ? -1 : 1;
+    r = strcmp(text_or_empty(a->model->model_id), text_or_empty(b->model->model_id));
+    return r ? r : (a->at > b->at) - (a->at < b->at);
+}
+
+int rows_compare(const struct row *a, const struct row *b, enum column column,
+                 bool reverse)
+{
+    bool known;
+    int r = compare_keys(a, b, column, &known);
+
+    if (r && known && columns[column].falls != reverse)
+        return -r;
+    return r ? r : compare_places(a, b);
+}
+
+/* Let the row at `place` sink in the heap below it. */
+static void sink(struct row *rows, size_t place, size_t n, enum column column,
+                 bool reverse)
+{
+    struct row row = rows[place];
+
+    for (size_t child = 2 * place + 1; child < n; child = 2 * place + 1) {
+        if (child + 1 < n &&
+            rows_compare(&rows[child], &rows[child + 1], column, reverse) < 0)
+            child++;
+        if (rows_compare(&row, &rows[child], column, reverse) >= 0)
+            break;
+        rows[place] = rows[child];
+        place = child;
+    }
+    rows[place] = row;
+}
+
+/* No two rows compare equal, so a heap does; qsort() may allocate. */
+void rows_sort(struct row *rows, size_t n, enum column column, bool reverse)
+{
+    for (size_t i = n / 2; i > 0; i--)
+        sink(rows, i - 1, n, column, reverse);
+    for (size_t i = n; i > 1; i--) {
+        struct row last = rows[i - 1];
+
+        rows[i - 1] = rows[0];
+        rows[0] = last;
+        sink(rows, 0, i - 1, column, reverse);
+    }
+}
