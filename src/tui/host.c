@@ -76,14 +76,19 @@ const struct change *host_change(const struct host *host, uint32_t i)
                           HOST_CHANGES_MAX];
 }
 
+static int64_t interval_of(const struct vramscope_detail *detail)
+{
+    return detail->interval_ms > 0 ? MIN(detail->interval_ms, (int64_t)INTERVAL_MAX_MS)
+                                   : INTERVAL_MS;
+}
+
 bool host_is_stale(const struct host *host, int64_t now_unix_ms)
 {
     int64_t limit_ms;
 
     if (!host->detail || host->state == HOST_LOST || host->state == HOST_GONE)
         return true;
-    limit_ms = 3 * within(host->detail->interval_ms, 0, INTERVAL_MAX_MS);
-    limit_ms = MAX(limit_ms, (int64_t)STALE_MIN_MS);
+    limit_ms = MAX(3 * interval_of(host->detail), (int64_t)STALE_MIN_MS);
     return now_unix_ms - host->last_detail_ms > limit_ms;
 }
 
@@ -211,7 +216,7 @@ static int take_detail(struct host *host, const struct vramscope_detail *detail,
         .now = detail,
         .unix_ms = unix_ms,
         .document_ms = detail->unix_ms,
-        .interval_ms = INTERVAL_MS,
+        .interval_ms = interval_of(detail),
         .silent = before && went_back(before, detail),
     };
     char passed[DURATION_TEXT_SIZE];
@@ -219,8 +224,6 @@ static int take_detail(struct host *host, const struct vramscope_detail *detail,
 
     if (detail->unix_ms <= 0 || detail->unix_ms > HISTORY_TIME_MAX)
         look.document_ms = unix_ms;
-    if (detail->interval_ms > 0)
-        look.interval_ms = MIN(detail->interval_ms, (int64_t)INTERVAL_MAX_MS);
     take_connected(host, unix_ms);
     if (host->state == HOST_NO_DATA) {
         duration_text(passed, unix_ms - host->since_ms);

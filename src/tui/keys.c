@@ -196,7 +196,14 @@ static bool is_sign(int key)
            !(key >= 0xd800 && key < 0xe000);
 }
 
-/* A key while the filter is typed; false: it means what it always does. */
+/* Keys that mean what they always do while the filter is typed. */
+static bool is_always_heard(int key)
+{
+    return key == KEY_CODE_UP || key == KEY_CODE_DOWN || key == KEY_CODE_PAGE_UP ||
+           key == KEY_CODE_PAGE_DOWN || key == KEY_CODE_F10 || key == CONTROL_C;
+}
+
+/* A key while the filter is typed; false: it is not one of typing. */
 static bool type_key(struct view *view, int key)
 {
     if (is_sign(key)) {
@@ -222,7 +229,7 @@ static bool type_key(struct view *view, int key)
         drop_filter(view);
         return true;
     default:
-        return false;
+        return !is_always_heard(key);
     }
 }
 
@@ -270,8 +277,8 @@ static enum view_wish refresh_by(struct view *view, int step)
 
     while (at < last && refresh_steps_ms[at] < view->refresh_ms)
         at++;
-    at = MIN(MAX(at + step, 0), last);
-    view->refresh_ms = refresh_steps_ms[at];
+    at += step;
+    view->refresh_ms = refresh_steps_ms[at < 0 ? 0 : MIN(at, last)];
     return WISH_NOTHING;
 }
 
