@@ -16,7 +16,7 @@ enum {
     MODELS = 1000, // of a document, of MODELS_OF_ALL
     MODELS_OF_ALL = 10000,
     DEVICES = 100,
-    LOOKS = 300,
+    LOOKS = 80,
     ID_LENGTHS = 600, // some longer than those that are followed
     BODY_SIZE = 1024 * 1024,
 };
