@@ -44,10 +44,10 @@ void host_name(const char *url, char ret[HOST_NAME_SIZE])
 
 static void free_host(struct host **host)
 {
-    host_free(*host);
+    tui_host_free(*host);
 }
 
-int host_new(const char *url, struct host **ret)
+int tui_host_new(const char *url, struct host **ret)
 {
     OWNED(free_host) struct host *host = calloc(1, sizeof(*host));
 
@@ -61,7 +61,7 @@ int host_new(const char *url, struct host **ret)
     return 0;
 }
 
-void host_free(struct host *host)
+void tui_host_free(struct host *host)
 {
     if (!host)
         return;

@@ -97,8 +97,9 @@ struct host {
     uint32_t next_change, n_changes;
 };
 
-int host_new(const char *url, struct host **ret) MUST_CHECK;
-void host_free(struct host *host);
+/* Not host_new(), which is of host/host.h: the machine's own /proc. */
+int tui_host_new(const char *url, struct host **ret) MUST_CHECK;
+void tui_host_free(struct host *host);
 
 /* Take an event in. -ENOMEM: its document is shown, its history is not kept. */
 int host_take(struct host *host, const struct vramscope_event *event) MUST_CHECK;

@@ -255,12 +255,13 @@ static void kv_change(const struct look *look, struct track *track,
 static void add_sample(const struct look *look, struct track *track,
                        const struct vramscope_model *model)
 {
-    const double values[N_HISTORY_SERIES] = {
-        [HISTORY_KV_USED] = model ? value_kv_used(model) : NAN,
-        [HISTORY_ALLOCATED] = model ? value_vram(model) : NAN,
-        [HISTORY_HIT_PERCENT] = model ? value_hit_percent(model) : NAN,
-    };
+    double values[N_HISTORY_SERIES] = {NAN, NAN, NAN};
 
+    if (model) {
+        values[HISTORY_KV_USED] = value_kv_used(model);
+        values[HISTORY_ALLOCATED] = value_vram(model);
+        values[HISTORY_HIT_PERCENT] = value_hit_percent(model);
+    }
     history_add_gap(&track->history, look->document_ms, look->interval_ms);
     history_add(&track->history, look->document_ms, values);
 }

@@ -15,7 +15,7 @@
 
 static inline double value_of(int64_t number)
 {
-    return number < 0 ? NAN : (double)number;
+    return number < 0 ? (double)NAN : (double)number;
 }
 
 static inline double value_port(const struct vramscope_model *model)
@@ -43,9 +43,9 @@ static inline double value_kv_percent(const struct vramscope_model *model)
 {
     if (model->kv_usage_ratio >= 0)
         return 100 * model->kv_usage_ratio;
-    return model->kv_capacity.value > 0
-               ? 100 * value_kv_used(model) / (double)model->kv_capacity.value
-               : NAN;
+    if (model->kv_capacity.value <= 0)
+        return NAN;
+    return 100 * value_kv_used(model) / (double)model->kv_capacity.value;
 }
 
 /* Of the last minute. */

@@ -308,8 +308,8 @@ static void test_story(void **state)
         char told[1024];
 
         if (story[i].flags & FRESH) {
-            host_free(host);
-            assert_int_equal(host_new("http://a1:6767", &host), 0);
+            tui_host_free(host);
+            assert_int_equal(tui_host_new("http://a1:6767", &host), 0);
         }
         before = host->n_changes;
         assert_int_equal(host_take(host, &event), 0);
@@ -320,7 +320,7 @@ static void test_story(void **state)
         if (host->state != story[i].state)
             fail_msg("[%s] state %d", story[i].row, host->state);
     }
-    host_free(host);
+    tui_host_free(host);
 }
 
 static void take(struct host *host, int64_t at_ms, const char *body)
@@ -344,7 +344,7 @@ static void test_why_not(void **state)
     struct host *host;
 
     (void)state;
-    assert_int_equal(host_new("http://a1:6767", &host), 0);
+    assert_int_equal(tui_host_new("http://a1:6767", &host), 0);
     assert_int_equal(host_take(host, &event), 0);
     assert_string_equal(host->reason, "no driver");
     assert_string_equal(host->remedy, "load it");
@@ -359,7 +359,7 @@ static void test_why_not(void **state)
     assert_int_equal(host_take(host, &event), 0);
     assert_string_equal(host->reason, "");
     assert_string_equal(host->remedy, "");
-    host_free(host);
+    tui_host_free(host);
 }
 
 static void test_stale(void **state)
@@ -368,7 +368,7 @@ static void test_stale(void **state)
     struct host *host;
 
     (void)state;
-    assert_int_equal(host_new("x", &host), 0);
+    assert_int_equal(tui_host_new("x", &host), 0);
     assert_true(host_is_stale(host, START));
     take(host, START, MODELS(""));
     assert_false(host_is_stale(host, START + 1500));
@@ -378,7 +378,7 @@ static void test_stale(void **state)
     assert_true(host_is_stale(host, START + 1001));
     assert_int_equal(host_take(host, &lost), 0);
     assert_true(host_is_stale(host, START));
-    host_free(host);
+    tui_host_free(host);
 }
 
 /* Values of a series as "1 - 3", a dash for what is not known. */
@@ -430,7 +430,7 @@ static void test_history(void **state)
     struct host *host;
 
     (void)state;
-    assert_int_equal(host_new("x", &host), 0);
+    assert_int_equal(tui_host_new("x", &host), 0);
     assert_null(host_track(host, detail->models[0]));
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
         take(host, START + (int64_t)(samples[i].at_s * 1000), samples[i].body);
@@ -443,7 +443,7 @@ static void test_history(void **state)
     assert_string_equal(read_series(&track->history, HISTORY_ALLOCATED),
                         "- - - - - - - -");
     vramscope_detail_unref(detail);
-    host_free(host);
+    tui_host_free(host);
 }
 
 static void test_ring(void **state)
@@ -472,7 +472,7 @@ static void test_changes_are_a_ring(void **state)
     char body[256];
 
     (void)state;
-    assert_int_equal(host_new("x", &host), 0);
+    assert_int_equal(tui_host_new("x", &host), 0);
     for (int i = 0; i < 2 * HOST_CHANGES_MAX; i++) {
         (void)snprintf(body, sizeof(body), "'models':[{'model_id':'a','state':'%d'}]", i);
         take(host, START + i * 500, body);
@@ -480,7 +480,7 @@ static void test_changes_are_a_ring(void **state)
     assert_int_equal(host->n_changes, HOST_CHANGES_MAX);
     assert_string_equal(host_change(host, 0)->text, "a: 1022 -> 1023");
     assert_string_equal(host_change(host, HOST_CHANGES_MAX - 1)->text, "a: 511 -> 512");
-    host_free(host);
+    tui_host_free(host);
 }
 
 int main(void)

@@ -100,7 +100,7 @@ static void test_flood(void **state)
     size_t most = 0;
 
     (void)state;
-    assert_int_equal(host_new("http://a1:6767", &host), 0);
+    assert_int_equal(tui_host_new("http://a1:6767", &host), 0);
     for (int i = 0; i < LOOKS; i++) {
         struct vramscope_event event = {
             .type = VRAMSCOPE_DETAIL,
@@ -119,7 +119,7 @@ static void test_flood(void **state)
     assert_int_equal(host->n_changes, HOST_CHANGES_MAX);
     // The second half needed no more than a newest document that is larger than that one.
     assert_true(mallinfo2().uordblks <= most + 2 * BODY_SIZE);
-    host_free(host);
+    tui_host_free(host);
 }
 
 /* Forgotten after ten minutes, all of them. */
@@ -130,7 +130,7 @@ static void test_forgotten(void **state)
     struct host *host;
 
     (void)state;
-    assert_int_equal(host_new("x", &host), 0);
+    assert_int_equal(tui_host_new("x", &host), 0);
     for (int i = 0; i < 3; i++) {
         event.detail = i == 0 ? any_document(&seed) : document("{'schema':1}");
         assert_int_equal(host_take(host, &event), 0);
@@ -138,7 +138,7 @@ static void test_forgotten(void **state)
         assert_true(i == 2 ? host->n_tracks == 0 : host->n_tracks > MODELS / 2);
         event.unix_ms += TRACK_KEPT_MS / 2 + 1;
     }
-    host_free(host);
+    tui_host_free(host);
 }
 
 int main(void)

@@ -27,7 +27,7 @@ static void stage_begin(struct stage *stage, size_t n_hosts)
     *stage = (struct stage){.view = malloc(sizeof(struct view)), .now_ms = START};
     assert_non_null(stage->view);
     for (size_t i = 0; i < n_hosts; i++)
-        assert_int_equal(host_new(urls[i], &stage->hosts[i]), 0);
+        assert_int_equal(tui_host_new(urls[i], &stage->hosts[i]), 0);
     view_init(stage->view, stage->hosts, n_hosts);
 }
 
@@ -37,7 +37,7 @@ static void stage_end(struct stage *stage)
         view_done(stage->view);
     free(stage->view);
     for (size_t i = 0; i < HOSTS; i++)
-        host_free(stage->hosts[i]);
+        tui_host_free(stage->hosts[i]);
     *stage = (struct stage){0};
 }
 
