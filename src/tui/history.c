@@ -25,7 +25,8 @@ void history_add(struct history *history, int64_t unix_ms,
 
 void history_add_gap(struct history *history, int64_t unix_ms, int64_t interval_ms)
 {
-    static const double unknown[N_HISTORY_SERIES] = {NAN, NAN, NAN};
+    static const double unknown[N_HISTORY_SERIES] = {(double)NAN, (double)NAN,
+                                                     (double)NAN};
     int64_t missing;
 
     if (!history->count || interval_ms <= 0)

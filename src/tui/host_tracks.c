@@ -255,7 +255,7 @@ static void kv_change(const struct look *look, struct track *track,
 static void add_sample(const struct look *look, struct track *track,
                        const struct vramscope_model *model)
 {
-    double values[N_HISTORY_SERIES] = {NAN, NAN, NAN};
+    double values[N_HISTORY_SERIES] = {(double)NAN, (double)NAN, (double)NAN};
 
     if (model) {
         values[HISTORY_KV_USED] = value_kv_used(model);

@@ -98,7 +98,7 @@ static enum view_wish enter(struct view *view, int unused)
 
 static enum view_wish sort_by(struct view *view, int step)
 {
-    int column = view->sort;
+    int column = (int)view->sort;
 
     do
         column = (column + step + N_COLUMNS) % N_COLUMNS;

@@ -44,7 +44,7 @@ static inline double value_kv_percent(const struct vramscope_model *model)
     if (model->kv_usage_ratio >= 0)
         return 100 * model->kv_usage_ratio;
     if (model->kv_capacity.value <= 0)
-        return NAN;
+        return (double)NAN;
     return 100 * value_kv_used(model) / (double)model->kv_capacity.value;
 }
 

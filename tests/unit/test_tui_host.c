@@ -454,7 +454,7 @@ static void test_ring(void **state)
     (void)state;
     assert_int_equal(history_read(&history, HISTORY_KV_USED, values, 5), 0);
     for (int i = 0; i < 2 * HISTORY_SAMPLES + 7; i++)
-        history_add(&history, i, (double[N_HISTORY_SERIES]){i, 2 * i, NAN});
+        history_add(&history, i, (double[N_HISTORY_SERIES]){i, 2 * i, (double)NAN});
     assert_int_equal(history.count, HISTORY_SAMPLES);
     assert_int_equal(history_read(&history, HISTORY_ALLOCATED, values, ARRAY_LEN(values)),
                      HISTORY_SAMPLES);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "test_gpu_allocs.h"
 #include "tui/view.h"
 #include "tui_document.h"
 
@@ -509,6 +510,36 @@ static void test_room(void **state)
     stage_end(&stage);
 }
 
+/* Of models that are known a document is kept and shown without an allocation. */
+static void test_warm_look_allocates_nothing(void **state)
+{
+    struct vramscope_event event = {.type = VRAMSCOPE_DETAIL};
+    char models[VIEW_INPUT_SIZE * 100];
+    struct stage stage;
+    size_t len = 0;
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        len += (size_t)snprintf(models + len, sizeof(models) - len,
+                                "%s{'model_id':'%d','kv_cache':{'usage_ratio':0.%d}}",
+                                i ? "," : "", i, i);
+    stage_begin(&stage, 1);
+    stage_take(&stage, 0, models);
+    view_refresh(stage.view, START);
+    event.detail = vramscope_detail_ref(stage.hosts[0]->detail);
+    allocs = 0;
+    for (int i = 1; i < 10; i++) {
+        event.unix_ms = START + 500 * i;
+        assert_int_equal(host_take(stage.hosts[0], &event), 0);
+        view_key(stage.view, 's');
+        view_refresh(stage.view, event.unix_ms);
+    }
+    assert_int_equal(allocs, 0);
+    assert_int_equal(stage.view->n_rows, 100);
+    vramscope_detail_unref(event.detail);
+    stage_end(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_scrolling),
         cmocka_unit_test(test_looks),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_warm_look_allocates_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
