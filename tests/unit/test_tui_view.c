@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "test_gpu_allocs.h"
-#include "tui/view.h"
+#include "tui/columns.h"
 #include "tui_document.h"
 
 #define START INT64_C(1700000000000)
@@ -510,6 +510,82 @@ static void test_room(void **state)
     stage_end(&stage);
 }
 
+static uint64_t any_below(uint64_t *seed, uint64_t below)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*seed >> 33) % below;
+}
+
+static void take_any(struct stage *stage, size_t host, uint64_t *seed)
+{
+    char models[2048];
+    size_t len = 0, n = any_below(seed, 9);
+
+    models[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(models + len, sizeof(models) - len,
+                                "%s{'model':'%c','model_id':'%c','port':%d,'stale':%s,"
+                                "'devices':[%d],'kv_cache':{'usage_ratio':0.%d}}",
+                                i ? "," : "", 'a' + (int)any_below(seed, 6),
+                                'a' + (int)any_below(seed, 6), (int)any_below(seed, 2),
+                                any_below(seed, 2) ? "true" : "false",
+                                (int)any_below(seed, 3), (int)any_below(seed, 100));
+    stage_take(stage, host, models);
+}
+
+static int any_key(uint64_t *seed)
+{
+    static const char often[] = "kv%>80&state=a ";
+
+    switch (any_below(seed, 4)) {
+    case 0:
+        return (int)any_below(seed, 128);
+    case 1:
+        return KEY_CODE_FIRST + (int)any_below(seed, KEY_CODE_F10 - KEY_CODE_FIRST + 2);
+    case 2:
+        return often[any_below(seed, sizeof(often) - 1)];
+    default:
+        return (int)any_below(seed, KEY_CODE_FIRST);
+    }
+}
+
+/* Rows are in order, the choice is one of them, and nothing is out of its range. */
+static void check_view(const struct view *view)
+{
+    assert_true(view->screen < N_SCREENS && view->pane <= PANE_HELP);
+    assert_true(view->sort > COLUMN_HOST || view->n_hosts > 1);
+    assert_true(view->sort < N_COLUMNS);
+    assert_true(view->n_rows == 0 || view->selected < view->n_rows);
+    assert_true(strlen(view->input) < VIEW_INPUT_SIZE);
+    assert_false(view->pane == PANE_DETAIL && !view_chosen(view));
+    for (size_t i = 1; i < view->n_rows; i++)
+        assert_true(rows_compare(&view->rows[i - 1], &view->rows[i], view->sort,
+                                 view->reverse) < 0);
+}
+
+static void test_any_keys(void **state)
+{
+    struct stage stage;
+    uint64_t seed = 1;
+
+    (void)state;
+    stage_begin(&stage, 2);
+    for (int i = 0; i < 30000; i++) {
+        stage.now_ms += 500;
+        if (any_below(&seed, 10) == 0)
+            take_any(&stage, any_below(&seed, HOSTS), &seed);
+        if (any_below(&seed, 3) == 0)
+            view_refresh(stage.view, stage.now_ms);
+        if (any_below(&seed, 20) == 0)
+            stage.view->lines = any_below(&seed, 100);
+        if (any_below(&seed, 20) == 0)
+            stage.view->page = any_below(&seed, 100);
+        view_key(stage.view, any_key(&seed));
+        check_view(stage.view);
+    }
+    stage_end(&stage);
+}
+
 /* Of models that are known a document is kept and shown without an allocation. */
 static void test_warm_look_allocates_nothing(void **state)
 {
@@ -551,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_scrolling),
         cmocka_unit_test(test_looks),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_any_keys),
         cmocka_unit_test(test_warm_look_allocates_nothing),
     };
 
