@@ -52,9 +52,13 @@ struct cell {
 struct canvas {
     int rows, columns;
     struct cell *cells; // rows x columns, line by line
+    bool ascii;         // what is not ASCII becomes '?': the locale has nothing else
 };
 
-/* Make it so large, blank; lengths beyond the maxima are cut, below 1 they are 1. */
+/*
+ * Make it so large, blank; lengths beyond the maxima are cut, below 1 they are 1. A zeroed
+ * canvas has no cell and may be drawn on. -ENOMEM: it stays as it was.
+ */
 int canvas_resize(struct canvas *canvas, int rows, int columns) MUST_CHECK;
 void canvas_done(struct canvas *canvas);
 void canvas_clear(struct canvas *canvas);
@@ -66,7 +70,8 @@ struct place {
 
 /*
  * Put text into a field. Returns the cells it took, at most `width` and what the canvas
- * has. Signs that do not fit as a whole are left out; the rest of the field stays as it is.
+ * has. At the first sign that does not fit as a whole the text ends; the rest of the field
+ * stays as it is.
  */
 int canvas_put(struct canvas *canvas, struct place place, enum style style,
                struct span text);
