@@ -39,6 +39,8 @@ const struct theme *theme_find(const char *name);
 /* What bars and graphs are drawn with, from the finest to what every terminal has. */
 enum glyphs { GLYPHS_BRAILLE, GLYPHS_BLOCK, GLYPHS_ASCII, N_GLYPHS };
 
+enum { BAR_PARTS_MAX = 16 }; // others are not drawn
+
 /* One part of a stacked bar. Beside its colour each style of a part has a sign of its own. */
 struct bar_part {
     int64_t value; // negative counts as 0
@@ -48,7 +50,7 @@ struct bar_part {
 /*
  * A stacked bar over the whole field; `total` is its full length. Rounding keeps the sum:
  * the ends of the parts are rounded, not their lengths, and a part above 0 has a cell
- * where there are enough of them.
+ * where there are enough of them. What the parts leave of the total stays blank.
  */
 void bar_draw(struct canvas *canvas, struct place place, enum glyphs glyphs,
               const struct bar_part *parts, size_t n_parts, int64_t total);
@@ -58,7 +60,7 @@ const char *bar_sign(enum style style, enum glyphs glyphs);
 
 /*
  * A graph over `rows` lines of the field, newest value at the right, NAN a gap. Values are
- * scaled from 0 to `top`. Braille holds two values a cell.
+ * scaled from 0 to `top`; a known one is seen, 0 too. Braille holds two values a cell.
  */
 void graph_draw(struct canvas *canvas, struct place place, int rows, enum glyphs glyphs,
                 enum style style, const float *values, size_t n_values, double top);

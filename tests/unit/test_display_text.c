@@ -216,6 +216,43 @@ static bool is_harmless(struct span text)
     return is_utf8(text);
 }
 
+/* Cc, Cf, Zl, Zp, Cs and Co of Unicode's character database, behind a base. */
+static void test_categories(void **state)
+{
+    static const uint32_t ranges[][2] = {
+        {0x0000, 0x001f},   {0x007f, 0x009f},   {0x00ad, 0x00ad},     {0x0600, 0x0605},
+        {0x061c, 0x061c},   {0x06dd, 0x06dd},   {0x070f, 0x070f},     {0x0890, 0x0891},
+        {0x08e2, 0x08e2},   {0x180e, 0x180e},   {0x200b, 0x200f},     {0x2028, 0x202e},
+        {0x2060, 0x2064},   {0x2066, 0x206f},   {0xe000, 0xf8ff},     {0xfeff, 0xfeff},
+        {0xfff9, 0xfffb},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd},   {0x13430, 0x13438},
+        {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0001, 0xe0001},   {0xe0020, 0xe007f},
+        {0xf0000, 0xffffd}, {0x1160, 0x1160},   {0x100000, 0x10fffd},
+    };
+    static const uint32_t shown_beside[] = {
+        0x20,   0x7e,   0xa0,   0xac,   0xae,   0x606,  0x61b,  0x6de,  0x710,   0x200a,
+        0x2010, 0x2027, 0x202f, 0x205f, 0x2070, 0xd7a3, 0xf900, 0xfffc, 0x110be, 0x1bc9f};
+    struct buf out;
+    char text[8] = "a";
+
+    (void)state;
+    buf_init(&out, 64);
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+        for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++) {
+            struct span span = {text, 1 + put_utf8(text + 1, c)};
+
+            if (strcmp(shown(&out, span, false, -1), "a" BAD) != 0)
+                fail_msg("U+%04X is shown", c);
+        }
+    for (size_t i = 0; i < ARRAY_LEN(shown_beside); i++) {
+        struct span span = {text, 1 + put_utf8(text + 1, shown_beside[i])};
+
+        text[span.len] = '\0';
+        if (strcmp(shown(&out, span, false, -1), text) != 0)
+            fail_msg("U+%04X is not shown", shown_beside[i]);
+    }
+    buf_done(&out);
+}
+
 static void test_any_bytes(void **state)
 {
     struct buf once, twice;
@@ -270,9 +307,8 @@ static void test_any_document(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_categories),   cmocka_unit_test(test_any_bytes),
         cmocka_unit_test(test_any_document),
     };
 
