@@ -10,6 +10,7 @@
 
 #include "tui/filter.h"
 #include "tui/host.h"
+#include "tui/key.h"
 #include "tui/theme.h"
 
 enum {
@@ -90,27 +91,6 @@ struct view {
     int refresh_ms;      // at least so long between two drawings; + and - change it
     int64_t now_unix_ms; // of what is shown
     bool quit;
-};
-
-/* Keys beyond those that are characters. */
-enum view_key {
-    KEY_CODE_NONE = 0,
-    KEY_CODE_ESCAPE = 27,
-    KEY_CODE_FIRST = 0x110000, // beyond Unicode
-    KEY_CODE_UP,
-    KEY_CODE_DOWN,
-    KEY_CODE_LEFT,
-    KEY_CODE_RIGHT,
-    KEY_CODE_PAGE_UP,
-    KEY_CODE_PAGE_DOWN,
-    KEY_CODE_HOME,
-    KEY_CODE_END,
-    KEY_CODE_ENTER,
-    KEY_CODE_TAB,
-    KEY_CODE_BACK_TAB,
-    KEY_CODE_BACKSPACE,
-    KEY_CODE_F1,
-    KEY_CODE_F10 = KEY_CODE_F1 + 9,
 };
 
 /* What the caller has to do after a key. */
