@@ -33,10 +33,13 @@ struct tui_options {
     const struct theme *theme;
     enum glyphs glyphs;
     bool colours;
-    int refresh_ms; // at least so long between two drawings; 0: 100
+    int refresh_ms; // at least so long between two drawings, but after a key; 0: 100
 };
 
-/* Until the person leaves: 0; -EIO: the terminal is gone; -EINVAL: there is no terminal. */
+/*
+ * Until the person leaves, by a key or a signal: 0. -EIO: the terminal is gone; -EINVAL:
+ * there is none, or too many sources; -ENOTSUP: it is of a type that can show no screen.
+ */
 int tui_run(const struct tui_options *options, struct complaint *why) MUST_CHECK;
 
 #endif

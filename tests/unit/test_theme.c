@@ -217,7 +217,7 @@ static const struct {
     {"ASCII, two rows", GLYPHS_ASCII, 2, 3, 3, {7, 8, 14}, 14, {" .#", "###"}},
     {"above the top, below 0, endless", GLYPHS_ASCII, 1, 5, 5, {99, -1, INFINITY, -INFINITY, NAN}, 7, {"#.#. "}},
     {"top 0", GLYPHS_ASCII, 1, 3, 3, {0, 5, NAN}, 0, {".. "}},
-    {"top unknown", GLYPHS_ASCII, 1, 2, 2, {5, 5}, NAN, {".."}},
+    {"top unknown", GLYPHS_ASCII, 1, 2, 2, {5, 5}, (double)NAN, {".."}},
     {"no values", GLYPHS_BLOCK, 1, 3, 0, {0}, 8, {"   "}},
 };
 // clang-format on
