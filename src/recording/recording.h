@@ -11,9 +11,10 @@
  *     {"unix_ms":1790000001500,"skipped":3}
  *
  * `detail` is the last key of its line and holds the document as it came, byte for byte.
- * A name that ends in `.gz` is written as gzip, a member every minute, so that a torn file loses
- * at most the last one; reading tells the two apart by their first bytes. A line that the
- * end of the file cuts off is skipped.
+ * A name that ends in `.gz` is written as gzip, a member every minute and flushed every few
+ * seconds, so that a torn file loses no more than those; reading tells the two apart by their
+ * first bytes. A line that the end of the file cuts off is skipped. Recordings that were put
+ * one behind the other are one.
  */
 #ifndef RECORDING_RECORDING_H
 #define RECORDING_RECORDING_H
@@ -42,29 +43,58 @@ struct recording_writer;
 /* `path` "-" is stdout. An existing file is replaced; -EEXIST unless `replace`. */
 int recording_create(const char *path, bool replace, const char *url, int64_t unix_ms,
                      struct recording_writer **ret, struct complaint *why) MUST_CHECK;
+
+/*
+ * -EINVAL, -E2BIG: this entry cannot be recorded, the next one may. Any other: nothing more
+ * can be written; what was written before can be read.
+ */
 int recording_write(struct recording_writer *writer, const struct recording_entry *entry,
                     struct complaint *why) MUST_CHECK;
+uint64_t recording_written(const struct recording_writer *writer); // bytes of the file
+
 /* Complete the file; takes NULL. What could not be written is told. */
 int recording_close(struct recording_writer *writer, struct complaint *why) MUST_CHECK;
 
 struct recording;
 
-/* -EBADMSG: not a recording, or of a format number that is not known. `path` "-" is stdin. */
+/*
+ * -EBADMSG: not a recording, or of a format number that is not known. `path` "-" is stdin.
+ * Every complaint begins with the file's name.
+ */
 int recording_open(const char *path, struct recording **ret,
                    struct complaint *why) MUST_CHECK;
 void recording_free(struct recording *recording);
 
 /*
  * The next entry, lent until the next call: 1; 0 at the end. Lines that are none are
- * skipped and counted. -EIO: the file cannot be read.
+ * skipped and counted. -EIO: the file cannot be read any further.
  */
 int recording_next(struct recording *recording, struct recording_entry *ret,
                    struct complaint *why) MUST_CHECK;
 
-/* To the first entry again, if the file can seek. */
+/* Where the next line begins, to go on from there another time. */
+struct recording_mark {
+    uint64_t at, skip; // within the file; of no use to others
+    uint64_t line;
+};
+
+struct recording_mark recording_mark(const struct recording *recording);
+
+/* Negative: the file cannot seek; a pipe cannot. */
+int recording_seek(struct recording *recording, const struct recording_mark *mark,
+                   struct complaint *why) MUST_CHECK;
+
+/* To the first entry again. */
 int recording_rewind(struct recording *recording, struct complaint *why) MUST_CHECK;
 
+/* The entry given last is none after all: its reader found what is wrong with it. */
+void recording_refuse(struct recording *recording, const char *reason);
+
+/* Lines that were none, each time they were met; what was wrong with the first, "": none. */
 uint64_t recording_skipped_lines(const struct recording *recording);
-const char *recording_url(const struct recording *recording);
+const char *recording_fault(const struct recording *recording);
+
+const char *
+recording_url(const struct recording *recording); // it was made from; "": not known
 
 #endif
