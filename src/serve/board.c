@@ -54,15 +54,21 @@ static int open_channels(struct board *board)
                                          .ctx = board,
                                          .event_max = SEED_EVENT_MAX,
                                          .now_ns = board->options.now_ns};
-    const struct channel_options detail = {.write = write_detail,
-                                           .ctx = board,
-                                           .event_max = DETAIL_EVENT_MAX,
-                                           .past = DETAIL_PAST,
-                                           .lazy = true,
-                                           .boot = board->boot,
-                                           .now_ns = board->options.now_ns};
+    struct channel_options detail = {.write = write_detail,
+                                     .ctx = board,
+                                     .event_max = DETAIL_EVENT_MAX,
+                                     .past = DETAIL_PAST,
+                                     .lazy = true,
+                                     .boot = board->boot,
+                                     .now_ns = board->options.now_ns};
+    const struct board_documents *documents = board->options.documents;
     int r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
 
+    if (documents) {
+        detail.write = documents->write;
+        detail.ctx = documents->ctx;
+        detail.boot = documents->boot;
+    }
     return r < 0 ? r : channel_new(&detail, &board->channels[CHANNEL_DETAIL]);
 }
 
@@ -153,6 +159,12 @@ int board_publish_outage(struct board *board, const struct outage *outage)
     }
     snapshot_unref(TAKE(board->snapshot));
     return ret;
+}
+
+void board_begin_anew(struct board *board)
+{
+    for (size_t i = 0; i < CHANNELS; i++)
+        channel_forget(board->channels[i]);
 }
 
 bool board_is_out(struct board *board)

@@ -15,8 +15,16 @@ enum channel_kind { CHANNEL_SEED, CHANNEL_DETAIL, CHANNELS };
 
 struct board;
 
+/* Detail documents that are there already, in place of those made from the snapshot. */
+struct board_documents {
+    channel_write_fn *write; // append that of the snapshot published last
+    void *ctx;
+    const char *boot; // of their ids; its text may change before board_begin_anew()
+};
+
 struct board_options {
     enum seed_model_id model_id;
+    const struct board_documents *documents; // lent for the call; NULL: made here
     uint64_t interval_ms;
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
@@ -39,6 +47,9 @@ struct channel *board_channel(struct board *board, enum channel_kind kind);
 /* By the thread that made it. The snapshot is kept; texts are copied. */
 int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;
 int board_publish_outage(struct board *board, const struct outage *outage) MUST_CHECK;
+
+/* What is published next is of another run: its numbers begin anew. */
+void board_begin_anew(struct board *board);
 
 bool board_is_out(struct board *board);
 struct board_state board_state(struct board *board);

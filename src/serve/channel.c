@@ -166,6 +166,17 @@ static bool is_wanted(const struct channel *channel, size_t subscribers)
            channel->options.now_ns() < channel->warm_until_ns;
 }
 
+/* Is there something to forget? Then the outlets are to be woken. */
+static bool forget_kept(struct channel *channel)
+{
+    bool kept = channel->kept;
+
+    if (kept)
+        post(channel, LETTER_FORGET, NULL, 0);
+    channel->kept = false;
+    return kept;
+}
+
 int channel_publish(struct channel *channel, const struct snapshot *snapshot)
 {
     size_t subscribers = channel_stats(channel).subscribers;
@@ -179,11 +190,8 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot)
         channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
     if (is_wanted(channel, subscribers)) {
         r = render(channel);
-    } else if (channel->kept) { // of another time: not what a reader comes back for
-        post(channel, LETTER_FORGET, NULL, 0);
-        channel->kept = false;
-    } else {
-        posted = false;
+    } else { // what is kept is of another time: not what a reader comes back for
+        posted = forget_kept(channel);
     }
     unlock(channel);
     if (posted)
@@ -220,6 +228,17 @@ int channel_publish_outage(struct channel *channel, const char *reason)
     unlock(channel);
     wake_all(channel);
     return r;
+}
+
+void channel_forget(struct channel *channel)
+{
+    bool posted;
+
+    lock(channel);
+    posted = forget_kept(channel);
+    unlock(channel);
+    if (posted)
+        wake_all(channel);
 }
 
 int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx),

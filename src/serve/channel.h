@@ -42,6 +42,9 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot) MU
 /* There is none: subscribers get a comment with the reason. */
 int channel_publish_outage(struct channel *channel, const char *reason) MUST_CHECK;
 
+/* What is published next is none of those before: nobody who comes back is sent those. */
+void channel_forget(struct channel *channel);
+
 struct hub_stats channel_stats(struct channel *channel);
 
 /*

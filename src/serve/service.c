@@ -117,6 +117,7 @@ static void on_last_drained(uv_async_t *last)
 int service_new(const struct service_options *options, struct service **ret)
 {
     const struct board_options board = {.model_id = options->model_id,
+                                        .documents = options->documents,
                                         .interval_ms = options->interval_ms,
                                         .now_ns = options->now_ns};
     struct service *service = calloc(1, sizeof(*service));
@@ -268,6 +269,11 @@ int service_publish(struct service *service, const struct snapshot *snapshot)
 int service_publish_outage(struct service *service, const struct outage *outage)
 {
     return board_publish_outage(service->board, outage);
+}
+
+void service_begin_anew(struct service *service)
+{
+    board_begin_anew(service->board);
 }
 
 struct hub_stats service_hub_stats(const struct service *service)

@@ -19,6 +19,7 @@
 
 enum { SERVICE_THREADS_MAX = 64 };
 
+struct board_documents;
 struct service;
 
 struct service_options {
@@ -30,6 +31,7 @@ struct service_options {
     unsigned threads;     // that serve; 0: the loop does
     uint32_t socket_mode; // as http_server_options has it
     enum seed_model_id model_id;
+    const struct board_documents *documents; // as board_options has it; without threads
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
@@ -62,6 +64,9 @@ int service_publish(struct service *service, const struct snapshot *snapshot) MU
 /* There is nothing to show: subscribers get a comment, newcomers a 503. Copies the texts. */
 int service_publish_outage(struct service *service,
                            const struct outage *outage) MUST_CHECK;
+
+/* As board_begin_anew(). */
+void service_begin_anew(struct service *service);
 
 struct hub_stats service_hub_stats(const struct service *service);
 
