@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config_option.h - the table of options, and what is near a name that is not in it
+ * config_option.h - the table of options
  *
  * config_settings[i] and config_options[i] are two views of entry i of options.def.
  */
 #ifndef CONFIG_CONFIG_OPTION_H
 #define CONFIG_CONFIG_OPTION_H
 
+#include "base/suggestion.h"
 #include "config/config.h"
 #include "config/config_value.h"
 
@@ -31,14 +32,5 @@ struct option {
 
 extern const struct setting config_settings[N_OPTIONS];
 extern const struct option config_options[N_OPTIONS];
-
-/* Which of two names is nearer to a third, found out one candidate at a time. */
-struct suggestion {
-    struct span wanted;
-    const char *name; // the nearest so far; NULL: none is near enough
-    size_t distance;
-};
-
-void suggestion_consider(struct suggestion *suggestion, const char *candidate);
 
 #endif
