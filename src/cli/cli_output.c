@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli_output.h"
+
+#include "cli/cli.h"
+#include "tui/display_text.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    OUTPUT_MAX = 64 << 20, // one document in JSON's longest form is 6 MiB
+    MESSAGE_MAX = 8192,
+    FLUSH_FROM = 64 << 10,
+};
+
+static struct {
+    struct buf waiting; // made harmless already
+    bool ascii;
+    bool colours;
+    int error; // of stdout; sticks
+} output;
+
+void cli_output_init(bool ascii, bool colours)
+{
+    buf_init(&output.waiting, OUTPUT_MAX);
+    output.ascii = ascii;
+    output.colours = colours;
+    output.error = 0;
+}
+
+/* A pipe or terminal that somebody else has set to non-blocking is waited for. */
+static int write_all(int fd, struct span text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.at, text.len);
+
+        if (n < 0 && errno == EAGAIN) {
+            struct pollfd room = {fd, POLLOUT, 0};
+
+            (void)poll(&room, 1, -1);
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return neg_errno();
+        text.at += n;
+        text.len -= (size_t)n;
+    }
+    return 0;
+}
+
+int cli_flush(void)
+{
+    if (output.error == 0)
+        output.error = output.waiting.error;
+    if (output.error == 0)
+        output.error = write_all(STDOUT_FILENO, buf_span(&output.waiting));
+    buf_clear(&output.waiting);
+    return output.error;
+}
+
+static void end_line(void)
+{
+    buf_add_char(&output.waiting, '\n');
+    if (output.waiting.len >= FLUSH_FROM)
+        (void)cli_flush(); // the error sticks
+}
+
+static void add_text(const char *format, va_list args)
+{
+    OWNED(free_str) char *text = NULL;
+
+    if (vasprintf(&text, format, args) < 0) {
+        text = NULL;
+        output.error = output.error ? output.error : -ENOMEM;
+        return;
+    }
+    display_text(&output.waiting, span_of(text), output.ascii, -1);
+}
+
+void cli_print(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    add_text(format, args);
+    va_end(args);
+    end_line();
+}
+
+void cli_print_word(enum cli_look look, const char *word, const char *format, ...)
+{
+    static const char *const colours[] = {"", "\33[32m", "\33[33m", "\33[31m"};
+    bool coloured = output.colours && look != LOOK_PLAIN;
+    va_list args;
+
+    buf_add_str(&output.waiting, coloured ? colours[look] : "");
+    buf_add_str(&output.waiting, word);
+    buf_add_str(&output.waiting, coloured ? "\33[0m" : "");
+    va_start(args, format);
+    add_text(format, args);
+    va_end(args);
+    end_line();
+}
+
+void cli_print_json(struct span json)
+{
+    display_json(&output.waiting, json);
+    end_line();
+}
+
+static void add_blanks(struct buf *line, int n)
+{
+    for (int i = 0; i < n; i++)
+        buf_add_char(line, ' ');
+}
+
+void cli_add_cell(struct buf *line, int width, const char *text)
+{
+    struct buf clean;
+    int columns = abs(width), left;
+
+    buf_init(&clean, MESSAGE_MAX);
+    display_text(&clean, span_of(text), output.ascii, columns);
+    left = columns - display_width(buf_span(&clean));
+    if (width < 0)
+        add_blanks(line, left);
+    buf_add(line, clean.data, clean.len);
+    if (width > 0)
+        add_blanks(line, left);
+    buf_add_char(line, ' ');
+    buf_done(&clean);
+}
+
+void cli_message(const char *format, ...)
+{
+    char text[MESSAGE_MAX];
+    struct buf line;
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+
+    buf_init(&line, 4 * MESSAGE_MAX);
+    buf_add_str(&line, "vramscope: ");
+    display_text(&line, span_of(text), output.ascii, -1);
+    buf_add_char(&line, '\n');
+    (void)write_all(STDERR_FILENO, buf_span(&line)); // nobody is left to be told
+    buf_done(&line);
+}
+
+int cli_output_done(int status)
+{
+    int r = cli_flush();
+
+    buf_done(&output.waiting);
+    if (r == 0)
+        return status;
+    if (r == -EPIPE)
+        return CLI_OK; // who reads us, as head does, has seen enough
+    cli_message("cannot write the output: %s", strerror(-r));
+    return CLI_FAILED;
+}
