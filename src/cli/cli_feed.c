@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_feed.h"
 
+#include "cli/cli_output.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +11,11 @@
 
 struct follow {
     struct vramscope *scope; // NULL: dropped
-    bool is_over;            // it will not say more
+    const char *url;
+    bool is_over;          // it will not say more
+    bool was_reached;      // it has answered something, some time
+    bool is_unreached;     // and not at the first attempt
+    struct complaint told; // what keeps documents from coming; "": nothing
 };
 
 struct feed {
@@ -68,7 +74,10 @@ int feed_open(const struct cli *cli, const struct vramscope_options *options,
         return complain(why, r, "%s", strerror(-r));
     }
     for (; feed->n < cli->n_urls; feed->n++) {
-        r = vramscope_open(cli->urls[feed->n], options, &feed->follows[feed->n].scope);
+        struct follow *follow = &feed->follows[feed->n];
+
+        follow->url = cli->urls[feed->n];
+        r = vramscope_open(follow->url, options, &follow->scope);
         if (r < 0) {
             (void)complain(why, r, "%s: %s", cli->urls[feed->n],
                            r == -EINVAL ? "not the URL of a daemon" : strerror(-r));
@@ -95,6 +104,23 @@ void feed_drop(struct feed *feed, size_t which)
     feed->follows[which].scope = NULL;
 }
 
+static void note(struct follow *follow, const struct vramscope_event *event)
+{
+    bool is_lost = event->type == VRAMSCOPE_DISCONNECTED;
+
+    follow->was_reached = follow->was_reached || !is_lost || event->status;
+    follow->is_unreached = !follow->was_reached;
+    follow->is_over = is_lost && event->retry_ms < 0;
+}
+
+static bool is_hopeless(const struct feed *feed)
+{
+    for (size_t i = 0; i < feed->n; i++)
+        if (feed->follows[i].scope && !feed->follows[i].is_unreached)
+            return false;
+    return true;
+}
+
 static const struct vramscope_event *look(struct feed *feed, size_t *which)
 {
     for (size_t i = 0; i < feed->n; i++) {
@@ -105,8 +131,7 @@ static const struct vramscope_event *look(struct feed *feed, size_t *which)
 
         if (!event)
             continue;
-        if (event->type == VRAMSCOPE_DISCONNECTED)
-            follow->is_over = event->retry_ms < 0;
+        note(follow, event);
         feed->next = at + 1;
         *which = at;
         return event;
@@ -154,10 +179,47 @@ const struct vramscope_event *feed_wait(struct feed *feed, int64_t deadline_ms,
         errno = is_interrupted ? EINTR : ETIMEDOUT;
         if (is_interrupted || left_ms == 0)
             return NULL;
-        if (!turn(feed, left_ms)) {
+        if (is_hopeless(feed) || !turn(feed, left_ms)) {
             errno = ENOTCONN;
             return NULL;
         }
+    }
+}
+
+static void tell(struct follow *follow, const char *what, const char *remedy)
+{
+    if (strcmp(follow->told.text, what) == 0)
+        return;
+    (void)complain(&follow->told, 0, "%s", what);
+    cli_message("%s: %s%s%s", follow->url, what, remedy ? ". " : "",
+                remedy ? remedy : "");
+}
+
+void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *event)
+{
+    struct follow *follow = &feed->follows[which];
+    const char *reason = event->reason ? event->reason : "no reason given";
+
+    switch (event->type) {
+    case VRAMSCOPE_SNAPSHOT:
+    case VRAMSCOPE_DETAIL:
+        if (*follow->told.text)
+            cli_message("%s: figures again", follow->url);
+        follow->told.text[0] = '\0';
+        break;
+    case VRAMSCOPE_LAG:
+        cli_message("%s: %lld documents were left out, as this program is too slow",
+                    follow->url, (long long)event->skipped);
+        break;
+    case VRAMSCOPE_NO_DATA:
+    case VRAMSCOPE_DISCONNECTED:
+        tell(follow, reason, event->remedy);
+        break;
+    case VRAMSCOPE_UNREADABLE:
+        cli_message("%s: an event that cannot be read: %s", follow->url, reason);
+        break;
+    default:
+        break;
     }
 }
 
@@ -207,44 +269,58 @@ static int take(struct newest *newest, const struct vramscope_event *event,
     }
 }
 
-int feed_newest(const struct cli *cli, bool with_json, int64_t within_ms,
-                struct newest *ret, struct complaint *why)
+/* Until each has said what there is to know, or time is up. */
+static int gather(struct feed *feed, bool with_json, int64_t deadline_ms,
+                  struct newest *ret)
 {
-    struct vramscope_options options = cli_connection(cli);
-    int64_t deadline_ms = feed_now_ms() + within_ms;
-    const struct vramscope_event *event;
-    struct feed *feed = NULL;
-    size_t which;
-    int r;
+    for (;;) {
+        size_t which;
+        const struct vramscope_event *event = feed_wait(feed, deadline_ms, &which);
+        int r = event ? take(&ret[which], event, with_json) : 0;
 
-    memset(ret, 0, cli->n_urls * sizeof(*ret));
-    options.once = true;
-    r = feed_open(cli, &options, &feed, why);
-    while (r >= 0) {
-        event = feed_wait(feed, deadline_ms, &which);
-        if (!event)
-            break;
-        r = take(&ret[which], event, with_json);
+        if (!event || r < 0)
+            return r;
         if (r == 1)
             feed_drop(feed, which);
     }
-    for (size_t i = 0; r >= 0 && i < cli->n_urls; i++) {
-        ret[i].interrupted = is_interrupted;
-        if (!ret[i].detail && !*ret[i].reason.text)
-            (void)complain(&ret[i].reason, 0,
-                           is_interrupted ? "interrupted" : "no figures within %lld s",
-                           (long long)(within_ms / 1000));
-    }
-    if (r == -ENOMEM)
-        (void)complain(why, r, "out of memory");
-    feed_close(feed);
-    return MIN(r, 0);
 }
 
-void newest_done(struct newest *newest, size_t n)
+int feed_newest(const struct cli *cli, bool with_json, int64_t within_ms,
+                struct newest **ret, struct complaint *why)
+{
+    struct vramscope_options options = cli_connection(cli);
+    struct newest *newest = calloc(cli->n_urls, sizeof(*newest));
+    struct feed *feed = NULL;
+    int r;
+
+    options.once = true;
+    if (!newest)
+        return complain(why, -ENOMEM, "out of memory");
+    r = feed_open(cli, &options, &feed, why);
+    if (r == 0) {
+        r = gather(feed, with_json, feed_now_ms() + within_ms, newest);
+        if (r < 0)
+            (void)complain(why, r, "%s", strerror(-r));
+    }
+    feed_close(feed);
+    if (r < 0) {
+        newest_free(newest, cli->n_urls);
+        return r;
+    }
+    for (size_t i = 0; i < cli->n_urls; i++)
+        if (!newest[i].detail && !*newest[i].reason.text)
+            (void)complain(&newest[i].reason, 0,
+                           is_interrupted ? "interrupted" : "no figures within %lld s",
+                           (long long)(within_ms / 1000));
+    *ret = newest;
+    return 0;
+}
+
+void newest_free(struct newest *newest, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         vramscope_detail_unref(newest[i].detail);
         free(newest[i].json);
     }
+    free(newest);
 }

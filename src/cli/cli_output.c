@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     OUTPUT_MAX = 64 << 20, // one document in JSON's longest form is 6 MiB
@@ -132,6 +133,22 @@ void cli_add_cell(struct buf *line, int width, const char *text)
         add_blanks(line, left);
     buf_add_char(line, ' ');
     buf_done(&clean);
+}
+
+void cli_time_text(char ret[CLI_TIME_SIZE], int64_t unix_ms)
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm parts;
+    size_t len;
+
+    (void)snprintf(ret, CLI_TIME_SIZE, "--");
+    if (unix_ms < 0 || !localtime_r(&seconds, &parts))
+        return;
+    len = strftime(ret, CLI_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &parts);
+    if (len == 0)
+        (void)snprintf(ret, CLI_TIME_SIZE, "--");
+    else
+        (void)snprintf(ret + len, CLI_TIME_SIZE - len, ".%03d", (int)(unix_ms % 1000));
 }
 
 void cli_message(const char *format, ...)

@@ -32,11 +32,15 @@ void cli_print_json(struct span json);
  */
 void cli_add_cell(struct buf *line, int width, const char *text);
 
+/* "2026-11-23 10:00:00.500", by the local clock; "--" if it is none. */
+enum { CLI_TIME_SIZE = 64 };
+void cli_time_text(char ret[CLI_TIME_SIZE], int64_t unix_ms);
+
 /* A line on stderr, after the program's name. */
 void cli_message(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Write out what has been printed. -EPIPE, -ENOSPC, ...: from then on, nothing is. */
-int cli_flush(void) MUST_CHECK;
+int cli_flush(void);
 
 /* The end of the program: what is left is written. The exit status, of which `status` is
  * that of a command which has printed all it wanted. */

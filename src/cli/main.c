@@ -32,7 +32,7 @@ static int refuse(const struct cli *cli, const struct complaint *why)
         cli_message("%s", why->text);
         return CLI_USAGE;
     }
-    cli_print("UNKNOWN: %s", why->text);
+    cli_print("UNKNOWN - %s", why->text);
     return cli_output_done(CLI_UNKNOWN);
 }
 
