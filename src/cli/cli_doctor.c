@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { ROW_MAX = 2048, WHAT_WIDTH = 28 };
+enum { ROW_MAX = 2048, WHAT_WIDTH = 28, WHAT_WIDTH_MAX = 72 };
 
 static const struct {
     const char *word; // on a screen
@@ -38,6 +38,8 @@ static void keep_row(struct doctor *doctor, enum verdict verdict, const char *wh
 void doctor_row(struct doctor *doctor, enum verdict verdict, const char *what,
                 const char *remedy, const char *format, ...)
 {
+    const size_t narrowest = WHAT_WIDTH, widest = WHAT_WIDTH_MAX;
+    size_t width = MAX(strlen(what), narrowest);
     char found[ROW_MAX];
     struct buf cell;
     va_list args;
@@ -51,7 +53,7 @@ void doctor_row(struct doctor *doctor, enum verdict verdict, const char *what,
         return;
     }
     buf_init(&cell, ROW_MAX);
-    cli_add_cell(&cell, WHAT_WIDTH, what);
+    cli_add_cell(&cell, (int)MIN(width, widest), what);
     cli_print_word(verdicts[verdict].look, verdicts[verdict].word, "  %.*s %s",
                    (int)cell.len, cell.data, found);
     if (*remedy)

@@ -182,8 +182,7 @@ static void look_at_cost(struct doctor *doctor, const struct vramscope_detail *d
     bytes_text(rss, self->rss_bytes);
     doctor_row(doctor, is_large ? VERDICT_WARN : VERDICT_PASS, "daemon's memory",
                is_large ? "That is more than it needs with its default limits." : "",
-               "%s, with %lld readers", rss,
-               (long long)MAX(self->subscribers, (int64_t)0));
+               "%s, readers: %lld", rss, (long long)MAX(self->subscribers, (int64_t)0));
     doctor_row(doctor, is_late ? VERDICT_WARN : VERDICT_PASS, "daemon's beat",
                is_late ? "The host is short of CPU time, or the daemon is held to too "
                          "little of it."

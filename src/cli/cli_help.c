@@ -39,14 +39,14 @@ static void indent(struct text *text, size_t to)
 }
 
 /* A line that would be too long goes on below the margin. */
-static void add_words(struct text *text, const char *words)
+static void add_words(struct text *text, size_t margin, const char *words)
 {
     while (*words) {
         size_t len = strcspn(words, " ");
 
         if (text->len + 1 + len > HELP_WIDTH) {
             end_text(text);
-            indent(text, HELP_INDENT - 1);
+            indent(text, margin - 1);
         }
         add_str(text, " ", 1);
         add_str(text, words, len);
@@ -60,8 +60,8 @@ static void print_pair(const char *left, const char *words, const char *extra)
 
     add_str(&text, left, strlen(left));
     indent(&text, HELP_INDENT - 1);
-    add_words(&text, words);
-    add_words(&text, extra);
+    add_words(&text, HELP_INDENT, words);
+    add_words(&text, HELP_INDENT, extra);
     end_text(&text);
 }
 
@@ -98,12 +98,11 @@ static void print_environment(void)
 {
     struct text text = {.len = 0};
 
-    add_words(&text, "Environment:");
-    memmove(text.line, text.line + 1, --text.len);
+    add_str(&text, "Environment:", 12);
     for (size_t i = 0; i < n_cli_options; i++)
         if (cli_options[i].environment)
-            add_words(&text, cli_options[i].environment);
-    add_words(&text, "NO_COLOR");
+            add_words(&text, 2, cli_options[i].environment);
+    add_words(&text, 2, "NO_COLOR");
     end_text(&text);
     cli_print("A flag comes before the environment, that before the default.");
 }

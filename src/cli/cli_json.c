@@ -10,11 +10,13 @@ enum { DOCUMENT_MAX = 8 << 20, TEXT_SIZE = 4096 };
 json_t *cli_json_text(const char *text)
 {
     char clean[TEXT_SIZE];
+    size_t len;
 
     if (!text)
         return json_null();
-    (void)text_clean(clean, sizeof(clean), span_of(text));
-    return json_string(clean);
+    len = text_clean(clean, sizeof(clean), span_of(text));
+    return json_stringn(clean,
+                        len); // json_string is a function of our own, encode/json.h
 }
 
 json_t *cli_json_number(int64_t number)

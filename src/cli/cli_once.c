@@ -27,6 +27,13 @@ static void set(char *ret, const char *text)
     (void)snprintf(ret, CELL_SIZE, "%s", text && *text ? text : "--");
 }
 
+static void set_number(char *ret, int64_t number)
+{
+    (void)snprintf(ret, CELL_SIZE, "%lld", (long long)number);
+    if (number == VRAMSCOPE_UNKNOWN)
+        set(ret, NULL);
+}
+
 /* Indices as the driver gives them: "0,1". */
 static void model_gpus(const struct vramscope_detail *detail, size_t i, char *ret)
 {
@@ -64,7 +71,7 @@ static void model_ratio(const struct vramscope_detail *detail, size_t i, char *r
     }
 // clang-format off
 CELL(model_name, set, detail->models[i]->model)
-CELL(model_port, count_text, detail->models[i]->port)
+CELL(model_port, set_number, detail->models[i]->port)
 CELL(model_vram, figure_text, &detail->models[i]->allocated)
 CELL(model_used, figure_text, &detail->models[i]->kv_used)
 CELL(model_capacity, figure_text, &detail->models[i]->kv_capacity)
@@ -73,7 +80,7 @@ CELL(model_running, count_text, detail->models[i]->requests_running)
 CELL(model_waiting, count_text, detail->models[i]->requests_waiting)
 CELL(model_preempted, count_text, detail->models[i]->requests_preemptions)
 CELL(model_age, age_text, detail->models[i]->age_ms)
-CELL(device_index, count_text, detail->devices[i]->index)
+CELL(device_index, set_number, detail->devices[i]->index)
 CELL(device_name, set, detail->devices[i]->name)
 CELL(device_total, bytes_text, detail->devices[i]->total_bytes)
 CELL(device_used, bytes_text, detail->devices[i]->used_bytes)
