@@ -11,7 +11,7 @@ ARGS     ?=
 all:
 	@tools/install run
 	@tools/setup $(BUILD) gcc -Dbuildtype=release
-	@ninja -C $(BUILD) src/vramscoped src/vramscope-sim
+	@ninja -C $(BUILD) src/vramscoped src/vramscope src/vramscope-sim
 
 # On this host's GPUs when a driver answers, else the demo. make run ARGS='--engine URL'
 run: all
