@@ -69,6 +69,7 @@ static void end_line(void)
         (void)cli_flush(); // the error sticks
 }
 
+PRINTF_LIKE(1, 0)
 static void add_text(const char *format, va_list args)
 {
     OWNED(free_str) char *text = NULL;
