@@ -9,13 +9,21 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+enum {
+    TELL_EVERY_MS = 10 * 1000, // of one thing, whatever a daemon says
+};
+
+/* What is told of a daemon on stderr. */
+enum telling { TELL_REASON, TELL_LAG, TELL_UNREADABLE, N_TELLINGS };
+
 struct follow {
     struct vramscope *scope; // NULL: dropped
     const char *url;
-    bool is_over;          // it will not say more
-    bool was_reached;      // it has answered something, some time
-    bool is_unreached;     // and not at the first attempt
-    struct complaint told; // what keeps documents from coming; "": nothing
+    bool is_over;                // it will not say more
+    bool was_reached;            // it has answered something, some time
+    bool is_unreached;           // and not at the first attempt
+    int64_t told_ms[N_TELLINGS]; // by feed_now_ms(); 0: never
+    struct complaint told;       // what keeps documents from coming; "": nothing
 };
 
 struct feed {
@@ -44,9 +52,8 @@ static int take_signals(void)
 {
     struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
 
-    if (wake_fd >= 0)
-        return 0;
-    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd < 0)
+        wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_fd < 0)
         return neg_errno();
     (void)sigemptyset(&action.sa_mask);
@@ -96,6 +103,8 @@ void feed_close(struct feed *feed)
     for (size_t i = 0; i < feed->n; i++)
         vramscope_close(feed->follows[i].scope);
     free(feed);
+    (void)signal(SIGINT, SIG_DFL); // nothing would take notice any more
+    (void)signal(SIGTERM, SIG_DFL);
 }
 
 void feed_drop(struct feed *feed, size_t which)
@@ -186,9 +195,20 @@ const struct vramscope_event *feed_wait(struct feed *feed, int64_t deadline_ms,
     }
 }
 
+static bool may_tell(struct follow *follow, enum telling what)
+{
+    int64_t now_ms = feed_now_ms(), before_ms = follow->told_ms[what];
+
+    if (before_ms && now_ms - before_ms < TELL_EVERY_MS)
+        return false;
+    follow->told_ms[what] = now_ms;
+    return true;
+}
+
+/* Once for each reason, and not each time when its words change with each document. */
 static void tell(struct follow *follow, const char *what, const char *remedy)
 {
-    if (strcmp(follow->told.text, what) == 0)
+    if (strcmp(follow->told.text, what) == 0 || !may_tell(follow, TELL_REASON))
         return;
     (void)complain(&follow->told, 0, "%s", what);
     cli_message("%s: %s%s%s", follow->url, what, remedy ? ". " : "",
@@ -208,6 +228,8 @@ void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *ev
         follow->told.text[0] = '\0';
         break;
     case VRAMSCOPE_LAG:
+        if (!may_tell(follow, TELL_LAG))
+            break;
         cli_message("%s: %lld documents were left out, as this program is too slow",
                     follow->url, (long long)event->skipped);
         break;
@@ -216,6 +238,8 @@ void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *ev
         tell(follow, reason, event->remedy);
         break;
     case VRAMSCOPE_UNREADABLE:
+        if (!may_tell(follow, TELL_UNREADABLE))
+            break;
         cli_message("%s: an event that cannot be read: %s", follow->url, reason);
         break;
     default:

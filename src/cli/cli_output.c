@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_output.h"
 
-#include "cli/cli.h"
 #include "tui/display_text.h"
 
 #include <poll.h>
@@ -170,15 +169,10 @@ void cli_message(const char *format, ...)
     buf_done(&line);
 }
 
-int cli_output_done(int status)
+int cli_output_done(void)
 {
     int r = cli_flush();
 
     buf_done(&output.waiting);
-    if (r == 0)
-        return status;
-    if (r == -EPIPE)
-        return CLI_OK; // who reads us, as head does, has seen enough
-    cli_message("cannot write the output: %s", strerror(-r));
-    return CLI_FAILED;
+    return r;
 }

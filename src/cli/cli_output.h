@@ -3,8 +3,7 @@
  * cli_output.h - the one way to stdout and stderr
  *
  * Text passes display_text, JSON passes display_json, whether a terminal reads it or not:
- * no byte from a daemon can be more than a sign in a line. What cannot be written is
- * noticed and told once; a reader of a pipe who has left (EPIPE) is no error.
+ * no byte from a daemon can be more than a sign in a line.
  */
 #ifndef CLI_CLI_OUTPUT_H
 #define CLI_CLI_OUTPUT_H
@@ -42,8 +41,7 @@ void cli_message(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Write out what has been printed. -EPIPE, -ENOSPC, ...: from then on, nothing is. */
 int cli_flush(void);
 
-/* The end of the program: what is left is written. The exit status, of which `status` is
- * that of a command which has printed all it wanted. */
-int cli_output_done(int status);
+/* The end of the program: what is left is written. As cli_flush(). */
+int cli_output_done(void);
 
 #endif

@@ -25,6 +25,28 @@ static void open_standard_files(void)
         (void)close(fd);
 }
 
+/* Whose statuses say what was found: cli_check.c, cli_doctor.c. */
+static bool has_verdict(const struct cli *cli)
+{
+    return cli && (cli->command == CLI_CHECK || cli->command == CLI_DOCTOR);
+}
+
+/*
+ * The status of a command, once all it has printed is written. A reader of a pipe who has
+ * left, as head does, has seen enough.
+ */
+static int finish(const struct cli *cli, int status)
+{
+    int r = cli_output_done();
+
+    if (r == 0)
+        return status;
+    if (r == -EPIPE)
+        return has_verdict(cli) ? status : CLI_OK;
+    cli_message("cannot write the output: %s", strerror(-r));
+    return cli && cli->command == CLI_CHECK ? CLI_UNKNOWN : CLI_FAILED;
+}
+
 /* A monitor reads what a plugin prints on stdout, and takes status 2 for critical. */
 static int refuse(const struct cli *cli, const struct complaint *why)
 {
@@ -33,7 +55,7 @@ static int refuse(const struct cli *cli, const struct complaint *why)
         return CLI_USAGE;
     }
     cli_print("UNKNOWN - %s", why->text);
-    return cli_output_done(CLI_UNKNOWN);
+    return finish(cli, CLI_UNKNOWN);
 }
 
 int main(int argc, char **argv)
@@ -57,6 +79,6 @@ int main(int argc, char **argv)
     else if (cli->help)
         cli_print_help(cli->command);
     else
-        return cli_output_done(cli_words[cli->command].run(cli));
-    return cli_output_done(CLI_OK);
+        return finish(cli, cli_words[cli->command].run(cli));
+    return finish(NULL, CLI_OK);
 }

@@ -138,6 +138,8 @@ def look_at_pipes(url):
             result = vramscope("--url", url, *arguments, stdout=full)
         assert result.returncode == 1 and "No space left" in result.stderr, (arguments, result)
         assert result.stderr.count("\n") == 1, result
+    with open("/dev/full", "w") as full:
+        assert vramscope("check", "--url", url, stdout=full).returncode == 3
     shell = ["bash", "-c", f'"{PROGRAM}" --url {url} --once >&-']
     assert subprocess.run(shell, timeout=10).returncode == 0
 
