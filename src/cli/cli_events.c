@@ -97,7 +97,7 @@ static int watch_daemons(const struct cli *cli)
     int r = 0, status = CLI_FAILED;
 
     for (size_t i = 0; i < cli->n_urls && r == 0; i++)
-        r = host_new(cli->urls[i], &watch.hosts[i]);
+        r = tui_host_new(cli->urls[i], &watch.hosts[i]);
     if (r == 0)
         r = feed_open(cli, &options, &feed, &why);
     if (r < 0)
@@ -106,7 +106,7 @@ static int watch_daemons(const struct cli *cli)
         status = watch_feed(&watch, feed);
     feed_close(feed);
     for (size_t i = 0; i < cli->n_urls; i++)
-        host_free(watch.hosts[i]);
+        tui_host_free(watch.hosts[i]);
     return status;
 }
 
