@@ -45,7 +45,7 @@ struct cli {
     size_t n_urls;
     char *token_file; // NULL: none; so with all texts
     char *ca_file;
-    bool once, json, csv, seed, replace, loop, version, help;
+    bool once, json, csv, seed, replace, loop, allow_public, version, help;
     int64_t count;           // 0: without end
     int64_t interval_ms;     // 0: as documents come
     int64_t duration_ms;     // 0: without end
@@ -54,6 +54,7 @@ struct cli {
     double speed;
     char *model;
     char *listen;
+    int model_id; // enum seed_model_id
 
     char *theme; // its name
     int glyphs;  // enum glyphs
@@ -84,6 +85,10 @@ struct vramscope_options cli_connection(const struct cli *cli);
 #undef OPTION
 
 int cli_once(const struct cli *cli);
+
+/* A document as tables, below the name of where it is from. */
+struct vramscope_detail;
+void cli_print_detail(const char *name, const struct vramscope_detail *detail);
 
 /*
  * Show sources on this terminal until the person leaves; the looks are taken from `cli`.

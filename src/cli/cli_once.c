@@ -212,7 +212,7 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
                   (long long)detail->kv_unknown_models);
 }
 
-static void print_detail(const char *url, const struct vramscope_detail *detail)
+void cli_print_detail(const char *url, const struct vramscope_detail *detail)
 {
     print_totals(url, detail);
     print_table(detail, &(struct table){device_columns, ARRAY_LEN(device_columns),
@@ -250,7 +250,7 @@ int cli_once(const struct cli *cli)
         } else {
             if (i > 0)
                 cli_print("%s", "");
-            print_detail(cli->urls[i], newest[i].detail);
+            cli_print_detail(cli->urls[i], newest[i].detail);
         }
     }
     newest_free(newest, cli->n_urls);
