@@ -153,6 +153,13 @@ static void source_speed(void *ctx, double factor)
     set_timer(source, 1);
 }
 
+static int64_t source_unix_ms(void *ctx)
+{
+    const struct source *source = ctx;
+
+    return player_unix_ms(source->play.player, play_now_ns());
+}
+
 static int show(const struct cli *cli, struct source *source)
 {
     struct tui_source tui = {
@@ -164,6 +171,7 @@ static int show(const struct cli *cli, struct source *source)
         .hold = source_hold,
         .seek = source_seek,
         .speed = source_speed,
+        .unix_ms = source_unix_ms,
     };
     int status;
 

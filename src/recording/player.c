@@ -26,7 +26,8 @@ struct player {
     struct recording_entry entry;
     int64_t entry_ms; // when the one ahead, or else the last one, is played
     int64_t last_unix_ms;
-    bool has_last; // an entry was met since the start
+    int64_t given_ms, given_unix_ms; // of the entry given last
+    bool has_last;                   // an entry was met since the start
     bool failed;
     struct mark *marks;
     size_t n_marks;
@@ -167,6 +168,8 @@ int player_next(struct player *player, uint64_t now_ns, struct recording_entry *
     if (player->ahead == AHEAD_END || position(player, now_ns) < (double)player->entry_ms)
         return 0;
     player->ahead = AHEAD_NOTHING;
+    player->given_ms = player->entry_ms;
+    player->given_unix_ms = player->entry.unix_ms;
     *ret = player->entry;
     return 1;
 }
@@ -180,6 +183,16 @@ uint64_t player_wait_ns(const struct player *player, uint64_t now_ns)
     if (player->ahead == AHEAD_NOTHING || left_ms <= 0)
         return 0;
     return (uint64_t)(left_ms / player->speed * NS_PER_MS) + 1;
+}
+
+int64_t player_unix_ms(const struct player *player, uint64_t now_ns)
+{
+    double passed_ms = position(player, now_ns) - (double)player->given_ms;
+
+    if (player->ahead == AHEAD_END || passed_ms < 0)
+        passed_ms = 0;
+    return player->given_unix_ms +
+           (int64_t)(passed_ms < PLAYER_GAP_MAX_MS ? passed_ms : PLAYER_GAP_MAX_MS);
 }
 
 bool player_ended(const struct player *player)

@@ -43,6 +43,9 @@ int player_next(struct player *player, uint64_t now_ns, struct recording_entry *
 /* Until the next entry is due, after player_next() gave 0. UINT64_MAX: none will be. */
 uint64_t player_wait_ns(const struct player *player, uint64_t now_ns);
 
+/* The recording's wall clock: that of the entry given last, and what has passed since. */
+int64_t player_unix_ms(const struct player *player, uint64_t now_ns);
+
 bool player_ended(const struct player *player); // all has been played
 
 void player_hold(struct player *player, bool held, uint64_t now_ns);

@@ -25,6 +25,7 @@ struct tui_source {
     void (*hold)(void *ctx, bool held);
     void (*seek)(void *ctx, int64_t by_ms);
     void (*speed)(void *ctx, double factor); // times what it was
+    int64_t (*unix_ms)(void *ctx);           // what time it is there
 };
 
 struct tui_options {

@@ -153,6 +153,36 @@ static void seek(int64_t by_ms, uint64_t ms)
     assert_int_equal(player_seek(player, by_ms, START + ms * MS, &why), 0);
 }
 
+static int64_t clock_ms(uint64_t ms)
+{
+    return player_unix_ms(player, START + ms * MS) - 1790000000000;
+}
+
+/* What time it is in the recording. */
+static void test_clock(void **state)
+{
+    (void)state;
+    record_evenly(100);
+    play(4, false);
+    assert_int_equal(take_all(0, 0), 1);
+    assert_int_equal(clock_ms(0), 0);
+    assert_int_equal(clock_ms(100), 400);
+    assert_int_equal(take_all(250, 1), 2);
+    assert_int_equal(clock_ms(250), 1000);
+    player_hold(player, true, START + 300 * MS);
+    assert_int_equal(clock_ms(9000), 1200);
+    player_hold(player, false, START + 9000 * MS);
+    seek(20000, 9000);
+    assert_int_equal(take_all(9000, 3), 40);
+    assert_int_equal(clock_ms(9000), 21200);
+    seek(-20000, 9000);
+    assert_int_equal(take_all(9000, 0), 3);
+    assert_int_equal(clock_ms(9000), 1200);
+    assert_int_equal(take_all(99000, 3), 97);
+    assert_int_equal(clock_ms(999000), 49500); // it stands still at the end
+    stop();
+}
+
 static void test_seek(void **state)
 {
     struct recording_entry entry;
@@ -256,6 +286,9 @@ static void test_gaps(void **state)
     assert_int_equal(take_all(61000, 2), 2);
     assert_int_equal(wait_ms(61000), 500);
     assert_int_equal(take_all(62000, 4), 3);
+    seek(-99999999, 62000); // to an entry that is later than the last one by its clock
+    assert_int_equal(take_all(62000, 0), 1);
+    assert_int_equal(wait_ms(62000), 500);
     stop();
 }
 
@@ -263,9 +296,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pace),           cmocka_unit_test(test_wait_is_enough),
-        cmocka_unit_test(test_speed_and_hold), cmocka_unit_test(test_seek),
-        cmocka_unit_test(test_many_marks),     cmocka_unit_test(test_loop),
-        cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_speed_and_hold), cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_seek),           cmocka_unit_test(test_many_marks),
+        cmocka_unit_test(test_loop),           cmocka_unit_test(test_gaps),
     };
     int fd = mkstemps(path, 3), failed;
 
