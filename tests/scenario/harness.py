@@ -350,7 +350,8 @@ class Container:
     def __init__(self):
         Container.made += 1
         number = (os.getpid() * 8 + Container.made) % 16384  # of the networks in 10.213/16
-        self.name = f"vramscope-{number}"
+        # Its name is in a folder of all: elsewhere there may be another of our pid.
+        self.name = f"vramscope-{os.stat('/proc/self/ns/net').st_ino}-{number}"
         network, low = f"10.213.{number // 64}", number % 64 * 4
         self.host, self.address = f"{network}.{low + 1}", f"{network}.{low + 2}"
         try:
@@ -400,12 +401,14 @@ class Skip(Exception):
 
 def alone():
     """Go on in namespaces of our own, where that may be: other daemons would find our
-    servers too, and ask them, and ours would find theirs."""
+    servers too, and ask them, and ours would find theirs. Scripts that do so may run side
+    by side, whatever ports they take (meson.build asks the same question)."""
     if os.geteuid() != 0 or "ALONE" in os.environ:
         return
     namespaces = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     with contextlib.suppress(OSError):
-        if subprocess.run([*namespaces, "true"], check=False).returncode == 0:
+        if subprocess.run([*namespaces, "ip", "link", "set", "lo", "up"],
+                          check=False).returncode == 0:
             os.environ["ALONE"] = "1"
             os.execvp(namespaces[0], [*namespaces, "sh", "-c", 'ip link set lo up; "$@" & '
                                       "wait $!", "sh", sys.executable, *sys.argv])
@@ -415,9 +418,10 @@ def run(*tests):
     """Call the tests; exit 0 when all passed, 77 when all were skipped, else 1."""
     failed = skipped = 0
     for test in tests:
+        started = time.monotonic()
         try:
             test()
-            print(f"ok   {test.__name__}", flush=True)
+            print(f"ok   {test.__name__} {time.monotonic() - started:.1f} s", flush=True)
         except Skip as reason:
             skipped += 1
             print(f"skip {test.__name__}: {reason}", flush=True)

@@ -12,7 +12,8 @@ import pathlib
 import random
 
 import schema
-from harness import Daemon, Engine, Stream, config, eventually, page_answer, run, vllm_page
+from harness import (Daemon, Engine, Stream, alone, config, eventually, page_answer, run,
+                     vllm_page)
 
 OPTIONS = ("--gpu", "none", "--no-discover", "--interval", "100")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -273,4 +274,5 @@ def test_values_that_change_absurdly():
             table.check_full(read(full.piece().split(b"data: ")[1]))
 
 
+alone()
 run(test_absurd_values, test_values_that_change_absurdly)

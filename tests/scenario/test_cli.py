@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 import time
 
-from harness import (DAEMON, Daemon, Engine, config, eventually, page_answer, run, vllm_page)
+from harness import (DAEMON, Daemon, Engine, alone, config, eventually, page_answer, run,
+                     vllm_page)
 
 
 def refuse(arguments, status, *words, env=None):
@@ -155,6 +156,7 @@ def test_limits_of_clients():
         eventually("room again", lambda: daemon.get("/vram")[0] == 200)
 
 
+alone()
 run(test_wrong_flags, test_bad_config, test_good_config_is_checked_without_serving,
     test_busy_port_and_public_address, test_help_and_version,
     test_the_manual_knows_every_option, test_precedence,

@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 
-from harness import (SIM, Container, Daemon, Engine, FakeDriver, Skip, Spawned, control_group,
-                     eventually, free_port, page_answer, run, serve, vllm_page)
+from harness import (SIM, Container, Daemon, Engine, FakeDriver, Skip, Spawned, alone,
+                     control_group, eventually, free_port, page_answer, run, serve, vllm_page)
 
 GIB = 1 << 30
 # One that any user may run.
@@ -501,15 +501,7 @@ def test_without_rights():
         assert rows(daemon)[0][1] == port
 
 
-# Alone where that may be: other daemons would find these servers too, and ask them.
-if os.geteuid() == 0 and "ALONE" not in os.environ:
-    alone = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    with contextlib.suppress(OSError):
-        if subprocess.run([*alone, "ip", "link", "set", "lo", "up"], check=False).returncode == 0:
-            os.environ["ALONE"] = "1"
-            os.execvp(alone[0], [*alone, "sh", "-c", 'ip link set lo up; "$@" & wait $!', "sh",
-                                 sys.executable, *sys.argv])
-
+alone()
 run(test_bare_in_a_container_and_with_two_workers, test_the_port_that_docker_publishes,
     test_a_server_on_a_unix_socket,
     test_a_container_with_loopback_alone_is_shown_and_not_asked,

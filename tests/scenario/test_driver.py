@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from harness import (Daemon, Engine, Stream, eventually, page_answer, run, vllm_page)
+from harness import Daemon, Engine, Stream, alone, eventually, page_answer, run, vllm_page
 
 LIBRARY = os.environ.get("FAKE_NVML", "")
 GIB = 1 << 30
@@ -308,6 +308,7 @@ def test_amd_cards():
                            lambda: stream.event()["allocated_vram_bytes"] == 31 * GIB)
 
 
+alone()
 run(test_figures_of_two_devices, test_memory_of_the_tree_on_all_devices,
     test_kv_bytes_from_the_model_s_own_config,
     test_a_gpu_that_hides_its_processes_is_no_half,

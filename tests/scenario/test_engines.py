@@ -6,8 +6,8 @@ import tempfile
 import threading
 import time
 
-from harness import (Daemon, Engine, Skip, Stream, config, eventually, page_answer, run,
-                     vllm_page)
+from harness import (Daemon, Engine, Skip, Stream, alone, config, eventually, page_answer,
+                     run, vllm_page)
 
 OPTIONS = ("--gpu", "none", "--no-discover")
 SLOW_NAMES = os.environ.get("SLOW_NAMES", "")
@@ -282,6 +282,7 @@ def test_model_id_served():
             assert daemon.vram()["models"][0]["model_id"] == "we-ird-N-me", daemon.vram()
 
 
+alone()
 run(test_hostile_engines_harm_only_themselves, test_recovery_is_quick,
     test_hit_rate_is_of_the_last_minute_and_survives_a_restart, test_states,
     test_filtered_scrape_is_used_where_it_works_only, test_pace_follows_what_a_scrape_costs,

@@ -13,7 +13,7 @@ from faults import (ALL, ALWAYS, CUT_OFF, DAEMON_ROLE, ENDLESS, ERRORS, FUNCTION
                     KEEPER_ROLE, ONCE, SHORT, Faults, Scene, learn_names)
 from harness import Stream, alone, eventually, run
 
-LANES = 4
+LANES = 8
 
 
 @contextlib.contextmanager

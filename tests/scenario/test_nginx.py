@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import (DAEMON, EVENT, Daemon, Engine, Skip, eventually, free_port,
+from harness import (DAEMON, EVENT, Daemon, Engine, Skip, alone, eventually, free_port,
                      page_answer, run, vllm_page)
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs/nginx.conf.example"
@@ -318,6 +318,7 @@ def test_what_is_no_request_of_ours_is_refused():
         assert server.get("/healthz")[0] == 200
 
 
+alone()
 run(test_events_come_one_by_one_over_http2, test_many_streams_on_one_connection,
     test_reload_ends_streams_and_takes_new_ones, test_restart_of_the_daemon,
     test_a_reader_that_takes_nothing_harms_nobody,

@@ -3,7 +3,7 @@
 import json
 import time
 
-from harness import Daemon, Engine, Stream, eventually, page_answer, run, vllm_page
+from harness import Daemon, Engine, Stream, alone, eventually, page_answer, run, vllm_page
 
 OPTIONS = ("--gpu", "none", "--no-discover")
 
@@ -169,6 +169,7 @@ def test_another_server_on_the_port_is_asked_anew():
                        kv(daemon)["used_bytes"]["value"] == USED * BLOCK // 2)
 
 
+alone()
 run(test_settings_make_the_bytes_known, test_tensor_parallel_ranks_are_summed,
     test_data_parallel_engines_have_a_null_block_each,
     test_where_it_does_not_say_nothing_is_guessed, test_layers_exempt_from_the_cache_type,

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import DAEMON, SIM, Daemon, Engine, Skip, Stream, eventually, run
+from harness import DAEMON, SIM, Daemon, Engine, Skip, Stream, alone, eventually, run
 
 HERE = pathlib.Path(__file__).parent
 OPTIONS = ("--gpu", "none", "--no-discover")
@@ -406,6 +406,7 @@ def test_the_units_of_the_documentation():
         assert result.returncode == 0 and "vramscoped" not in result.stderr, result
 
 
+alone()
 run(test_ready_is_said_when_it_serves, test_status_when_it_changes, test_status_names_an_outage,
     test_the_watchdog_hears_the_tick, test_a_watchdog_shorter_than_the_tick, test_reloading,
     test_passed_sockets, test_passed_sockets_and_named_ones,
