@@ -222,13 +222,11 @@ static void add_figure(struct figure *sum, struct figure more, uint32_t *unknown
 void device_split_add(const struct join_engine *engine, const struct kv_bytes *kv,
                       const struct model_memory *memory, struct snapshot_device *devices)
 {
-    for (unsigned i = 0; i < GPU_DEVICES_MAX; i++) {
+    for (uint64_t left = memory->devices; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        struct kv_share share = device_split_kv(engine, kv, memory, i);
         struct snapshot_device *device = &devices[i];
-        struct kv_share share;
 
-        if (!(memory->devices >> i & 1))
-            continue;
-        share = device_split_kv(engine, kv, memory, i);
         if (device->n_models++ == 0)
             device->kv_pool_bytes.how = device->kv_used_bytes.how = MEASURED; // the least
         device->models_bytes += memory->held[i];

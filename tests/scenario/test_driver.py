@@ -136,15 +136,23 @@ def test_kv_bytes_from_the_model_s_own_config():
             with daemon_on(driver, "--engine", f"http://127.0.0.1:{port}") as daemon:
                 eventually("the bytes", lambda: daemon.vram()["used_kv_cache_bytes"]
                            == 2809 * 294912 * 2)
-                kv = json.loads(daemon.get("/v1/detail")[2])["models"][0]["kv_cache"]
+                document = json.loads(daemon.get("/v1/detail")[2])
+                for gpu in document["devices"]:  # the same on each rank
+                    pool, used = gpu["kv_pool_bytes"], gpu["kv_used_bytes"]
+                    assert (pool["value"], used["value"]) == (7381057536, 828407808), gpu
+                    assert pool["from"] == used["from"] == "derived", gpu
+                kv = document["models"][0]["kv_cache"]
                 assert kv["used_bytes"] == {"value": 1656815616, "from": "derived",
                                             "error": 0, "reason": None}, kv
                 assert kv["source"] == "config.json", kv
                 # Seen on one GPU only, the command line is contradicted: not believed.
                 driver.say(device(0, 8 * GIB, mine) + device(1, 8 * GIB))
                 eventually("unknown", lambda: daemon.vram()["used_kv_cache_bytes"] == 0)
-                kv = json.loads(daemon.get("/v1/detail")[2])["models"][0]["kv_cache"]
+                document = json.loads(daemon.get("/v1/detail")[2])
+                kv = document["models"][0]["kv_cache"]
                 assert "another number of GPUs" in kv["used_bytes"]["reason"], kv
+                kv = document["devices"][0]["kv_used_bytes"]
+                assert kv["value"] is None and "another number of GPUs" in kv["reason"], kv
                 # Processes that hold less than the pool contradict it too.
                 less = f"process compute {worker} {2 * GIB}"
                 driver.say(device(0, 8 * GIB, less) + device(1, 8 * GIB, less))
