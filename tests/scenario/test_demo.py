@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import SIM, Daemon, Stream, eventually, run
+from harness import SIM, Daemon, Stream, alone, eventually, run
 
 GIB = 1 << 30
 IDS = ["Qwen-Qwen3-0-6B", "meta-llama-Llama-3-1-8B-Instruct", "Qwen-Qwen2-5-0-5B-Instruct"]
@@ -89,5 +89,6 @@ def test_the_simulator_alone():
     assert process.wait(5) == 0
 
 
+alone()
 run(test_three_models_on_one_gpu, test_an_engine_that_dies_loses_its_row, test_a_taken_port,
     test_servers_end_with_a_killed_daemon, test_the_simulator_alone)
