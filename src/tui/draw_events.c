@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * draw_events.c - what happened, newest first; and the processes on the devices
+ */
+#include "tui/draw_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* The changes of all hosts, merged by time. */
+struct merge {
+    const struct drawing *drawing;
+    uint32_t next[VIEW_HOSTS_MAX];
+};
+
+static const struct change *merge_next(struct merge *merge, const struct host **ret_host)
+{
+    const struct view *view = merge->drawing->view;
+    const struct change *newest = NULL;
+    size_t from = 0, n = MIN(view->n_hosts, (size_t)VIEW_HOSTS_MAX);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct change *change;
+
+        if (merge->next[i] >= view->hosts[i]->n_changes)
+            continue;
+        change = host_change(view->hosts[i], merge->next[i]);
+        if (change && (!newest || change->unix_ms > newest->unix_ms)) {
+            newest = change;
+            from = i;
+        }
+    }
+    if (!newest)
+        return NULL;
+    merge->next[from]++;
+    *ret_host = view->hosts[from];
+    return newest;
+}
+
+static void put_change(struct pen *pen, const struct change *change,
+                       const struct host *host)
+{
+    const struct signs *signs = pen->drawing->signs;
+    char when[FIGURE_TEXT_SIZE];
+
+    time_text(when, change->unix_ms);
+    pen_print(pen, STYLE_DIM, "%s ", when);
+    pen_print(pen, change->bad ? STYLE_WARNING : STYLE_DIM, " %s ",
+              change->bad ? signs->alarm : signs->dot);
+    if (pen->drawing->view->n_hosts > 1) {
+        pen_fit(pen, 14, STYLE_DIM, host->name);
+        pen_skip(pen, 1);
+    }
+    pen_cut(pen, pen_room(pen), change->bad ? STYLE_STRONG : STYLE_TEXT, change->text);
+}
+
+void draw_last_events(struct drawing *drawing, struct area area)
+{
+    struct merge merge = {.drawing = drawing};
+
+    for (int i = 0; i < area.rows; i++) {
+        const struct host *host = NULL;
+        const struct change *change = merge_next(&merge, &host);
+        struct pen pen = pen_at(drawing, area.row + i, 1);
+
+        if (!change)
+            break;
+        put_change(&pen, change, host);
+    }
+}
+
+static void write_events(struct sheet *sheet, const void *ctx)
+{
+    struct merge merge = {.drawing = sheet->drawing};
+    const struct change *change;
+    const struct host *host = NULL;
+
+    (void)ctx;
+    while ((change = merge_next(&merge, &host))) {
+        struct pen pen = sheet_line(sheet);
+
+        put_change(&pen, change, host);
+    }
+    if (sheet->line == 0)
+        sheet_wrap(sheet, 0, STYLE_DIM,
+                   "Nothing has happened since this program began to look.");
+}
+
+void draw_events(struct drawing *drawing, struct area area)
+{
+    sheet_draw(drawing, area, (struct sheet_look){"Events, newest first", NULL},
+               write_events, NULL);
+}
+
+/* ---- Processes ---- */
+
+static const struct vramscope_model *model_of(const struct vramscope_detail *detail,
+                                              const struct vramscope_process *process)
+{
+    if (!is_known(process->port))
+        return NULL;
+    for (size_t i = 0; i < detail->n_models; i++)
+        if (detail->models[i]->port == process->port)
+            return detail->models[i];
+    return NULL;
+}
+
+static void put_owner(struct pen *pen, const struct vramscope_process *process)
+{
+    const char *owner = process->owner ? process->owner : "--";
+    int end = pen->column + 10;
+
+    if (strcmp(owner, "orphan") == 0) {
+        pen_print(pen, STYLE_CRITICAL, "%s", pen->drawing->signs->alarm);
+        pen_badge(pen, "ORPHAN");
+    } else {
+        pen_fit(pen, 9, strcmp(owner, "engine") == 0 ? STYLE_TEXT : STYLE_DIM, owner);
+    }
+    pen_to(pen, end);
+}
+
+static void write_process(struct sheet *sheet, const struct host *host,
+                          const struct vramscope_detail *detail,
+                          const struct vramscope_process *process)
+{
+    const struct vramscope_model *model = model_of(detail, process);
+    struct pen pen = sheet_line(sheet);
+    char words[64] = "--";
+
+    pen.faded = is_driver_faded(sheet->drawing, host);
+    if (sheet->drawing->view->n_hosts > 1) {
+        pen_fit(&pen, 14, STYLE_DIM, host->name);
+        pen_skip(&pen, 1);
+    }
+    snprintf(words, sizeof(words), "%" PRId64, process->pid);
+    pen_right(&pen, 8, STYLE_TEXT, is_known(process->pid) ? words : "--");
+    bytes_short(words, process->bytes);
+    pen_right(&pen, 9, is_known(process->bytes) ? STYLE_STRONG : STYLE_DIM, words);
+    pen_skip(&pen, 2);
+    snprintf(words, sizeof(words), "--");
+    if (process->device >= 0 && (size_t)process->device < detail->n_devices)
+        device_label(words, sizeof(words), detail->devices[process->device]);
+    pen_cut(&pen, 9, STYLE_DIM, words);
+    put_owner(&pen, process);
+    pen_cut(&pen, 17, STYLE_TEXT, process->comm ? process->comm : "--");
+    if (model)
+        pen_fit(&pen, pen_room(&pen), STYLE_TEXT, model->model);
+}
+
+static void write_processes(struct sheet *sheet, const void *ctx)
+{
+    const struct view *view = sheet->drawing->view;
+
+    (void)ctx;
+    for (size_t i = 0; i < view->n_hosts; i++) {
+        const struct vramscope_detail *detail = view->shown[i];
+
+        for (size_t k = 0; detail && k < detail->n_processes; k++)
+            write_process(sheet, view->hosts[i], detail, detail->processes[k]);
+        if (detail && is_known(detail->processes_left_out) &&
+            detail->processes_left_out > 0)
+            sheet_wrap(sheet, 0, STYLE_DIM, "and %" PRId64 " smaller ones",
+                       detail->processes_left_out);
+    }
+    if (sheet->line == 0)
+        sheet_wrap(sheet, 0, STYLE_DIM, "No process holds device memory.");
+}
+
+void draw_processes(struct drawing *drawing, struct area area)
+{
+    char heading[128];
+
+    snprintf(heading, sizeof(heading), "%s%8s%9s  %-9s%-10s%-17s%s",
+             drawing->view->n_hosts > 1 ? "HOST           " : "", "PID", "VRAM", "DEVICE",
+             "OWNER", "NAME", "MODEL");
+    sheet_draw(drawing, area,
+               (struct sheet_look){"Processes that hold device memory", heading},
+               write_processes, NULL);
+}

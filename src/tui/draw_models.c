@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * draw_models.c - the table of models
+ *
+ * Columns keep their widths, so that figures stay where they are while they change; where
+ * there is no room for all, they go one after the other, as `drop` says, until a model's
+ * name has enough. What is left over is the name's, and on wide canvases a bar's.
+ */
+#include "tui/draw_parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+enum {
+    NAME_LEAST = 20,
+    NAME_LEAST_MINI = 8,
+    NAME_WANTED = 36,
+    NAME_MOST = 60,
+    BAR_LEAST = 8,
+    BAR_MOST = 24,
+    CELL_SIZE = 64,
+};
+
+struct cell_words {
+    char text[CELL_SIZE];
+    enum style style;
+};
+
+typedef void cell_fn(const struct drawing *drawing, const struct row *row,
+                     struct cell_words *ret);
+
+static void set_figure(struct cell_words *ret, const struct vramscope_figure *figure)
+{
+    figure_short(ret->text, figure);
+    ret->style = figure_style(figure);
+}
+
+static void set_count(struct cell_words *ret, int64_t count)
+{
+    count_text(ret->text, count);
+    ret->style = is_known(count) ? STYLE_TEXT : STYLE_DIM;
+}
+
+static void cell_port(const struct drawing *drawing, const struct row *row,
+                      struct cell_words *ret)
+{
+    (void)drawing;
+    ret->style = STYLE_DIM;
+    if (row->model->port == 0)
+        snprintf(ret->text, sizeof(ret->text), "unix");
+    else
+        snprintf(ret->text, sizeof(ret->text), "%" PRId64, row->model->port);
+}
+
+/* Numbers as the driver's: "0,1"; of neighbors "0-3"; an instance is "2/1". */
+static void cell_gpus(const struct drawing *drawing, const struct row *row,
+                      struct cell_words *ret)
+{
+    const struct vramscope_model *model = row->model;
+    const struct vramscope_detail *detail = detail_of(drawing, row->host);
+    size_t at = 0, n = MIN(model->n_devices, (size_t)VIEW_ROWS_MAX);
+
+    ret->style = n ? STYLE_TEXT : STYLE_DIM;
+    snprintf(ret->text, sizeof(ret->text), "--");
+    for (size_t i = 0; i < n && at < sizeof(ret->text) - 1; i++) {
+        int64_t index = model->devices[i];
+        char label[32];
+        size_t run = i;
+
+        snprintf(label, sizeof(label), "GPU %" PRId64, index);
+        if (detail && index >= 0 && (size_t)index < detail->n_devices)
+            device_label(label, sizeof(label), detail->devices[index]);
+        while (run + 1 < n && !strchr(label, '/') && index < INT64_MAX &&
+               model->devices[run + 1] - model->devices[run] == 1)
+            run++;
+        if (run > i + 1) {
+            at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at,
+                                   "%s%s-%" PRIu64, i ? "," : "", label + 4,
+                                   (uint64_t)strtoll(label + 4, NULL, 10) + run - i);
+            i = run;
+        } else {
+            at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at, "%s%s",
+                                   i ? "," : "", label + 4);
+        }
+    }
+}
+
+static void cell_vram(const struct drawing *drawing, const struct row *row,
+                      struct cell_words *ret)
+{
+    (void)drawing;
+    set_figure(ret, &row->model->allocated);
+}
+
+static void cell_kv_used(const struct drawing *drawing, const struct row *row,
+                         struct cell_words *ret)
+{
+    (void)drawing;
+    set_figure(ret, &row->model->kv_used);
+    if (ret->style == STYLE_TEXT)
+        ret->style = STYLE_STRONG;
+}
+
+static void cell_kv_capacity(const struct drawing *drawing, const struct row *row,
+                             struct cell_words *ret)
+{
+    (void)drawing;
+    set_figure(ret, &row->model->kv_capacity);
+}
+
+static void cell_kv_percent(const struct drawing *drawing, const struct row *row,
+                            struct cell_words *ret)
+{
+    double percent = 100 * row->model->kv_usage_ratio;
+    char words[FIGURE_TEXT_SIZE];
+
+    percent_short(words, percent);
+    snprintf(ret->text, sizeof(ret->text), "%s%s%s", kv_alarm(drawing, percent),
+             kv_alarm(drawing, percent)[0] ? " " : "", words);
+    ret->style = kv_style(percent);
+}
+
+static void cell_hit(const struct drawing *drawing, const struct row *row,
+                     struct cell_words *ret)
+{
+    double percent = row->model->prefix_minute.hit_percent;
+
+    (void)drawing;
+    percent_text(ret->text, percent);
+    ret->style = isnan(percent) ? STYLE_DIM : STYLE_TEXT;
+}
+
+static void cell_running(const struct drawing *drawing, const struct row *row,
+                         struct cell_words *ret)
+{
+    (void)drawing;
+    set_count(ret, row->model->requests_running);
+}
+
+/* Who waits while blocks are short is what an operator looks for. */
+static void cell_waiting(const struct drawing *drawing, const struct row *row,
+                         struct cell_words *ret)
+{
+    (void)drawing;
+    set_count(ret, row->model->requests_waiting);
+    if (row->model->requests_waiting > 0)
+        ret->style = STYLE_STRONG;
+}
+
+static void cell_preempted(const struct drawing *drawing, const struct row *row,
+                           struct cell_words *ret)
+{
+    (void)drawing;
+    set_count(ret, row->model->requests_preemptions);
+}
+
+static void cell_age(const struct drawing *drawing, const struct row *row,
+                     struct cell_words *ret)
+{
+    (void)drawing;
+    age_text(ret->text, row->model->age_ms);
+    ret->style = STYLE_DIM;
+}
+
+/* `drop`: 1 goes first, 0 never. */
+static const struct {
+    int width;
+    bool left;
+    int drop;
+    cell_fn *cell; // NULL: drawn by hand
+} columns[N_COLUMNS] = {
+    [COLUMN_HOST] = {14, true, 10, NULL},
+    [COLUMN_MODEL] = {0, true, 0, NULL},
+    [COLUMN_PORT] = {5, false, 5, cell_port},
+    [COLUMN_GPUS] = {6, true, 4, cell_gpus},
+    [COLUMN_STATE] = {13, true, 12, NULL},
+    [COLUMN_VRAM] = {8, false, 11, cell_vram},
+    [COLUMN_KV_USED] = {8, false, 9, cell_kv_used},
+    [COLUMN_KV_CAPACITY] = {8, false, 3, cell_kv_capacity},
+    [COLUMN_KV_PERCENT] = {7, false, 0, cell_kv_percent},
+    [COLUMN_HIT] = {7, false, 8, cell_hit},
+    [COLUMN_RUNNING] = {4, false, 7, cell_running},
+    [COLUMN_WAITING] = {4, false, 6, cell_waiting},
+    [COLUMN_PREEMPTED] = {7, false, 1, cell_preempted},
+    [COLUMN_AGE] = {4, false, 2, cell_age},
+};
+
+/* On a small canvas: what matters most comes first, the rest can be cut. */
+static const enum column mini_columns[] = {COLUMN_MODEL, COLUMN_KV_PERCENT, COLUMN_VRAM,
+                                           COLUMN_STATE};
+
+/* Which columns there are, in which order, and how wide. */
+struct shape {
+    enum column shown[N_COLUMNS];
+    size_t n;
+    int name, state, bar; // widths; no bar: 0
+    int gap;
+};
+
+static int width_of(const struct shape *shape, enum column column)
+{
+    if (column == COLUMN_MODEL)
+        return shape->name;
+    return column == COLUMN_STATE ? shape->state : columns[column].width;
+}
+
+static int fixed_width(const struct shape *shape)
+{
+    int width = 1;
+
+    for (size_t i = 0; i < shape->n; i++)
+        width +=
+            (shape->shown[i] == COLUMN_MODEL ? 0 : width_of(shape, shape->shown[i])) +
+            shape->gap;
+    return width;
+}
+
+static bool drop_one(struct shape *shape)
+{
+    size_t first = shape->n;
+
+    for (size_t i = 0; i < shape->n; i++)
+        if (columns[shape->shown[i]].drop > 0 &&
+            (first == shape->n ||
+             columns[shape->shown[i]].drop < columns[shape->shown[first]].drop))
+            first = i;
+    if (first == shape->n)
+        return false;
+    shape->n--;
+    for (size_t i = first; i < shape->n; i++)
+        shape->shown[i] = shape->shown[i + 1];
+    return true;
+}
+
+/* Below 60 columns a state is a short word, below 40 a sign. */
+static void choose_mini(struct shape *shape, int room)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mini_columns); i++)
+        shape->shown[shape->n++] = mini_columns[i];
+    shape->state = room < 40 ? 1 : 10;
+    while (room - fixed_width(shape) < NAME_LEAST_MINI && drop_one(shape))
+        ;
+    shape->name = MAX(1, room - fixed_width(shape));
+}
+
+static struct shape shape_of(const struct drawing *drawing)
+{
+    int room = drawing->canvas->columns;
+    struct shape shape = {.gap = 1, .state = columns[COLUMN_STATE].width};
+
+    if (room < 60) {
+        choose_mini(&shape, room);
+        return shape;
+    }
+    for (enum column i = 0; i < N_COLUMNS; i++)
+        if (i != COLUMN_HOST || drawing->view->n_hosts > 1)
+            shape.shown[shape.n++] = i;
+    while (room - fixed_width(&shape) < NAME_LEAST && drop_one(&shape))
+        ;
+    shape.gap = 2;
+    if (room - fixed_width(&shape) < NAME_WANTED)
+        shape.gap = 1;
+    shape.name = MAX(1, room - fixed_width(&shape));
+    if (shape.name >= NAME_WANTED + BAR_LEAST + shape.gap) {
+        shape.bar = clamp(BAR_LEAST, shape.name - NAME_WANTED - shape.gap, BAR_MOST);
+        shape.name = MIN((int)NAME_MOST, shape.name - shape.bar - shape.gap);
+    }
+    return shape;
+}
+
+static void draw_heading(struct drawing *drawing, int row, const struct shape *shape)
+{
+    const struct view *view = drawing->view;
+    bool falls = column_falls(view->sort) != view->reverse;
+    struct pen pen = pen_at(drawing, row, 1);
+
+    for (size_t i = 0; i < shape->n; i++) {
+        enum column column = shape->shown[i];
+        bool sorted = column == view->sort, left = columns[column].left;
+        enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
+        const char *name = column_name(column);
+        struct pen mark = pen;
+
+        if (left && width_of(shape, column) < 4)
+            pen_skip(&pen, width_of(shape, column));
+        else if (left)
+            pen_cut(&pen, width_of(shape, column), style, name);
+        else
+            pen_right(&pen, columns[column].width, style, name);
+        // Beside the name: before it where it ends at the right, or behind it.
+        mark.column +=
+            left ? (int)strlen(name) : columns[column].width - (int)strlen(name) - 1;
+        if (sorted && mark.column < pen.column)
+            pen_print(&mark, style, "%s",
+                      falls ? drawing->signs->down : drawing->signs->up);
+        if (column == COLUMN_KV_PERCENT && shape->bar)
+            pen_skip(&pen, shape->gap + shape->bar);
+        pen_skip(&pen, shape->gap);
+    }
+}
+
+static void put_state(struct pen *pen, int width, const struct row *row)
+{
+    struct state_words words = state_words(pen->drawing, row);
+    int end = pen->column + MIN(width, pen_room(pen)), all = pen->end;
+
+    pen->end = end;
+    pen_print(pen, words.style, "%s ", words.sign);
+    pen_print(pen, words.is_badge ? STYLE_BADGE : STYLE_TEXT, "%s",
+              width < columns[COLUMN_STATE].width ? words.brief : words.word);
+    pen->end = all;
+    pen_to(pen, end);
+}
+
+static void put_kv_bar(struct pen *pen, int width, const struct row *row)
+{
+    double ratio = row->model->kv_usage_ratio;
+    struct place place = {pen->row, pen->column, MIN(width, pen_room(pen))};
+    int64_t used;
+
+    pen_skip(pen, width);
+    if (isnan(ratio) || place.width < 1)
+        return;
+    used = (int64_t)(1000000 * fmin(fmax(ratio, 0), 1));
+    bar_draw(pen->drawing->canvas, place, pen->drawing->view->glyphs,
+             (struct bar_part[]){{used, STYLE_KV_USED}, {1000000 - used, STYLE_KV_FREE}},
+             2, 1000000);
+    if (pen->faded)
+        canvas_tint(pen->drawing->canvas, place, STYLE_DIM);
+}
+
+static void put_cell(struct pen *pen, const struct shape *shape, enum column column,
+                     const struct row *row)
+{
+    struct cell_words words = {"", STYLE_TEXT};
+    int width = width_of(shape, column);
+
+    if (column == COLUMN_HOST) {
+        pen_cut(pen, width, STYLE_DIM, row->host->name);
+    } else if (column == COLUMN_MODEL) {
+        pen_fit(pen, width, STYLE_TEXT, row->model->model);
+    } else if (column == COLUMN_STATE) {
+        put_state(pen, width, row);
+    } else {
+        columns[column].cell(pen->drawing, row, &words);
+        if (columns[column].left)
+            pen_cut(pen, width, words.style, words.text);
+        else
+            pen_right(pen, width, words.style, words.text);
+    }
+}
+
+static void draw_row(struct drawing *drawing, int line, const struct shape *shape,
+                     size_t index)
+{
+    const struct row *row = &drawing->view->rows[index];
+    bool faded = is_faded(drawing, row->host);
+    struct pen pen = pen_at(drawing, line, 1);
+
+    for (size_t i = 0; i < shape->n; i++) {
+        // Old figures fade, but not that they are old, unless that is old itself.
+        pen.faded = faded || (row->model->stale && shape->shown[i] != COLUMN_STATE);
+        put_cell(&pen, shape, shape->shown[i], row);
+        if (shape->shown[i] == COLUMN_KV_PERCENT && shape->bar) {
+            pen_skip(&pen, shape->gap);
+            put_kv_bar(&pen, shape->bar, row);
+        }
+        pen_skip(&pen, shape->gap);
+    }
+    if (index != drawing->view->selected)
+        return;
+    canvas_tint(drawing->canvas, (struct place){line, 0, drawing->canvas->columns},
+                STYLE_SELECTED);
+    pen = pen_at(drawing, line, 0);
+    pen_print(&pen, STYLE_SELECTED, "%s", drawing->signs->chosen);
+}
+
+/* So that the chosen row is among the `n` shown, and no line is left blank in vain. */
+static void move_top(struct view *view, size_t n)
+{
+    size_t chosen = MIN(view->selected, view->n_rows ? view->n_rows - 1 : 0);
+
+    if (view->top > chosen)
+        view->top = chosen;
+    else if (n && chosen - view->top >= n)
+        view->top = chosen - n + 1;
+    view->top = MIN(view->top, view->n_rows > n ? view->n_rows - n : 0);
+    view->lines = view->n_rows;
+    view->page = n;
+}
+
+static bool is_shown(const struct shape *shape, enum column column)
+{
+    for (size_t i = 0; i < shape->n; i++)
+        if (shape->shown[i] == column)
+            return true;
+    return false;
+}
+
+/* How many there are, and why they are these, in this order. */
+static void draw_models_rule(struct drawing *drawing, int row, size_t n,
+                             const struct shape *shape)
+{
+    const struct view *view = drawing->view;
+    char title[64], note[160] = "";
+    size_t at = 0;
+
+    snprintf(title, sizeof(title), "Models %zu%s%s", view->n_rows,
+             is_shown(shape, view->sort) ? "" : " by ",
+             is_shown(shape, view->sort) ? "" : column_name(view->sort));
+    if (view->input[0] && !view->typing)
+        at = (size_t)snprintf(note, sizeof(note), "filter %s", view->input);
+    if (view->n_rows_hidden && at < sizeof(note))
+        at += (size_t)snprintf(note + at, sizeof(note) - at, "%s%zu hidden",
+                               at ? ": " : "", view->n_rows_hidden);
+    if (view->n_rows > n && at < sizeof(note))
+        snprintf(note + at, sizeof(note) - at, "%s%zu-%zu of %zu", at ? "  " : "",
+                 view->top + 1, view->top + n, view->n_rows);
+    draw_rule(drawing, row, title, note);
+}
+
+void draw_models(struct drawing *drawing, struct area area)
+{
+    struct view *view = drawing->view;
+    struct area rule = area_top(&area, drawing->layout != LAYOUT_MINI && area.rows > 3);
+    struct area heading = area_top(&area, area.rows > 1);
+    struct shape shape = shape_of(drawing);
+    struct pen pen = pen_at(drawing, area.row, 1);
+
+    move_top(view, (size_t)area.rows);
+    if (rule.rows)
+        draw_models_rule(drawing, rule.row, (size_t)area.rows, &shape);
+    if (heading.rows)
+        draw_heading(drawing, heading.row, &shape);
+    for (size_t i = 0; i < (size_t)area.rows && view->top + i < view->n_rows; i++)
+        draw_row(drawing, area.row + (int)i, &shape, view->top + i);
+    if (view->n_rows || area.rows < 1)
+        return;
+    pen_print(&pen, STYLE_DIM, "%s",
+              view->n_rows_hidden ? "No model passes the filter: / then Esc clears it."
+                                  : "No model server has been found.");
+}
