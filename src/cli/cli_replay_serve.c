@@ -142,8 +142,8 @@ static int publish(struct server *server, const struct recording_entry *entry,
                    const struct vramscope_detail *detail, struct complaint *why)
 {
     struct snapshot *snapshot = snapshot_new(server->snapshots);
-    struct span boot;
-    uint64_t seq;
+    struct span boot = {NULL, 0};
+    uint64_t seq = 0;
     int r;
 
     if (!snapshot)

@@ -77,6 +77,14 @@ static void say(struct loop *loop, const char *format, ...)
 
 /* ---- Drawing ---- */
 
+/* Of what is shown: a recording has a time of its own. */
+static int64_t shown_ms(const struct loop *loop)
+{
+    const struct tui_source *source = &loop->options->sources[0];
+
+    return source->unix_ms ? source->unix_ms(source->ctx) : unix_ms();
+}
+
 static int draw(struct loop *loop)
 {
     int rows, columns;
@@ -91,7 +99,7 @@ static int draw(struct loop *loop)
     if (terminal_is_ascii(loop->terminal))
         loop->view.glyphs = GLYPHS_ASCII;
     loop->canvas.ascii = loop->view.glyphs == GLYPHS_ASCII;
-    view_refresh(&loop->view, unix_ms());
+    view_refresh(&loop->view, shown_ms(loop));
     draw_view(&loop->canvas, &loop->view);
     return 0;
 }
