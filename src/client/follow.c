@@ -53,7 +53,8 @@ static int tell(struct vramscope *scope, const struct vramscope_event *event,
         texts.name = span_of("");
     if (!texts.data.at)
         texts.data = span_of("");
-    texts.id = sse_last_id(scope->sse);
+    if (!texts.id.at)
+        texts.id = sse_last_id(scope->sse);
     if (!texts.id.at)
         texts.id = span_of("");
     return event_queue_add(&scope->queue, &stamped, &texts);
@@ -94,7 +95,8 @@ static int on_event(void *ctx, const struct sse_event *event)
 {
     struct vramscope *scope = ctx;
     struct vramscope_event told = {.type = type_of(scope, event->name), .status = 200};
-    struct event_texts texts = {.name = event->name, .data = event->data};
+    struct event_texts texts = {
+        .name = event->name, .id = event->id, .data = event->data};
     int r = tell(scope, &told, texts);
 
     if (r < 0)

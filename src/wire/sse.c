@@ -132,25 +132,30 @@ static int take_field(struct sse *sse, struct span field, struct span value)
     return 0;
 }
 
-/* An empty line: the event is complete. Without any `data` line there is none. */
+/*
+ * An empty line: the event is complete. Without any `data` line there is none. Its id is
+ * the last one only when the handler has taken it, so that it can come again.
+ */
 static int end_event(struct sse *sse)
 {
-    struct sse_event event = {.name = buf_span(&sse->name)};
+    struct sse_event event = {.name = buf_span(&sse->name),
+                              .id = buf_span(&sse->next_id)};
     int r = 0;
 
-    copy(&sse->last_id, buf_span(&sse->next_id));
-    r = fault_of(&sse->last_id);
-    if (r == 0 && sse->data.len) {
+    if (sse->data.len) {
         if (event.name.len == 0)
             event.name = span_of("message");
-        event.id = buf_span(&sse->last_id);
         event.data = (struct span){sse->data.data, sse->data.len - 1};
         r = sse->handler.event(sse->handler.ctx, &event);
+    }
+    if (r >= 0) {
+        copy(&sse->last_id, buf_span(&sse->next_id));
+        r = fault_of(&sse->last_id);
     }
     buf_clear(&sse->data);
     buf_clear(&sse->name);
     sse->event_bytes = 0;
-    return r < 0 ? r : 0;
+    return r;
 }
 
 /* A whole line, without its end. */

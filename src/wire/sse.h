@@ -26,7 +26,7 @@ struct sse_event {
 };
 
 struct sse_handler {
-    /* Negative ends the parsing: sse_feed() returns it. */
+    /* Negative ends the parsing: sse_feed() returns it, and the event's id does not count. */
     int (*event)(void *ctx, const struct sse_event *event);
     int (*comment)(void *ctx, struct span text); // without the colon; NULL: not wanted
     void *ctx;
