@@ -423,6 +423,22 @@ def test_nobody_there():
     assert get("http://name.invalid:1", "/vram")["error"] == "EHOSTUNREACH"
 
 
+def test_slow_names():
+    """Who answers for names is waited for no longer than for anybody else."""
+    slow = os.environ.get("SLOW_NAMES")
+    if not slow:
+        raise Skip("no SLOW_NAMES")
+    for loop in ("wait", "fd"):
+        began = time.monotonic()
+        lines = follow("http://slow.example:1", loop=loop, once=1, connect_timeout=700,
+                       env={"LD_PRELOAD": slow})
+        assert "no connection within 0.7 s" in lines[0]["reason"], lines
+        assert time.monotonic() - began < 3, lines
+    began = time.monotonic()
+    answer = get("http://slow.example:1", "/vram", seconds=1, env={"LD_PRELOAD": slow})
+    assert answer["error"] == "ETIMEDOUT" and time.monotonic() - began < 3, answer
+
+
 def test_memory_stays():
     """A thousand connections' worth of events leave nothing behind."""
     def answer(peer, n):
@@ -441,4 +457,5 @@ run(test_every_loop, test_restarts, test_goes_on_after_the_last_id, test_request
     test_token, test_tls, test_no_figures, test_refusals, test_never_again,
     test_redirects, test_every_split, test_unreadable, test_endless,
     test_reader_in_arrears, test_flood_of_nothing, test_silence, test_no_storm,
-    test_good_stream, test_retry, test_nobody_there, test_memory_stays)
+    test_good_stream, test_retry, test_nobody_there, test_slow_names,
+    test_memory_stays)
