@@ -5,15 +5,15 @@
 
 #include <vramscope.h>
 
-static uint64_t bytes_of(int64_t bytes)
+static uint64_t value_of(int64_t number)
 {
-    return bytes < 0 ? UNKNOWN : (uint64_t)bytes;
+    return number < 0 ? UNKNOWN : (uint64_t)number;
 }
 
 /* Where it is from is of no account here. */
 static struct figure figure_from(const struct vramscope_figure *figure)
 {
-    uint64_t value = bytes_of(figure->value);
+    uint64_t value = value_of(figure->value);
 
     return value == UNKNOWN ? figure_unknown(NULL) : figure_of(value, MEASURED, NULL);
 }
@@ -33,6 +33,8 @@ static int fill_model(struct snapshot_model *model, const struct vramscope_model
     model->port = (uint16_t)from->port;
     model->allocated_bytes = figure_from(&from->allocated);
     model->kv_used_bytes = figure_from(&from->kv_used);
+    model->page.requests_running = value_of(from->requests_running);
+    model->page.requests_waiting = value_of(from->requests_waiting);
     return 0;
 }
 
@@ -47,7 +49,7 @@ int replay_snapshot_fill(struct snapshot *snapshot, const struct vramscope_detai
         snapshot->unix_ms = (uint64_t)detail->unix_ms;
     snapshot->total_bytes = figure_from(&detail->total);
     snapshot->allocated_bytes = figure_from(&detail->allocated);
-    snapshot->kv_used_bytes = bytes_of(detail->kv_used_bytes);
+    snapshot->kv_used_bytes = value_of(detail->kv_used_bytes);
     snapshot->hit_percent = detail->prefix_hit_percent;
     while (r == 0 && snapshot->n_models < detail->n_models) {
         size_t i = snapshot->n_models++;

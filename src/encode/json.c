@@ -38,12 +38,12 @@ void json_fixed(struct buf *out, double value, unsigned decimals)
 {
     uint64_t scale = 1, scaled, fraction;
 
-    if (!isfinite(value) || fabs(value) >= 1e9) {
+    for (unsigned i = 0; i < decimals; i++)
+        scale *= 10;
+    if (!isfinite(value) || fabs(value) >= 1e18 / (double)scale) {
         buf_add_str(out, "null");
         return;
     }
-    for (unsigned i = 0; i < decimals; i++)
-        scale *= 10;
     scaled = (uint64_t)round(fabs(value) * (double)scale);
     if (value < 0 && scaled)
         buf_add_char(out, '-');

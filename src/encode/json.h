@@ -12,7 +12,8 @@
 
 void json_quote(struct buf *out, const char *text); // with its quotes
 void json_u64(struct buf *out, uint64_t value);     // UNKNOWN: null
-void json_fixed(struct buf *out, double value,
-                unsigned decimals); // at least one, at most 9
+
+/* With one to 9 decimals. Null where it would have more than 18 digits in all. */
+void json_fixed(struct buf *out, double value, unsigned decimals);
 
 #endif

@@ -32,6 +32,18 @@ static void write_model(struct buf *out, const struct snapshot_model *model,
     buf_add_char(out, '}');
 }
 
+void seed_write_models(struct buf *out, const struct snapshot *snapshot,
+                       enum seed_model_id form)
+{
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < snapshot->n_models; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_model(out, &snapshot->models[i], form);
+    }
+    buf_add_char(out, ']');
+}
+
 void seed_write(struct buf *out, const struct snapshot *snapshot, enum seed_model_id form)
 {
     write_bytes(out, "{\"total_vram_bytes\":", snapshot->total_bytes.value);
@@ -39,11 +51,7 @@ void seed_write(struct buf *out, const struct snapshot *snapshot, enum seed_mode
     write_bytes(out, ",\"used_kv_cache_bytes\":", snapshot->kv_used_bytes);
     buf_add_str(out, ",\"prefix_cache_hit_rate\":");
     json_fixed(out, fmin(fmax(snapshot->hit_percent, 0), 100), 2); // NAN becomes 0
-    buf_add_str(out, ",\"models\":[");
-    for (uint32_t i = 0; i < snapshot->n_models; i++) {
-        if (i > 0)
-            buf_add_char(out, ',');
-        write_model(out, &snapshot->models[i], form);
-    }
-    buf_add_str(out, "]}");
+    buf_add_str(out, ",\"models\":");
+    seed_write_models(out, snapshot, form);
+    buf_add_char(out, '}');
 }

@@ -22,4 +22,8 @@ enum seed_model_id { SEED_IDENTIFIER, SEED_SERVED_NAME };
 void seed_write(struct buf *out, const struct snapshot *snapshot,
                 enum seed_model_id form);
 
+/* Its `models` alone, an array. */
+void seed_write_models(struct buf *out, const struct snapshot *snapshot,
+                       enum seed_model_id form);
+
 #endif

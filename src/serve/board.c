@@ -16,10 +16,11 @@ enum {
 struct board {
     struct board_options options;
     struct channel *channels[CHANNELS];
-    const struct snapshot *snapshot; // the newest; NULL before the first and in an outage
-    char boot[17];                   // of this run: 16 hexadecimal digits
-    pthread_mutex_t lock;            // of the state
+    char boot[17];        // of this run: 16 hexadecimal digits
+    pthread_mutex_t lock; // of all below
     struct board_state state;
+    const struct snapshot *snapshot; // the newest; NULL before the first and in an outage
+    struct ring past;
 };
 
 static void write_seed(void *ctx, struct buf *out, const struct snapshot *snapshot)
@@ -84,6 +85,21 @@ static void set_outage(struct board *board, const struct outage *outage)
     (void)pthread_mutex_unlock(&board->lock);
 }
 
+/* The newest from now on, NULL: there is none; the one before is the caller's. */
+static const struct snapshot *replace_snapshot(struct board *board,
+                                               const struct snapshot *snapshot)
+{
+    const struct snapshot *last;
+
+    (void)pthread_mutex_lock(&board->lock);
+    last = board->snapshot;
+    board->snapshot = snapshot;
+    if (snapshot)
+        ring_add(&board->past, snapshot);
+    (void)pthread_mutex_unlock(&board->lock);
+    return last;
+}
+
 static void set_times(struct board *board, const struct snapshot *snapshot)
 {
     (void)pthread_mutex_lock(&board->lock);
@@ -133,10 +149,9 @@ struct channel *board_channel(struct board *board, enum channel_kind kind)
 
 int board_publish(struct board *board, const struct snapshot *snapshot)
 {
-    const struct snapshot *last = board->snapshot;
+    const struct snapshot *last = replace_snapshot(board, snapshot_ref(snapshot));
     int ret = 0;
 
-    board->snapshot = snapshot_ref(snapshot);
     for (size_t i = 0; i < CHANNELS; i++) {
         int r = channel_publish(board->channels[i], snapshot);
 
@@ -157,7 +172,7 @@ int board_publish_outage(struct board *board, const struct outage *outage)
 
         ret = ret < 0 ? ret : r;
     }
-    snapshot_unref(TAKE(board->snapshot));
+    snapshot_unref(replace_snapshot(board, NULL));
     return ret;
 }
 
@@ -165,6 +180,24 @@ void board_begin_anew(struct board *board)
 {
     for (size_t i = 0; i < CHANNELS; i++)
         channel_forget(board->channels[i]);
+    (void)pthread_mutex_lock(&board->lock);
+    ring_clear(&board->past);
+    (void)pthread_mutex_unlock(&board->lock);
+}
+
+int board_look_back(struct board *board, struct board_past *past)
+{
+    const struct snapshot *snapshot;
+
+    (void)pthread_mutex_lock(&board->lock);
+    snapshot = board->snapshot;
+    if (snapshot) {
+        past->n = ring_copy(&board->past, past->since_ns, past->samples);
+        past->total_bytes = snapshot->total_bytes.value;
+        seed_write_models(past->models, snapshot, board->options.model_id);
+    }
+    (void)pthread_mutex_unlock(&board->lock);
+    return snapshot ? 0 : -ENODATA;
 }
 
 bool board_is_out(struct board *board)

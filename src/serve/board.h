@@ -2,12 +2,14 @@
 /*
  * board.h - what is published at this moment, for any thread to read
  *
- * Either a snapshot, in each of its forms, or the reason why there is none.
+ * Either a snapshot, in each of its forms, or the reason why there is none; and what the
+ * totals were in the last minute.
  */
 #ifndef SERVE_BOARD_H
 #define SERVE_BOARD_H
 
 #include "encode/seed.h"
+#include "history/ring.h"
 #include "serve/channel.h"
 #include "serve/outage.h"
 
@@ -39,6 +41,15 @@ struct board_state {
     char remedy[OUTAGE_TEXT_SIZE];
 };
 
+/* What was published in the past, and the newest of it. */
+struct board_past {
+    uint64_t since_ns;           // how far to look back: as ring_copy() has it
+    struct ring_sample *samples; // RING_SAMPLES; of them `n` are filled in
+    struct buf *models;          // the newest rows are appended, as the seed has them
+    size_t n;
+    uint64_t total_bytes; // of the newest; UNKNOWN
+};
+
 int board_new(const struct board_options *options, struct board **ret) MUST_CHECK;
 void board_free(struct board *board); // after the outlets of its channels
 
@@ -50,6 +61,9 @@ int board_publish_outage(struct board *board, const struct outage *outage) MUST_
 
 /* What is published next is of another run: its numbers begin anew. */
 void board_begin_anew(struct board *board);
+
+/* Nothing from before is looked back at. -ENODATA: there is no snapshot now. */
+int board_look_back(struct board *board, struct board_past *past) MUST_CHECK;
 
 bool board_is_out(struct board *board);
 struct board_state board_state(struct board *board);

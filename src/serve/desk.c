@@ -2,10 +2,11 @@
 #include "serve/desk.h"
 
 #include "encode/json.h"
+#include "serve/aggregated.h"
 #include "version.h"
 
 enum {
-    BODY_MAX = 8 * 1024,
+    BODY_MAX = SEED_EVENT_MAX + 8 * 1024,
     FRESH_INTERVALS = 3,
     NS_PER_MS = 1000000,
 };
@@ -18,6 +19,7 @@ struct desk {
     struct http_server *server;
     struct outlet *outlets[CHANNELS];
     struct buf body; // of the answer being made
+    struct aggregated *aggregated;
 };
 
 static void answer_json(struct desk *desk, struct http_conn *conn, int status,
@@ -80,6 +82,27 @@ static void get_vram(struct desk *desk, struct http_conn *conn,
     (void)request;
     if (outlet_answer_once(desk->outlets[CHANNEL_SEED], conn) < 0)
         answer_failure(desk, conn);
+}
+
+static void get_aggregated(struct desk *desk, struct http_conn *conn,
+                           const struct http_request *request)
+{
+    static const struct outage bad_window = {
+        "bad-parameter", "\"window\" is a whole number of seconds from 1 to 60, once",
+        ""};
+    unsigned seconds;
+    int r;
+
+    if (aggregated_read_window(request->query, &seconds) < 0) {
+        answer_error(desk, conn, 400, &bad_window, NULL);
+        return;
+    }
+    buf_clear(&desk->body);
+    r = aggregated_write(desk->aggregated, seconds, desk->options.now_ns(), &desk->body);
+    if (r < 0 || desk->body.error)
+        answer_failure(desk, conn);
+    else
+        answer_json(desk, conn, 200, NO_STORE);
 }
 
 static void get_detail_stream(struct desk *desk, struct http_conn *conn,
@@ -157,6 +180,7 @@ static const struct {
 } routes[] = {
     {"/vram/stream", get_stream, false, false},
     {"/vram", get_vram, false, false},
+    {"/vram/aggregated", get_aggregated, false, false},
     {"/v1/detail", get_detail, false, false},
     {"/v1/detail/stream", get_detail_stream, false, false},
     {"/healthz", get_healthz, false, true},
@@ -219,11 +243,12 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
-    static const struct outage not_found = {"not-found",
-                                            "no such route: try /vram/stream, /vram, "
-                                            "/v1/detail/stream, /v1/detail, /healthz, "
-                                            "/readyz, /version",
-                                            ""};
+    static const struct outage not_found = {
+        "not-found",
+        "no such route: try /vram/stream, /vram, "
+        "/vram/aggregated, /v1/detail/stream, /v1/detail, /healthz, "
+        "/readyz, /version",
+        ""};
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
@@ -260,6 +285,8 @@ int desk_new(const struct desk_options *options, struct desk **ret)
     for (size_t i = 0; r == 0 && i < CHANNELS; i++)
         r = outlet_new(board_channel(options->board, (enum channel_kind)i), server.loop,
                        options->wake, options->ctx, &desk->outlets[i]);
+    if (r == 0)
+        r = aggregated_new(options->board, &desk->aggregated);
     server.handler = on_request;
     server.ctx = desk;
     return r < 0 ? r : http_server_new(&server, &desk->server);
@@ -299,6 +326,7 @@ void desk_free(struct desk *desk)
     for (size_t i = 0; i < CHANNELS; i++)
         outlet_free(desk->outlets[i]);
     http_server_free(desk->server);
+    aggregated_free(desk->aggregated);
     buf_done(&desk->body);
     free(desk);
 }

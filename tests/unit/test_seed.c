@@ -166,7 +166,10 @@ static const struct {
     {0.123456789, 9, "0.123456789"},
     {0.1, 9, "0.1"},
     {999999999.0, 9, "999999999.0"},
-    {1e9, 2, "null"},
+    {1e9, 2, "1000000000.0"},
+    {-64e9, 2, "-64000000000.0"},
+    {1e9, 9, "null"}, // 18 digits in all are written
+    {1e16, 2, "null"},
     {(double)NAN, 2, "null"},
     {(double)INFINITY, 2, "null"},
     {-(double)INFINITY, 2, "null"},
