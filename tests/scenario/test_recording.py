@@ -309,7 +309,7 @@ def test_once_and_again():
 def test_it_is_a_server_like_the_daemon():
     model = ('{"model":"a/b\\"c","model_id":"a-b-c","port":9,"vram":{"allocated_bytes":'
              '{"value":5,"from":"measured"}},"kv_cache":{"used_bytes":{"value":null,'
-             '"from":"unknown"}}}')
+             '"from":"unknown"}},"requests":{"from":"engine","running":3,"waiting":null}}')
     text = HEAD + entry(1000, 1, extra=model) + entry(60000, 2)
     with recording(text) as path:
         with Replay(path) as replay:
@@ -323,8 +323,16 @@ def test_it_is_a_server_like_the_daemon():
             assert json.loads(replay.get("/vram")[2])["models"] == [
                 {"model_id": "a-b-c", "port": 9, "allocated_vram_bytes": 5,
                  "used_kv_cache_bytes": 0}]
+            past = json.loads(replay.get("/vram/aggregated")[2])
+            assert past["sample_count"] == 1 and past["window_seconds"] == 5, past
+            assert past["num_requests_running"]["max"] == 3, past
+            assert past["num_requests_waiting"] == past["used_kv_cache_bytes"] == {
+                **dict.fromkeys(("min", "max", "avg", "p95", "p99")), "count": 0}, past
+            assert past["models"] == json.loads(replay.get("/vram")[2])["models"], past
+            assert replay.get("/vram/aggregated?window=0")[0] == 400
         with Replay(path, "--model-id", "served") as replay:
-            assert json.loads(replay.get("/vram")[2])["models"][0]["model_id"] == 'a/b"c'
+            for route in ("/vram", "/vram/aggregated"):
+                assert json.loads(replay.get(route)[2])["models"][0]["model_id"] == 'a/b"c'
         place = os.path.join(os.path.dirname(path), "socket")
         with Replay(path, listen=f"unix:{place}") as replay:
             answer = subprocess.run(["curl", "-s", "--unix-socket", place,

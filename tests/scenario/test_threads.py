@@ -45,6 +45,25 @@ def test_every_thread_sends_the_same():
         eventually("all have left", lambda: own_figures(daemon)["subscribers"] == 0)
 
 
+def test_the_past_is_the_same_on_every_thread():
+    with Daemon(*BARE, "--fanout-threads", 4) as daemon:
+        def ask():
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                answers.append(json.loads(daemon.get("/vram/aggregated?window=1")[2]))
+        answers = []
+        askers = [threading.Thread(target=ask) for _ in range(6)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        assert len(answers) > 20, len(answers)
+        for answer in answers:
+            assert answer["allocated_vram_bytes"]["count"] == answer["sample_count"], answer
+        # All of them remember what is published, whoever answers.
+        assert all(7 <= answer["sample_count"] <= 11 for answer in answers[-12:]), answers[-12:]
+
+
 def test_coming_back_to_whatever_thread():
     with Daemon(*BARE, "--fanout-threads", 3) as daemon:
         with Stream(daemon, "/v1/detail/stream") as stream:
@@ -157,7 +176,8 @@ def test_a_unix_socket_is_served_by_all():
         assert not os.path.exists(path)
 
 
-run(test_every_thread_sends_the_same, test_coming_back_to_whatever_thread,
+run(test_every_thread_sends_the_same, test_the_past_is_the_same_on_every_thread,
+    test_coming_back_to_whatever_thread,
     test_limits_hold_over_all_threads, test_clients_come_and_go_while_events_are_sent,
     test_sigterm_ends_streams_of_every_thread, test_nobody_else_takes_the_address,
     test_sigterm_before_the_first_snapshot, test_a_unix_socket_is_served_by_all)
