@@ -91,6 +91,7 @@ struct model_figures {
 };
 
 #define U UNKNOWN
+#define NONE ((double)NAN)
 
 static const struct {
     const char *row;
@@ -104,11 +105,11 @@ static const struct {
     {"sums", 9, 73.45, 2, {{1, 2, 3}, {10, 20, 30}}, {9, 11, 73.45, 22, 33}},
     {"one is not known", 9, 50, 2, {{1, U, 3}, {U, 20, U}}, {9, 1, 50, 20, 3}},
     {"zero is known", 9, 50, 2, {{0, 0, 0}, {U, U, U}}, {9, 0, 50, 0, 0}},
-    {"none is known", U, NAN, 2, {{U, U, U}, {U, U, U}}, {NAN, NAN, NAN, NAN, NAN}},
-    {"some of none", 9, 50, 2, {{4, U, 1}, {5, U, U}}, {9, 9, 50, NAN, 1}},
+    {"none is known", U, NONE, 2, {{U, U, U}, {U, U, U}}, {NONE, NONE, NONE, NONE, NONE}},
+    {"some of none", 9, 50, 2, {{4, U, 1}, {5, U, U}}, {9, 9, 50, NONE, 1}},
     {"a rate too large", 0, 100.5, 0, {{0}}, {0, 0, 100, 0, 0}},
     {"a rate below zero", 0, -1, 0, {{0}}, {0, 0, 0, 0, 0}},
-    {"too much to count", 1, 0, 2, {{U - 1, 1, 1}, {7, 1, 1}}, {1, NAN, 0, 2, 2}},
+    {"too much to count", 1, 0, 2, {{U - 1, 1, 1}, {7, 1, 1}}, {1, NONE, 0, 2, 2}},
 };
 
 static void test_figures(void **state)
