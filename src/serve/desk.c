@@ -243,12 +243,12 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
-    static const struct outage not_found = {
-        "not-found",
-        "no such route: try /vram/stream, /vram, "
-        "/vram/aggregated, /v1/detail/stream, /v1/detail, /healthz, "
-        "/readyz, /version",
-        ""};
+    static const struct outage not_found = {"not-found",
+                                            "no such route: try /vram/stream, /vram, "
+                                            "/vram/aggregated, "
+                                            "/v1/detail/stream, /v1/detail, /healthz, "
+                                            "/readyz, /version",
+                                            ""};
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
