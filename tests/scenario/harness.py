@@ -5,6 +5,7 @@ Everything is on loopback and ends with the `with` block it was made in. A scena
 script that calls run() with its functions; each is one test, and says what it saw when it
 fails.
 """
+import concurrent.futures
 import contextlib
 import ctypes
 import http.client
@@ -414,19 +415,25 @@ def alone():
                                       "wait $!", "sh", sys.executable, *sys.argv])
 
 
-def run(*tests):
-    """Call the tests; exit 0 when all passed, 77 when all were skipped, else 1."""
-    failed = skipped = 0
-    for test in tests:
-        started = time.monotonic()
-        try:
-            test()
-            print(f"ok   {test.__name__} {time.monotonic() - started:.1f} s", flush=True)
-        except Skip as reason:
-            skipped += 1
-            print(f"skip {test.__name__}: {reason}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {test.__name__}", flush=True)
-            traceback.print_exc()
-    sys.exit(1 if failed else SKIPPED if skipped == len(tests) else 0)
+def attempt(test):
+    """Call the test: "ok", "skip" or "FAIL"."""
+    started = time.monotonic()
+    try:
+        test()
+    except Skip as reason:
+        print(f"skip {test.__name__}: {reason}", flush=True)
+        return "skip"
+    except Exception:
+        print(f"FAIL {test.__name__}\n{traceback.format_exc()}", flush=True)
+        return "FAIL"
+    print(f"ok   {test.__name__} {time.monotonic() - started:.1f} s", flush=True)
+    return "ok"
+
+
+def run(*tests, at_once=()):
+    """Call the tests, then those that wait more than they work, all at once; exit 0 when
+    all passed, 77 when all were skipped, else 1."""
+    results = [attempt(test) for test in tests]
+    with concurrent.futures.ThreadPoolExecutor(len(at_once) or 1) as pool:
+        results += pool.map(attempt, at_once)
+    sys.exit(1 if "FAIL" in results else SKIPPED if set(results) == {"skip"} else 0)
