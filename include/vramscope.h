@@ -4,7 +4,8 @@
  *
  * One `struct vramscope` follows one stream of one daemon: it connects, reads server-sent
  * events, decodes them, and connects again when that breaks. It has no thread and keeps
- * nothing outside itself; several may be used at once, each by one thread at a time.
+ * nothing outside itself; several may be used at once, each by one thread at a time. After
+ * fork() it is the parent's: a child neither uses nor closes it, and may open its own.
  * (libcurl, which carries the bytes, may look a host's name up in a thread of its own. It
  * is initialized by each vramscope_open() and vramscope_get(): where curl_version_info()
  * lacks CURL_VERSION_THREADSAFE, call curl_global_init() before there are threads.)
@@ -327,7 +328,10 @@ int vramscope_timeout_ms(const struct vramscope *scope);
 /* Take in what has come and do what is due. -ENOMEM: try again. Never waits. */
 int vramscope_process(struct vramscope *scope);
 
-/* The next event, valid until the next call for this scope; NULL: none has come. */
+/*
+ * The next event, valid until the next vramscope_next(), vramscope_wait() or
+ * vramscope_close() for this scope; NULL: none has come.
+ */
 const struct vramscope_event *vramscope_next(struct vramscope *scope);
 
 /*
@@ -347,10 +351,10 @@ struct vramscope_answer {
 };
 
 /*
- * GET `path` once, waiting for it at most `timeout_ms`. Of the options those of the
- * connection count; the body may have 8 MiB. -EINVAL as vramscope_open(); -ECONNREFUSED,
- * -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (not HTTP, or TLS failed), -EFBIG, -ENOMEM: `why`
- * gets a sentence.
+ * GET `path` once, waiting for it at most `timeout_ms`, which is 1 or more. Of the options
+ * those of the connection count; the body may have 8 MiB. -EINVAL as vramscope_open(), or
+ * by the path, the timeout or the token file; -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT,
+ * -EPROTO (not HTTP, or TLS failed), -EFBIG, -ENOMEM. Each time `why` gets a sentence.
  */
 int vramscope_get(const char *url, const struct vramscope_options *options,
                   const char *path, int timeout_ms, struct vramscope_answer **ret,

@@ -103,8 +103,7 @@ static int on_event(void *ctx, const struct sse_event *event)
         return r;
     if (told.type == VRAMSCOPE_DETAIL)
         scope->interval_ms = find_interval_ms(event->data);
-    scope->bye = told.type == VRAMSCOPE_BYE;
-    return scope->bye ? -ESHUTDOWN : 0;
+    return told.type == VRAMSCOPE_BYE ? -ESHUTDOWN : 0;
 }
 
 /* : no data (the NVIDIA kernel driver is not loaded) */
@@ -316,23 +315,13 @@ static int tell_parting(struct vramscope *scope)
 
 /* ---- An attempt ---- */
 
-static int read_token(const struct settings *settings, char **ret, struct complaint *why)
-{
-    if (settings->token_file)
-        return token_read(settings->token_file, ret, why);
-    if (!settings->token)
-        return 0;
-    *ret = strdup(settings->token);
-    return *ret ? 0 : -ENOMEM;
-}
-
 static int start_request(struct vramscope *scope, struct complaint *why)
 {
     const struct settings *settings = &scope->settings;
     struct request_fields fields = {.accept = "text/event-stream",
                                     .last_id = sse_last_id(scope->sse)};
     char *token = NULL;
-    int r = read_token(settings, &token, why);
+    int r = settings_token(settings, &token, why);
 
     fields.token = token;
     if (r == 0)
@@ -351,7 +340,6 @@ static void start(struct vramscope *scope)
     int r;
 
     sse_restart(scope->sse);
-    scope->bye = false;
     r = start_request(scope, &why);
     if (r == 0) {
         scope->stage = STAGE_ASKING;

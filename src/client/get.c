@@ -15,6 +15,8 @@ enum {
 };
 
 struct get {
+    const char *path;
+    int timeout_ms;
     struct settings settings;
     struct target target;
     struct request request;
@@ -56,28 +58,19 @@ static bool is_path(const char *path)
 }
 
 static int set_up(struct get *get, const char *url,
-                  const struct vramscope_options *options, const char *path)
+                  const struct vramscope_options *options)
 {
     struct request_handler handler = {on_head, on_body, get};
-    int r = is_path(path) ? settings_copy(options, &get->settings) : -EINVAL;
+    int r = settings_copy(options, &get->settings);
 
+    buf_init(&get->body, BODY_MAX);
+    if (r == 0)
+        r = is_path(get->path) && get->timeout_ms > 0 ? 0 : -EINVAL;
     if (r == 0)
         r = target_parse(url, &get->target);
     if (r == 0)
         r = request_init(&get->request, &get->target, get->settings.ca_file, &handler);
     return r;
-}
-
-static int read_token(struct get *get, struct complaint *why)
-{
-    const struct settings *settings = &get->settings;
-
-    if (settings->token_file)
-        return token_read(settings->token_file, &get->token, why);
-    if (!settings->token)
-        return 0;
-    get->token = strdup(settings->token);
-    return get->token ? 0 : -ENOMEM;
 }
 
 static int make_answer(const struct get *get, struct vramscope_answer **ret)
@@ -102,20 +95,20 @@ static int make_answer(const struct get *get, struct vramscope_answer **ret)
     return r;
 }
 
-static int perform(struct get *get, const char *path, int timeout_ms,
-                   struct vramscope_answer **ret, struct complaint *why)
+static int perform(struct get *get, struct vramscope_answer **ret, struct complaint *why)
 {
+    long timeout_ms = get->timeout_ms;
     struct request_fields fields = {.accept = "*/*"};
     CURL *easy = get->request.easy;
     CURLcode code;
-    int r = read_token(get, why);
+    int r = settings_token(&get->settings, &get->token, why);
 
     if (r < 0)
         return r;
     fields.token = get->token;
-    r = request_begin(&get->request, &get->target, path, &fields);
-    if (r == 0 && (curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) ||
-                   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms)))
+    r = request_begin(&get->request, &get->target, get->path, &fields);
+    if (r == 0 && (curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) ||
+                   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms)))
         r = -ENOMEM;
     if (r < 0)
         return r;
@@ -139,24 +132,22 @@ int vramscope_get(const char *url, const struct vramscope_options *options,
                   const char *path, int timeout_ms, struct vramscope_answer **ret,
                   char *why, size_t room)
 {
-    struct get get = {0};
+    struct get get = {.path = path, .timeout_ms = timeout_ms};
     struct complaint complaint = {"out of memory"};
-    int r;
+    int r = -ENOMEM;
 
-    if (timeout_ms <= 0)
-        return -EINVAL;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT))
-        return -ENOMEM;
-    buf_init(&get.body, BODY_MAX);
-    r = set_up(&get, url, options, path);
-    if (r == -EINVAL)
-        (void)complain(&complaint, r, "the URL, the path or an option is not valid");
-    if (r == 0)
-        r = perform(&get, path, timeout_ms, ret, &complaint);
+    if (!curl_global_init(CURL_GLOBAL_DEFAULT)) {
+        r = set_up(&get, url, options);
+        if (r == -EINVAL)
+            (void)complain(&complaint, r,
+                           "the URL, the path, the timeout or an option is not valid");
+        if (r == 0)
+            r = perform(&get, ret, &complaint);
+        tear_down(&get);
+        curl_global_cleanup();
+    }
     if (r < 0 && room)
         (void)text_clean(why, room, span_of(complaint.text));
-    tear_down(&get);
-    curl_global_cleanup();
     return r;
 }
 

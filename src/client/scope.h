@@ -57,7 +57,6 @@ struct vramscope {
     int64_t due_ns;             // of the stage
     int64_t began_ns, heard_ns; // of the stream: its head, and its last byte
     int64_t interval_ms;        // of the detail document; 0: not known
-    bool bye;                   // the daemon said that it ends
     bool held;                  // the queue was full: libcurl holds what has come
     struct buf error_body;
     struct parting parting;
@@ -73,6 +72,10 @@ struct vramscope {
 int settings_copy(const struct vramscope_options *options,
                   struct settings *ret) MUST_CHECK;
 void settings_done(struct settings *settings); // takes a zeroed one
+
+/* The token as it is now, for token_free(); NULL: none. Errors are token_read()'s. */
+int settings_token(const struct settings *settings, char **ret,
+                   struct complaint *why) MUST_CHECK;
 
 extern const struct sse_handler follow_sse_handler; // without its ctx
 extern const struct request_handler follow_request_handler;

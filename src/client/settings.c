@@ -113,3 +113,10 @@ void settings_done(struct settings *settings)
     free(settings->last_event_id);
     *settings = (struct settings){0};
 }
+
+int settings_token(const struct settings *settings, char **ret, struct complaint *why)
+{
+    if (settings->token_file)
+        return token_read(settings->token_file, ret, why);
+    return copy_text(settings->token, ret) ? 0 : -ENOMEM;
+}

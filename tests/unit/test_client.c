@@ -259,7 +259,7 @@ static void test_queue(void **state)
 
 enum { OUT_OF_RANGE = 100 * 60 * 60 * 1000 };
 
-static char id_too_long[1026];
+static char id_too_long[1026], id_that_grows[1024];
 
 // clang-format off
 static const struct {
@@ -279,6 +279,7 @@ static const struct {
     {"id", {.last_event_id = "b-1"}, 0},
     {"id with a line end", {.last_event_id = "b\r\nX: y"}, -EINVAL},
     {"id too long", {.last_event_id = id_too_long}, -EINVAL},
+    {"id too long as UTF-8", {.last_event_id = id_that_grows}, -EINVAL},
     {"event_max", {.event_max = 256}, 0},
     {"event_max too small", {.event_max = 255}, -EINVAL},
     {"event_max too large", {.event_max = (64 << 20) + 1}, -EINVAL},
@@ -298,6 +299,7 @@ static void test_options(void **state)
 
     (void)state;
     memset(id_too_long, 'x', sizeof(id_too_long) - 1);
+    memset(id_that_grows, '\xff', sizeof(id_that_grows) - 1);
     for (size_t i = 0; i < ARRAY_LEN(option_sets); i++) {
         struct vramscope_options options = option_sets[i].options;
         int r;
@@ -316,6 +318,41 @@ static void test_options(void **state)
     assert_int_equal(vramscope_open("http://h:1", &newer.known, &scope), -EINVAL);
     assert_int_equal(vramscope_open("h:1", NULL, &scope), -EINVAL);
     vramscope_close(NULL);
+}
+
+// clang-format off
+static const struct {
+    const char *row;
+    const char *url, *path;
+    int timeout_ms;
+    int r;
+    const char *why;
+} gets[] = {
+    {"nobody there", "unix:/nonexistent", "/vram", 1000, -ECONNREFUSED, "No such file"},
+    {"no URL", "h:1", "/vram", 1000, -EINVAL, "not valid"},
+    {"no path", "http://h:1", "", 1000, -EINVAL, "not valid"},
+    {"a line end in the path", "http://h:1", "/a\r\nX: y", 1000, -EINVAL, "not valid"},
+    {"no time", "http://h:1", "/vram", 0, -EINVAL, "not valid"},
+    {"less than no time", "http://h:1", "/vram", -1, -EINVAL, "not valid"},
+};
+// clang-format on
+
+static void test_get_fails(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(gets); i++) {
+        struct vramscope_answer *answer = NULL;
+        char why[100] = "";
+        int r = vramscope_get(gets[i].url, NULL, gets[i].path, gets[i].timeout_ms,
+                              &answer, why, sizeof(why));
+
+        if (r != gets[i].r || !strstr(why, gets[i].why) || answer)
+            fail_msg("[%s] is %d: '%s'", gets[i].row, r, why);
+        assert_int_equal(vramscope_get(gets[i].url, NULL, gets[i].path,
+                                       gets[i].timeout_ms, &answer, NULL, 0),
+                         gets[i].r);
+    }
+    vramscope_answer_free(NULL);
 }
 
 static bool is_readable(const struct vramscope *scope)
@@ -586,7 +623,7 @@ int main(void)
         cmocka_unit_test(test_token_files),  cmocka_unit_test(test_error_bodies),
         cmocka_unit_test(test_queue),        cmocka_unit_test(test_options),
         cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_full_queue),   cmocka_unit_test(test_get_fails),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
