@@ -178,6 +178,8 @@ static void refuse_event(struct vramscope *scope, int r)
     if (r == -EFBIG)
         request_refuse(&scope->request, "an event is larger than %zu bytes",
                        scope->settings.event_max);
+    else if (r == -ENAMETOOLONG)
+        request_refuse(&scope->request, "an event's name or id is too long");
     else if (r == -ESHUTDOWN)
         request_refuse(&scope->request, "the daemon ends");
     else

@@ -62,6 +62,10 @@ static int end_head(struct request *request)
     long status = 0;
 
     (void)curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 101) { // libcurl takes what follows for a body
+        request_refuse(request, "the answer switches to another protocol");
+        return -EPROTO;
+    }
     if (status < 200 || request->status)
         return 0;
     request->head_ended = true;

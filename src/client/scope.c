@@ -22,7 +22,7 @@ static int set_up(struct vramscope *scope, const char *url,
     if (r == 0)
         r = sse_new(&sse_handler, scope->settings.event_max,
                     span_of(scope->settings.last_event_id), &scope->sse);
-    return r == -EFBIG ? -EINVAL : r; // an id that is too long once it is UTF-8
+    return r == -ENAMETOOLONG ? -EINVAL : r; // an id that is too long only as UTF-8
 }
 
 static void tear_down(struct vramscope *scope)

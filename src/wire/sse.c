@@ -27,10 +27,19 @@ static void copy(struct buf *to, struct span bytes)
     buf_add(to, bytes.at, bytes.len);
 }
 
+/* The text buffers' own error becomes the parser's. */
+static int set_text(struct buf *to, struct span value)
+{
+    buf_clear(to);
+    utf8_repair(to, value);
+    return to->error == -E2BIG ? -ENAMETOOLONG : to->error;
+}
+
 int sse_new(const struct sse_handler *handler, size_t event_max, struct span last_id,
             struct sse **ret)
 {
     struct sse *sse = calloc(1, sizeof(*sse));
+    int r;
 
     if (!sse)
         return -ENOMEM;
@@ -43,11 +52,10 @@ int sse_new(const struct sse_handler *handler, size_t event_max, struct span las
     buf_init(&sse->next_id, SSE_ID_MAX);
     buf_init(&sse->last_id, SSE_ID_MAX);
     buf_init(&sse->text, UTF8_GROWTH * event_max);
-    utf8_repair(&sse->last_id, last_id);
+    r = set_text(&sse->last_id, last_id);
     copy(&sse->next_id, buf_span(&sse->last_id));
-    if (sse->last_id.error || sse->next_id.error) {
-        int r = sse->last_id.error == -E2BIG ? -EFBIG : -ENOMEM;
-
+    r = r < 0 ? r : sse->next_id.error;
+    if (r < 0) {
         sse_free(sse);
         return r;
     }
@@ -71,14 +79,6 @@ void sse_free(struct sse *sse)
 static int fault_of(const struct buf *buf)
 {
     return buf->error == -E2BIG ? -EFBIG : buf->error;
-}
-
-/* Add a line of text; the text buffers' own error becomes the parser's. */
-static int set_text(struct buf *to, struct span value)
-{
-    buf_clear(to);
-    utf8_repair(to, value);
-    return fault_of(to);
 }
 
 static int add_data(struct sse *sse, struct span value)

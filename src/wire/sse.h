@@ -36,13 +36,16 @@ struct sse; // a parser
 
 /*
  * `event_max`: bytes of one event with all of its lines, comments too. `last_id`: the last event
- * id of the connection before, empty: none.
+ * id of the connection before, empty: none. -ENAMETOOLONG: it is too long, as UTF-8.
  */
 int sse_new(const struct sse_handler *handler, size_t event_max, struct span last_id,
             struct sse **ret) MUST_CHECK;
 void sse_free(struct sse *sse);
 
-/* -EFBIG: a line, an event, a name or an id is too long; -ENOMEM. Then the parser is dead. */
+/*
+ * -EFBIG: a line or an event is too long; -ENAMETOOLONG: a name or an id is; -ENOMEM. Then
+ * the parser is dead.
+ */
 int sse_feed(struct sse *sse, struct span bytes) MUST_CHECK;
 
 /* Start of another connection: what was half there is dropped, the last event id stays. */

@@ -244,7 +244,7 @@ static const struct {
     {"comments between events", "data: a\n\n:", EVENT_MAX - 1, "\n:b\ndata: c\n\n", 0},
     {"longer field of no name", "", EVENT_MAX + 1, "\n", -EFBIG},
     {"longest name", "event:", SSE_NAME_MAX, "\ndata\n\n", 0},
-    {"longer name", "event:", SSE_NAME_MAX + 1, "\ndata\n\n", -EFBIG},
+    {"longer name", "event:", SSE_NAME_MAX + 1, "\ndata\n\n", -ENAMETOOLONG},
     {"longest id", "id:", EVENT_MAX - 7, "\ndata\n\n", 0},
 };
 
@@ -344,7 +344,7 @@ static void test_last_id_given(void **state)
     memset(id, 'x', sizeof(id));
     assert_int_equal(
         sse_new(&(struct sse_handler){0}, EVENT_MAX, (struct span){id, sizeof(id)}, &sse),
-        -EFBIG);
+        -ENAMETOOLONG);
     assert_null(sse);
     assert_int_equal(
         sse_new(&(struct sse_handler){0}, EVENT_MAX, (struct span){id, SSE_ID_MAX}, &sse),
