@@ -228,8 +228,8 @@ struct vramscope_detail {
  * -EFBIG: over a limit (depth 16, 1,024 models or devices, 4,096 processes, 131,072 values,
  * 1 MiB); -ENOMEM. `why`, of `room` bytes, may be NULL with room 0; it gets a phrase.
  */
-int vramscope_detail_parse(const char *json, size_t len, struct vramscope_detail **ret,
-                           char *why, size_t room);
+int vramscope_detail_parse(const char *json, size_t len,
+                           const struct vramscope_detail **ret, char *why, size_t room);
 
 /* Documents are counted and never change: who keeps one beyond its event takes a reference. */
 const struct vramscope_detail *

@@ -23,10 +23,10 @@ void play_close(struct play *play)
     recording_free(play->recording);
 }
 
-struct vramscope_detail *play_decode(struct play *play,
-                                     const struct recording_entry *entry)
+const struct vramscope_detail *play_decode(struct play *play,
+                                           const struct recording_entry *entry)
 {
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
     char why[256] = "";
     struct complaint reason;
 

@@ -22,8 +22,8 @@ void play_close(struct play *play);
  * Decode an entry's document, the caller's. NULL: it is refused, and the recording counts
  * it as a line that is none.
  */
-struct vramscope_detail *play_decode(struct play *play,
-                                     const struct recording_entry *entry);
+const struct vramscope_detail *play_decode(struct play *play,
+                                           const struct recording_entry *entry);
 
 /* Say on stderr what is wrong with the first line that was skipped, once. */
 void play_tell_fault(struct play *play);

@@ -13,7 +13,7 @@ struct source {
     int timer_fd; // readable when an entry is due
     bool has_told_end;
     struct vramscope_event event;
-    struct vramscope_detail *detail; // the event's
+    const struct vramscope_detail *detail; // the event's
     char id[TEXT_SIZE];
     char reason[TEXT_SIZE];
 };
@@ -204,7 +204,7 @@ static int print_last(const struct cli *cli, struct play *play, const struct buf
                       const struct buf *reason)
 {
     struct recording_entry entry = {.kind = RECORDING_DETAIL, .text = buf_span(last)};
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
 
     if (reason->len)
         cli_message("%s: at its end: %.*s", cli->operand, (int)reason->len, reason->data);

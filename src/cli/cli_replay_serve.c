@@ -166,7 +166,7 @@ static int publish(struct server *server, const struct recording_entry *entry,
 
 static void publish_document(struct server *server, const struct recording_entry *entry)
 {
-    struct vramscope_detail *detail = play_decode(server->play, entry);
+    const struct vramscope_detail *detail = play_decode(server->play, entry);
     struct complaint why = {""};
 
     if (detail && publish(server, entry, detail, &why) < 0)
@@ -258,7 +258,7 @@ static void on_due(uv_timer_t *timer)
 static uint64_t find_interval_ms(struct play *play, double speed)
 {
     struct recording_entry entry = {.kind = RECORDING_SKIPPED};
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
     struct complaint why;
     int64_t interval_ms = INTERVAL_MS;
 

@@ -58,7 +58,8 @@ static int check_detail(const struct vramscope_detail *detail, struct complaint 
     return check_devices(detail, why);
 }
 
-int decode_detail(struct span json, struct vramscope_detail **ret, struct complaint *why)
+int decode_detail(struct span json, const struct vramscope_detail **ret,
+                  struct complaint *why)
 {
     struct document *document;
     int r = document_read(json, &shape_detail, &document, why);
@@ -74,8 +75,8 @@ int decode_detail(struct span json, struct vramscope_detail **ret, struct compla
     return 0;
 }
 
-int vramscope_detail_parse(const char *json, size_t len, struct vramscope_detail **ret,
-                           char *why, size_t room)
+int vramscope_detail_parse(const char *json, size_t len,
+                           const struct vramscope_detail **ret, char *why, size_t room)
 {
     struct complaint complaint = {""};
     int r = decode_detail((struct span){json, len}, ret, &complaint);

@@ -17,7 +17,7 @@ int decode_snapshot(struct span json, const struct vramscope_snapshot **ret,
 void decode_snapshot_free(const struct vramscope_snapshot *snapshot); // takes NULL
 
 /* Counted: vramscope_detail_unref() gives it back. */
-int decode_detail(struct span json, struct vramscope_detail **ret,
+int decode_detail(struct span json, const struct vramscope_detail **ret,
                   struct complaint *why) MUST_CHECK;
 
 #endif

@@ -65,7 +65,7 @@ struct vramscope {
 
     struct event_entry *lent; // the event that vramscope_next() gave last
     const struct vramscope_snapshot *snapshot;
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     struct complaint why;
 };
 

@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span json = {(const char *)data, size};
     const struct vramscope_snapshot *snapshot;
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     struct complaint why = {""};
 
     if (decode_detail(json, &detail, &why) == 0) {

@@ -37,7 +37,7 @@ struct file_source {
     unsigned taken;
     bool held;
     char text[DOCUMENT_MAX];
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     struct vramscope_event event;
 };
 
@@ -81,8 +81,9 @@ static int read_document(struct file_source *source)
     if (n < 0)
         return neg_errno();
     n = vramscope_detail_parse(source->text, (size_t)n, &source->detail, NULL, 0);
-    if (n == 0)
-        source->detail->unix_ms = source->event.unix_ms;
+    if (n == 0) // nobody else has it yet
+        ((struct vramscope_detail *)(uintptr_t)source->detail)->unix_ms =
+            source->event.unix_ms;
     return (int)n;
 }
 

@@ -16,10 +16,10 @@
 
 enum { ROOM = 512 };
 
-static struct vramscope_detail *detail_of(const char *row, struct span json)
+static const struct vramscope_detail *detail_of(const char *row, struct span json)
 {
     struct complaint why = {""};
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
 
     if (decode_detail(json, &detail, &why) != 0)
         fail_msg("[%s] %s: %.*s", row, why.text, (int)MIN(json.len, 300U), json.at);
@@ -29,7 +29,7 @@ static struct vramscope_detail *detail_of(const char *row, struct span json)
 static void refused(const char *row, struct span json, int r, const char *reason)
 {
     struct complaint why = {""};
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
 
     if (decode_detail(json, &detail, &why) != r || !strstr(why.text, reason) || detail)
         fail_msg("[%s] \"%s\", not \"%s\"", row, why.text, reason);
@@ -283,7 +283,7 @@ static void test_nothing_known(void **state)
         "{\"gpu\":{\"sources\":[{}]},\"devices\":[{}],"
         "\"models\":[{\"vram\":{},\"prefix_cache\":{\"minute\":{}},"
         "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}]}";
-    struct vramscope_detail *detail = detail_of("empty", span_of("{}"));
+    const struct vramscope_detail *detail = detail_of("empty", span_of("{}"));
 
     (void)state;
     expect_unknown(&shape_detail, (const char *)detail);
@@ -362,7 +362,7 @@ static void test_from(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct vramscope_detail *detail;
+        const struct vramscope_detail *detail;
         char json[ROOM];
 
         (void)snprintf(json, ROOM,
@@ -422,7 +422,7 @@ static void test_limits(void **state)
 static void test_totals(void **state)
 {
     OWNED(buf_done) struct buf out;
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
 
     (void)state;
     buf_init(&out, 1 << 16);
@@ -457,7 +457,7 @@ static void *take_and_give(void *detail)
 /* The last to give it back frees it, whoever that is: a sanitizer sees if nobody does. */
 static void test_references(void **state)
 {
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
     pthread_t threads[2];
     char why[8] = "xxxxxxx";
 
@@ -466,7 +466,9 @@ static void test_references(void **state)
     assert_string_equal(why, "");
     for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
         (void)vramscope_detail_ref(detail);
-        assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, detail), 0);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, take_and_give, (void *)(uintptr_t)detail),
+            0);
     }
     vramscope_detail_unref(detail);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)

@@ -181,17 +181,17 @@ static void fill_snapshot(void)
     fill_processes();
 }
 
-static struct vramscope_detail *detail_of(struct span json)
+static const struct vramscope_detail *detail_of(struct span json)
 {
     struct complaint why = {""};
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
 
     if (decode_detail(json, &detail, &why) != 0)
         fail_msg("%s: %.*s", why.text, (int)json.len, json.at);
     return detail;
 }
 
-static struct vramscope_detail *written_and_read(void)
+static const struct vramscope_detail *written_and_read(void)
 {
     buf_clear(&out);
     detail_write(&out, &snapshot, &origin);
@@ -397,7 +397,7 @@ static void same_detail(const struct vramscope_detail *got)
 
 static void test_all_known(void **state)
 {
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     const struct vramscope_model *model;
 
     (void)state;
@@ -422,7 +422,7 @@ static void test_nothing_known(void **state)
 {
     static const struct figure unknown = {UNKNOWN, FROM_NOWHERE, "not told", UNKNOWN};
     struct snapshot_model *model = &snapshot.models[0];
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
 
     (void)state;
     snapshot.total_bytes = snapshot.allocated_bytes = unknown;

@@ -233,7 +233,7 @@ static const char device[] =
 static void take_devices(struct host *host, int64_t unix_ms, unsigned n, bool is_mig)
 {
     struct vramscope_event said = {.type = VRAMSCOPE_DETAIL, .unix_ms = unix_ms};
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     struct buf text;
 
     buf_init(&text, TEXT_MAX);
@@ -337,7 +337,7 @@ static void driver_silent(struct stage *stage)
         "{\"value\":9000000000,\"from\":\"engine\",\"error\":0},\"kv_used_bytes\":{"
         "\"value\":"
         "6000000000,\"from\":\"engine\",\"error\":0}}],\"models\":[]}";
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
 
     assert_int_equal(
         vramscope_detail_parse(document, sizeof(document) - 1, &detail, NULL, 0), 0);
@@ -392,7 +392,7 @@ static void odd_devices(struct stage *stage)
         "bytes\":0,"
         "\"orphan_bytes\":0,\"unattributed_bytes\":-1000000000}],\"models\":[]}";
     struct vramscope_event said = {.type = VRAMSCOPE_DETAIL, .unix_ms = START};
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
 
     assert_int_equal(
         vramscope_detail_parse(document, sizeof(document) - 1, &detail, NULL, 0), 0);

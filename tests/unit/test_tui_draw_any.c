@@ -117,7 +117,7 @@ static size_t take_odd_documents(struct host *host, uint64_t *seed, uint32_t rar
     while (taken < 4 && recording_next(recording, &entry, &why) == 1) {
         struct vramscope_event said = {.type = VRAMSCOPE_DETAIL,
                                        .unix_ms = entry.unix_ms};
-        struct vramscope_detail *detail;
+        const struct vramscope_detail *detail;
 
         if (entry.kind != RECORDING_DETAIL)
             continue;

@@ -114,7 +114,7 @@ static const struct {
 
 static void test_filters(void **state)
 {
-    struct vramscope_detail *detail = document(models);
+    const struct vramscope_detail *detail = document(models);
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(filters); i++) {

@@ -282,7 +282,7 @@ static const struct {
      "!GPU 0 (H100) is gone|b on port 1: ready -> loading", HOST_LIVE},
 };
 
-static struct vramscope_detail *story_document(size_t i, int64_t at_ms)
+static const struct vramscope_detail *story_document(size_t i, int64_t at_ms)
 {
     if (story[i].type != DOC || !story[i].text)
         return NULL;
@@ -310,7 +310,7 @@ static void test_story(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(story); i++) {
         int64_t at_ms = START + (int64_t)(story[i].at_s * 1000);
-        struct vramscope_detail *detail = story_document(i, at_ms);
+        const struct vramscope_detail *detail = story_document(i, at_ms);
         struct vramscope_event event = {
             .type = story[i].type,
             .unix_ms = at_ms,
@@ -340,7 +340,7 @@ static void test_story(void **state)
 
 static void take(struct host *host, int64_t at_ms, const char *body)
 {
-    struct vramscope_detail *detail =
+    const struct vramscope_detail *detail =
         document("{'schema':1,'unix_ms':%lld,%s}", (long long)at_ms, body);
     struct vramscope_event event = {
         .type = VRAMSCOPE_DETAIL, .unix_ms = at_ms, .detail = detail};
@@ -440,7 +440,7 @@ static const struct {
 
 static void test_history(void **state)
 {
-    struct vramscope_detail *detail = document("{'schema':1,%s}", USED(1));
+    const struct vramscope_detail *detail = document("{'schema':1,%s}", USED(1));
     const struct track *track;
     struct host *host;
 

@@ -46,10 +46,10 @@ static size_t write_model(char *text, size_t room, uint64_t *seed)
 }
 
 /* Any document, of a daemon that has gone mad. */
-static struct vramscope_detail *any_document(uint64_t *seed)
+static const struct vramscope_detail *any_document(uint64_t *seed)
 {
     static char text[BODY_SIZE];
-    struct vramscope_detail *detail;
+    const struct vramscope_detail *detail;
     char why[128] = "";
     size_t len;
 

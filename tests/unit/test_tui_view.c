@@ -45,7 +45,7 @@ static void stage_end(struct stage *stage)
 /* A model a letter; with `rest` of its keys. */
 static void stage_take(struct stage *stage, size_t host, const char *models)
 {
-    struct vramscope_detail *detail =
+    const struct vramscope_detail *detail =
         document("{'schema':1,'devices':[{},{},{}],'models':[%s]}", models);
     struct vramscope_event event = {
         .type = VRAMSCOPE_DETAIL, .unix_ms = stage->now_ms, .detail = detail};

@@ -13,11 +13,11 @@
 
 enum { DOCUMENT_SIZE = 64 * 1024 };
 
-static inline __attribute__((format(printf, 1, 2))) struct vramscope_detail *
+static inline __attribute__((format(printf, 1, 2))) const struct vramscope_detail *
 document(const char *format, ...)
 {
     static char json[DOCUMENT_SIZE];
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
     char why[256] = "";
     va_list args;
     int len;

@@ -36,7 +36,7 @@ static void stage_take(struct host *host, const struct recording_entry *entry,
 {
     struct vramscope_event event = {.unix_ms = entry->unix_ms + skew_ms,
                                     .retry_ms = 2000};
-    struct vramscope_detail *detail = NULL;
+    const struct vramscope_detail *detail = NULL;
     char text[256];
 
     snprintf(text, sizeof(text), "%.*s", (int)MIN(entry->text.len, sizeof(text) - 1),
