@@ -29,7 +29,8 @@
  * Strings are valid UTF-8, else as the daemon sent them: who writes them to a terminal has
  * to take control and bidirectional characters out first. What is not known is
  * VRAMSCOPE_UNKNOWN, NAN or NULL, never 0. Structs are made by the library alone and grow
- * at their ends; an array of them is an array of pointers, for the same reason.
+ * at their ends, for which reason one refers to others by pointers; those held by value
+ * (vramscope_figure, vramscope_hits) stay as they are.
  *
  * Functions that return int give 0 or more, or a negative errno.
  */
@@ -220,7 +221,7 @@ struct vramscope_detail {
     size_t n_processes;
     const struct vramscope_process *const *processes;
     int64_t processes_left_out;
-    struct vramscope_self self;
+    const struct vramscope_self *self; /* never NULL */
 };
 
 /*

@@ -174,7 +174,7 @@ static void look_at_limits(struct doctor *doctor, const struct vramscope_self *s
 
 static void look_at_cost(struct doctor *doctor, const struct vramscope_detail *detail)
 {
-    const struct vramscope_self *self = &detail->self;
+    const struct vramscope_self *self = detail->self;
     bool is_late = self->late_ms > (double)detail->interval_ms / 2;
     bool is_large = self->rss_bytes > (int64_t)RSS_MAX_MIB << 20;
     char rss[FIGURE_TEXT_SIZE];
@@ -199,6 +199,6 @@ void doctor_look_at_detail(struct doctor *doctor, const struct vramscope_detail 
     look_at_devices(doctor, detail);
     look_at_models(doctor, detail);
     doctor_look_at_memory(doctor, detail);
-    look_at_limits(doctor, &detail->self);
+    look_at_limits(doctor, detail->self);
     look_at_cost(doctor, detail);
 }

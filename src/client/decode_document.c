@@ -193,6 +193,19 @@ static int read_object(struct decoder *decoder, const struct place *place,
     return read_members(decoder, place, member->shape, value, out + member->offset);
 }
 
+static int read_pointer(struct decoder *decoder, const struct place *place,
+                        const struct member *member, const json_t *value, char *out)
+{
+    char *object = arena_take(&decoder->arena, member->shape->size);
+
+    if (!object)
+        return no_memory(decoder);
+    if (value && !json_is_object(value))
+        return refuse(decoder, place, "an object is due");
+    memcpy(out + member->offset, &object, sizeof(object));
+    return read_members(decoder, place, member->shape, value, object);
+}
+
 /* `n` elements of `size` bytes; the struct then points at the first, and counts them. */
 static int take_array(struct decoder *decoder, const struct place *place,
                       const struct member *member, size_t n, size_t size, char **ret)
@@ -307,13 +320,13 @@ static int read_totals(struct decoder *decoder, const struct place *place,
 }
 
 static read_fn *const readers[MEMBER_KINDS] = {
-    [MEMBER_COUNT] = read_whole,   [MEMBER_SIGNED] = read_whole,
-    [MEMBER_PORT] = read_whole,    [MEMBER_DECIMAL] = read_decimal,
-    [MEMBER_RATIO] = read_decimal, [MEMBER_PERCENT] = read_decimal,
-    [MEMBER_TEXT] = read_text,     [MEMBER_BOOL] = read_bool,
-    [MEMBER_FROM] = read_from,     [MEMBER_OBJECT] = read_object,
-    [MEMBER_LIST] = read_list,     [MEMBER_INDICES] = read_indices,
-    [MEMBER_TOTALS] = read_totals,
+    [MEMBER_COUNT] = read_whole,     [MEMBER_SIGNED] = read_whole,
+    [MEMBER_PORT] = read_whole,      [MEMBER_DECIMAL] = read_decimal,
+    [MEMBER_RATIO] = read_decimal,   [MEMBER_PERCENT] = read_decimal,
+    [MEMBER_TEXT] = read_text,       [MEMBER_BOOL] = read_bool,
+    [MEMBER_FROM] = read_from,       [MEMBER_OBJECT] = read_object,
+    [MEMBER_POINTER] = read_pointer, [MEMBER_LIST] = read_list,
+    [MEMBER_INDICES] = read_indices, [MEMBER_TOTALS] = read_totals,
 };
 
 /* The value of a key; NULL where it is null too. */

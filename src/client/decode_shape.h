@@ -21,6 +21,7 @@ enum member_kind {
     MEMBER_BOOL,    // bool; one that is not there is false
     MEMBER_FROM,    // enum vramscope_from
     MEMBER_OBJECT,  // the struct of `shape`
+    MEMBER_POINTER, // a pointer to one, never NULL
     MEMBER_LIST,    // an array of pointers to structs of `shape`
     MEMBER_INDICES, // an array of int64_t of 0 or more
     MEMBER_TOTALS,  // an object of counts: pointers to struct vramscope_limit

@@ -127,6 +127,22 @@ static const struct member process_members[] = {
 #undef AT
 static const struct shape process = {SHAPE(vramscope_process, process_members)};
 
+#define AT(member) .offset = offsetof(struct vramscope_self, member)
+#define N(member) .n_offset = offsetof(struct vramscope_self, member)
+static const struct member self_members[] = {
+    {NULL, "rss_bytes",       MEMBER_COUNT,   AT(rss_bytes)},
+    {NULL, "cpu_seconds",     MEMBER_DECIMAL, AT(cpu_seconds)},
+    {NULL, "late_ms",         MEMBER_DECIMAL, AT(late_ms)},
+    {NULL, "subscribers",     MEMBER_COUNT,   AT(subscribers)},
+    {NULL, "frames_sent",     MEMBER_COUNT,   AT(frames_sent)},
+    {NULL, "frames_skipped",  MEMBER_COUNT,   AT(frames_skipped)},
+    {NULL, "worker_restarts", MEMBER_COUNT,   AT(worker_restarts)},
+    {NULL, "limited", MEMBER_TOTALS, AT(limited), NULL, N(n_limited), TOTALS_MAX},
+};
+#undef AT
+#undef N
+static const struct shape self = {SHAPE(vramscope_self, self_members)};
+
 #define AT(member) .offset = offsetof(struct vramscope_detail, member)
 #define N(member) .n_offset = offsetof(struct vramscope_detail, member)
 static const struct member detail_members[] = {
@@ -157,15 +173,7 @@ static const struct member detail_members[] = {
     {NULL, "models",    MEMBER_LIST, AT(models),    &model,   N(n_models),    MODELS_MAX},
     {NULL, "processes", MEMBER_LIST, AT(processes), &process, N(n_processes), PROCESSES_MAX},
     {NULL, "processes_left_out", MEMBER_COUNT, AT(processes_left_out)},
-
-    {"self", "rss_bytes",       MEMBER_COUNT,   AT(self.rss_bytes)},
-    {"self", "cpu_seconds",     MEMBER_DECIMAL, AT(self.cpu_seconds)},
-    {"self", "late_ms",         MEMBER_DECIMAL, AT(self.late_ms)},
-    {"self", "subscribers",     MEMBER_COUNT,   AT(self.subscribers)},
-    {"self", "frames_sent",     MEMBER_COUNT,   AT(self.frames_sent)},
-    {"self", "frames_skipped",  MEMBER_COUNT,   AT(self.frames_skipped)},
-    {"self", "worker_restarts", MEMBER_COUNT,   AT(self.worker_restarts)},
-    {"self", "limited", MEMBER_TOTALS, AT(self.limited), NULL, N(self.n_limited), TOTALS_MAX},
+    {NULL, "self", MEMBER_POINTER, AT(self), &self},
 };
 #undef AT
 #undef N

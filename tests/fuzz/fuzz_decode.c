@@ -82,6 +82,9 @@ static void check_struct(const struct shape *shape, const char *base)
         case MEMBER_OBJECT:
             check_struct(member->shape, at);
             break;
+        case MEMBER_POINTER:
+            check_struct(member->shape, *(const char *const *)(const void *)at);
+            break;
         case MEMBER_LIST:
         case MEMBER_INDICES:
         case MEMBER_TOTALS:

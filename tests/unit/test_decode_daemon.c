@@ -392,7 +392,7 @@ static void same_detail(const struct vramscope_detail *got)
     for (size_t i = 0; i < got->n_models; i++)
         same_model(got->models[i], &snapshot.models[i]);
     same_processes(got);
-    same_self(&got->self, &snapshot.self);
+    same_self(got->self, &snapshot.self);
 }
 
 static void test_all_known(void **state)

@@ -63,13 +63,13 @@ static bool has_max(const json_t *node, double max)
 static bool fits(enum member_kind kind, const json_t *node)
 {
     static const char *const types[MEMBER_KINDS] = {
-        [MEMBER_COUNT] = "integer", [MEMBER_SIGNED] = "integer",
-        [MEMBER_PORT] = "integer",  [MEMBER_DECIMAL] = "number",
-        [MEMBER_RATIO] = "number",  [MEMBER_PERCENT] = "number",
-        [MEMBER_TEXT] = "string",   [MEMBER_BOOL] = "boolean",
-        [MEMBER_FROM] = "string",   [MEMBER_OBJECT] = "object",
-        [MEMBER_LIST] = "array",    [MEMBER_INDICES] = "array",
-        [MEMBER_TOTALS] = "object",
+        [MEMBER_COUNT] = "integer",  [MEMBER_SIGNED] = "integer",
+        [MEMBER_PORT] = "integer",   [MEMBER_DECIMAL] = "number",
+        [MEMBER_RATIO] = "number",   [MEMBER_PERCENT] = "number",
+        [MEMBER_TEXT] = "string",    [MEMBER_BOOL] = "boolean",
+        [MEMBER_FROM] = "string",    [MEMBER_OBJECT] = "object",
+        [MEMBER_POINTER] = "object", [MEMBER_LIST] = "array",
+        [MEMBER_INDICES] = "array",  [MEMBER_TOTALS] = "object",
     };
 
     if (strcmp(types[kind], type_of(node)) != 0)
@@ -113,7 +113,7 @@ static void check_member(const json_t *node, const struct member *member,
         fail_msg("%s is of another type (%s)", path, type_of(node));
     assert_true(n_seen < MEMBERS_MAX);
     seen[n_seen++] = member;
-    if (member->kind == MEMBER_OBJECT)
+    if (member->kind == MEMBER_OBJECT || member->kind == MEMBER_POINTER)
         check_keys(node, member->shape, NULL, path);
     if (member->kind == MEMBER_LIST)
         check_keys(resolve(json_object_get(node, "items")), member->shape, NULL, path);
