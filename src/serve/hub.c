@@ -272,6 +272,12 @@ static void offer(struct subscriber *s, struct frame *frame, bool counts)
     }
 }
 
+/* A number past the newest is of another run, or was never sent. */
+static bool is_ahead(const struct hub *hub, uint64_t number)
+{
+    return hub->kept && number > hub->past[hub->count % hub->options.past].seq;
+}
+
 /* Begin with what came after the frame numbered `after`, as far as it is kept. */
 static void catch_up(struct subscriber *s, uint64_t after)
 {
@@ -385,7 +391,7 @@ void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
     }
     s->conn = conn;
     join_ring(hub, s);
-    if (after && hub->past)
+    if (after && hub->past && !is_ahead(hub, *after))
         catch_up(s, *after);
     else
         send_now(s, first);

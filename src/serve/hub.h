@@ -46,7 +46,7 @@ void hub_answer_head(struct http_conn *conn);
 /*
  * Turn `conn` into a subscriber, `first` being its first event. With `after`, it is sent
  * instead what is kept of the frames that came after the one of that number, and waits if
- * that is the newest. Answers the request in any case.
+ * that is the newest; a number past it is as none. Answers the request in any case.
  */
 void hub_add(struct hub *hub, struct http_conn *conn, struct frame *first,
              const uint64_t *after);

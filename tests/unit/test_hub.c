@@ -362,8 +362,8 @@ static const struct {
     {"before the ring", 4, 1, 10, 2, "7 8 9 10 11"},
     {"wrapped to its start", 4, 1, 8, 0, "5 6 7 8 9"},
     {"a ring of one", 1, 1, 5, 0, "5 6"},
-    {"from the future", 4, 1, 5, 99, "6"},
-    {"the largest number", 4, 1, 5, UINT64_MAX, "6"},
+    {"from the future: the newest", 4, 1, 5, 99, "5 6"},
+    {"the largest number", 4, 1, 5, UINT64_MAX, "5 6"},
     {"numbers with gaps", 4, 10, 6, 45, "50 60 70"},
     {"nothing is kept: the newest", 0, 1, 5, 2, "5 6"},
 };
