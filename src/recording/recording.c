@@ -230,6 +230,8 @@ int recording_seek(struct recording *recording, const struct recording_mark *mar
 
 int recording_rewind(struct recording *recording, struct complaint *why)
 {
+    recording->skipped = 0;
+    recording->fault = (struct complaint){""};
     return recording_seek(recording, &recording->first, why);
 }
 

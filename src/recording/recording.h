@@ -84,7 +84,7 @@ struct recording_mark recording_mark(const struct recording *recording);
 int recording_seek(struct recording *recording, const struct recording_mark *mark,
                    struct complaint *why) MUST_CHECK;
 
-/* To the first entry again. */
+/* To the first entry again; lines that were none are forgotten, they will be met again. */
 int recording_rewind(struct recording *recording, struct complaint *why) MUST_CHECK;
 
 /* The entry given last is none after all: its reader found what is wrong with it. */

@@ -347,7 +347,7 @@ def test_it_is_a_server_like_the_daemon():
 
 def test_lines_that_are_none():
     text = HEAD + "".join((
-        entry(1000, 1), "hello\n", '{"unix_ms":1100,"detail":{"a":1,\r\rdata: evil}}\n',
+        "hello\n", entry(1000, 1), '{"unix_ms":1100,"detail":{"a":1,\r\rdata: evil}}\n',
         entry(1200, 2).replace('"seq":2,', '"seq":2,,'), entry(1300, 3).replace("aa-3", "aa-03"),
         entry(1400, 4, extra='{"port":99999}'), entry(1500, 5, extra=",".join(['{"port":1}'] * 65)),
         "\x00" * 100 + "\n", entry(1600, 6), entry(1700, 7)[:200]))
@@ -355,13 +355,13 @@ def test_lines_that_are_none():
         with Replay(path) as replay:
             _, detail = read_to_end(replay)
         name = os.path.basename(path)
-        assert f"{name}: line 3: it is no JSON" in replay.log(), replay.log()
+        assert f"{name}: line 2: it is no JSON" in replay.log(), replay.log()
         assert "8 lines in all are left out" in replay.log(), replay.log()
         assert detail.pieces.pop() == BYE
         seqs = [int(DOCUMENT.fullmatch(p)[1].split(b"-")[1]) for p in detail.pieces]
         assert seqs == [1, 6], seqs
         out, said = once(path)
-        assert "recording.jsonl" in out and f"{name}: line 3:" in said, (out, said)
+        assert "recording.jsonl" in out and f"{name}: line 2:" in said, (out, said)
 
 
 def test_no_recordings():

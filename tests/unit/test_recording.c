@@ -525,6 +525,7 @@ static void test_first_fault_is_told(void **state)
                                     "{\"unix_ms\":2,\"skipped\":2}\n{\"unix_ms\":3,\"ski";
     struct recording_entry entry;
     struct recording *recording = open_recording(put_file("bad", text, strlen(text)));
+    struct complaint why;
 
     (void)state;
     assert_int_equal(next(recording, &entry), 1);
@@ -535,6 +536,9 @@ static void test_first_fault_is_told(void **state)
     assert_int_equal(recording_skipped_lines(recording), 5);
     assert_non_null(
         strstr(recording_fault(recording), "/bad: line 2: its document is none"));
+    assert_int_equal(recording_rewind(recording, &why), 0);
+    assert_int_equal(recording_skipped_lines(recording), 0);
+    assert_string_equal(recording_fault(recording), "");
     recording_free(recording);
 }
 
