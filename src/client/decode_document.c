@@ -76,8 +76,8 @@ static bool whole_of(const json_t *value, int64_t *ret)
         return true;
     }
     real = json_real_value(value);
-    if (real != trunc(real) || real < -0x1p63 || real >= 0x1p63)
-        return false;
+    if (real < -0x1p63 || real >= 0x1p63 || real != (double)(int64_t)real)
+        return false; // trunc() would want libm
     *ret = (int64_t)real;
     return true;
 }

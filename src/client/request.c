@@ -320,6 +320,8 @@ static const char *name_fault(const struct request *request, CURLcode code)
         return strerror((int)os_error);
     if (code == CURLE_COULDNT_RESOLVE_HOST)
         return "its name was not resolved";
+    if (code == CURLE_PARTIAL_FILE)
+        return "the connection was cut off";
     return request->curl_error[0] ? request->curl_error : curl_easy_strerror(code);
 }
 

@@ -65,7 +65,8 @@ def test_restarts():
             follower.until("detail")
             daemon.process.kill()
             daemon.process.wait()
-            assert follower.until("disconnected")["reason"]
+            gone = follower.until("disconnected")
+            assert gone["reason"] == "the connection was cut off", gone
         with Daemon(*OPTIONS, *more):
             follower.until("connected")
             follower.until("detail")
