@@ -35,7 +35,7 @@ static const struct {
     [COLUMN_PORT] = {"PORT", false, NULL, value_port},
     [COLUMN_GPUS] = {"GPU", false, NULL, NULL},
     [COLUMN_STATE] = {"STATE", false, state_text, NULL},
-    [COLUMN_VRAM] = {"VRAM", true, NULL, value_vram},
+    [COLUMN_VRAM] = {"VRAM GiB", true, NULL, value_vram},
     [COLUMN_KV_USED] = {"KV USED", true, NULL, value_kv_used},
     [COLUMN_KV_CAPACITY] = {"KV CAP", true, NULL, value_kv_capacity},
     [COLUMN_KV_PERCENT] = {"KV%", true, NULL, value_kv_percent},

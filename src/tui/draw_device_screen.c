@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-enum { DEVICE_LABEL_SIZE = 48 };
-
 enum { LABEL_WIDTH = 10, VALUE_WIDTH = 8, CELL_WIDTH = LABEL_WIDTH + VALUE_WIDTH + 1 };
 
 /* Labels and figures in columns that stay where they are from card to card. */
@@ -85,7 +83,7 @@ static void write_title(struct sheet *sheet, const struct vramscope_device *devi
     char label[DEVICE_LABEL_SIZE];
     struct pen pen = sheet_line(sheet);
 
-    device_label(label, sizeof(label), device);
+    device_label(label, detail_of(sheet->drawing, host), device);
     pen.faded = is_driver_faded(sheet->drawing, host);
     if (sheet->drawing->view->n_hosts > 1)
         pen_print(&pen, STYLE_DIM, "%s ", host->name);
@@ -162,7 +160,7 @@ void draw_device_screen(struct drawing *drawing, struct area area)
     struct area legend = area_bottom(&area, area.rows > 8);
     char title[64];
 
-    snprintf(title, sizeof(title), "Devices %zu", count_devices(drawing));
+    snprintf(title, sizeof(title), "Devices %zu, memory in GiB", count_devices(drawing));
     sheet_draw(drawing, area, (struct sheet_look){title, NULL}, write_cards, NULL);
     if (legend.rows)
         draw_legend(drawing, legend.row);

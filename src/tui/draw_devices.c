@@ -8,37 +8,18 @@
  */
 #include "tui/draw_split.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    DEVICE_LABEL_SIZE = 48,
     LABEL_SIZE = HOST_NAME_SIZE + DEVICE_LABEL_SIZE,
     COLUMN_LEAST = 50, // of cells, to have several devices in a line
     MERGED_ABOVE = 4,  // devices, on a canvas that is not large
-    PART_WIDTH = 7,    // "  ~74.9", "  102Mi"
-    WHOLE_WIDTH = 7,   // "~25.8Gi"
-    FREE_WIDTH = 8,
+    PART_WIDTH = 7,    // "   74.9", " ~102.4"
+    WHOLE_WIDTH = 5,   // "191.7", and with "~" one more
+    FREE_WIDTH = 6,
+    KIND_WIDTH = 12,
+    KIND_WIDTH_WIDE = 24,
 };
-
-void device_label(char *ret, size_t room, const struct vramscope_device *device)
-{
-    if (is_known(device->instance))
-        snprintf(ret, room, "GPU %" PRId64 "/%" PRId64, device->index, device->instance);
-    else
-        snprintf(ret, room, "GPU %" PRId64, device->index);
-}
-
-/* Of names the makers' own is what can be missed first, of an instance its GPU's. */
-static const char *device_name(const struct vramscope_device *device)
-{
-    const char *name = device->name ? device->name : "";
-    const char *instance = is_known(device->instance) ? strstr(name, "MIG ") : NULL;
-
-    if (instance)
-        return instance;
-    return strncmp(name, "NVIDIA ", 7) == 0 ? name + 7 : name;
-}
 
 static enum style free_style(const struct split *split)
 {
@@ -49,13 +30,12 @@ static enum style free_style(const struct split *split)
     return free_bytes < split->total / 50 ? STYLE_CRITICAL : STYLE_TEXT;
 }
 
-/* "74.9 of 79.6Gi" in columns of their own, or "--" where neither is known. */
-static void put_pair(struct pen *pen, char part[FIGURE_TEXT_SIZE], const char *whole,
+/* "74.9 of 79.6" in columns of their own, or "--" where neither is known. */
+static void put_pair(struct pen *pen, const char *part, const char *whole,
                      int whole_width)
 {
     bool known = strcmp(part, "--") != 0, any = known || strcmp(whole, "--") != 0;
 
-    unit_once(part, whole);
     if (pen_room(pen) < PART_WIDTH + 4 + MAX(whole_width, (int)strlen(whole)))
         return; // of the two neither, since one could be taken for the other
     pen_right(pen, PART_WIDTH, known ? STYLE_STRONG : STYLE_DIM, part);
@@ -65,20 +45,21 @@ static void put_pair(struct pen *pen, char part[FIGURE_TEXT_SIZE], const char *w
 
 /* The columns of a line. */
 struct widths {
-    int label, name, whole; // no name: 0
+    int label, kind, whole; // no kind: 0
     bool kv, free;
 };
 
-/* `longest` is the longest label; sums of several devices are longer than one's figures. */
-static struct widths widths_of(int room, int longest, bool merged)
+/* `longest` are the longest of each; sums of several devices are longer than one's figures. */
+static struct widths widths_of(int room, struct widths longest, bool merged)
 {
-    struct widths widths = {.label = clamp(0, MAX(7, longest), room / 3),
+    struct widths widths = {.label = clamp(0, MAX(7, longest.label), room / 3),
                             .whole = merged ? WHOLE_WIDTH + 1 : WHOLE_WIDTH,
                             .kv = room >= 64,
-                            .free = room >= 90};
+                            .free = room >= 140};
 
     if (room >= 100)
-        widths.name = merged ? 8 : clamp(8, room / 6, 24) - 1;
+        widths.kind =
+            MIN(longest.kind, (int)(widths.free ? KIND_WIDTH_WIDE : KIND_WIDTH));
     return widths;
 }
 
@@ -86,89 +67,91 @@ static int figures_width(const struct widths *widths)
 {
     int pair = PART_WIDTH + 4 + widths->whole;
 
-    return pair + (widths->kv ? 4 + pair : 0) + (widths->free ? 7 + FREE_WIDTH : 1);
+    return pair + 5 + (widths->kv ? 3 + pair + 1 : 0) +
+           (widths->free ? 6 + FREE_WIDTH : 0);
 }
 
-/* Used of total, then as there is room the KV cache, and what is free. */
+/* Used of total in GiB, then as there is room the KV cache, and what is free. */
 static void put_figures(struct pen *pen, const struct split *split,
                         const struct widths *widths)
 {
     char first[FIGURE_TEXT_SIZE], second[FIGURE_TEXT_SIZE];
     enum style style = free_style(split);
-    const char *alarm = style == STYLE_CRITICAL ? pen->drawing->signs->alarm : " ";
 
     bytes_short(first, split->used);
     bytes_short(second, split->total);
     put_pair(pen, first, second, widths->whole);
-    if (!widths->free)
-        pen_print(pen, style, "%s", alarm);
+    pen_print(pen, STYLE_DIM, " GiB");
+    pen_print(pen, style, "%s",
+              style == STYLE_CRITICAL ? pen->drawing->signs->alarm : " ");
     if (widths->kv) {
         figure_short(first, &split->kv_used);
         figure_short(second, &split->kv_pool);
-        pen_print(pen, STYLE_DIM, "  KV");
-        put_pair(pen, first, second, widths->whole);
+        pen_print(pen, STYLE_DIM, " KV");
+        put_pair(pen, first, second, widths->whole + 1);
     }
     if (!widths->free)
         return;
     bytes_short(first, split->parts[PART_FREE]);
     pen_print(pen, STYLE_DIM, "  free");
     pen_right(pen, FREE_WIDTH, style, first);
-    pen_print(pen, style, "%s", alarm);
 }
 
 /* One device or several: label, what it is, bar, figures. */
-static void put_split(struct pen *pen, const char *label, const char *name,
+static void put_split(struct pen *pen, const char *label, const char *kind,
                       const struct split *split, const struct widths *widths)
 {
-    pen_cut(pen, widths->label, STYLE_TEXT, label);
+    pen_tail(pen, widths->label, STYLE_TEXT, label);
     pen_skip(pen, 1);
-    if (widths->name) {
-        pen_cut(pen, widths->name, STYLE_DIM, name);
+    if (widths->kind) {
+        pen_cut(pen, widths->kind, STYLE_DIM, kind);
         pen_skip(pen, 1);
     }
     put_bar(pen, MAX(1, pen_room(pen) - figures_width(widths)), split);
     put_figures(pen, split, widths);
 }
 
+/* The host is named where there are several. */
 static void full_label(const struct drawing *drawing, const struct host *host,
                        const struct vramscope_device *device, char ret[LABEL_SIZE])
 {
-    size_t at = 0;
+    char name[HOST_NAME_SIZE], label[DEVICE_LABEL_SIZE];
+    bool several = drawing->view->n_hosts > 1;
 
-    if (drawing->view->n_hosts > 1)
-        at = (size_t)snprintf(ret, HOST_NAME_SIZE + 2, "%s ", host->name);
-    device_label(ret + at, LABEL_SIZE - at, device);
+    host_label(name, drawing->view, host);
+    device_label(label, detail_of(drawing, host), device);
+    snprintf(ret, LABEL_SIZE, "%s%s%s", several ? name : "", several ? " " : "", label);
 }
 
 static void put_device(struct pen *pen, const struct vramscope_device *device,
-                       const struct host *host, int longest)
+                       const struct host *host, struct widths longest)
 {
     struct widths widths = widths_of(pen_room(pen), longest, false);
     struct split split = split_none();
-    char label[LABEL_SIZE];
+    char label[LABEL_SIZE], kind[DEVICE_KIND_SIZE];
 
     full_label(pen->drawing, host, device, label);
+    device_kind(kind, device);
     split_add(&split, device);
     pen->faded = is_driver_faded(pen->drawing, host);
     if (split.unknown && device->reason) {
-        pen_cut(pen, widths.label, STYLE_TEXT, label);
-        pen_print(pen, STYLE_DIM, " %s  --  ", device_name(device));
+        pen_tail(pen, widths.label, STYLE_TEXT, label);
+        pen_print(pen, STYLE_DIM, " %s  --  ", kind);
         pen_cut(pen, pen_room(pen), STYLE_DIM, device->reason);
         return;
     }
-    put_split(pen, label, split.unified ? "shares host memory" : device_name(device),
-              &split, &widths);
+    put_split(pen, label, kind, &split, &widths);
 }
 
 /* All devices of a host in one line, or of all hosts where `only` is NULL. */
-static void put_merged(struct pen *pen, const struct host *only, int longest)
+static void put_merged(struct pen *pen, const struct host *only, struct widths longest)
 {
     struct widths widths = widths_of(pen_room(pen), longest, true);
     const struct vramscope_device *device;
     struct split split = split_none();
     const struct host *host;
     struct cursor at = {0};
-    char name[DEVICE_LABEL_SIZE];
+    char name[HOST_NAME_SIZE] = "", kind[DEVICE_KIND_SIZE];
 
     while (next_device(pen->drawing, &at, &device, &host)) {
         if (only && host != only)
@@ -176,10 +159,10 @@ static void put_merged(struct pen *pen, const struct host *only, int longest)
         split_add(&split, device);
         pen->faded |= is_driver_faded(pen->drawing, host);
     }
-    snprintf(name, sizeof(name), "%zu GPUs", split.devices);
-    if (!only)
-        widths.name = 0;
-    put_split(pen, only ? only->name : name, name, &split, &widths);
+    snprintf(kind, sizeof(kind), "%zu GPUs", split.devices);
+    if (only)
+        host_label(name, pen->drawing->view, only);
+    put_split(pen, only ? name : kind, kind, &split, &widths);
 }
 
 /* How the devices are put into lines. */
@@ -243,36 +226,46 @@ static void draw_left_out(struct drawing *drawing, int row, const struct plan *p
 
 static void draw_by_host(struct drawing *drawing, struct area area)
 {
-    int longest = 0;
+    const struct view *view = drawing->view;
+    struct widths longest = {.label = host_label_width(view, HOST_NAME_SIZE), .kind = 7};
 
-    for (size_t i = 0; i < drawing->view->n_hosts; i++)
-        longest = MAX(longest, (int)strlen(drawing->view->hosts[i]->name));
-    for (size_t i = 0; i < drawing->view->n_hosts && area.rows > 0; i++) {
-        const struct vramscope_detail *detail = drawing->view->shown[i];
+    for (size_t i = 0; i < view->n_hosts && area.rows > 0; i++) {
+        const struct vramscope_detail *detail = view->shown[i];
         struct pen pen = pen_at(drawing, area.row, 1);
 
         if (!detail || detail->n_devices == 0)
             continue;
-        put_merged(&pen, drawing->view->hosts[i], longest);
+        put_merged(&pen, view->hosts[i], longest);
         (void)area_top(&area, 1);
     }
+}
+
+static struct widths longest_of(const struct drawing *drawing)
+{
+    const struct vramscope_device *device;
+    const struct host *host;
+    struct cursor at = {0};
+    struct widths longest = {0};
+    char label[LABEL_SIZE], kind[DEVICE_KIND_SIZE];
+
+    while (next_device(drawing, &at, &device, &host)) {
+        full_label(drawing, host, device, label);
+        device_kind(kind, device);
+        longest.label = MAX(longest.label, (int)strlen(label));
+        longest.kind = MAX(longest.kind, (int)strlen(kind));
+    }
+    return longest;
 }
 
 /* Column by column, as meters are read: down, then over. */
 static void draw_each(struct drawing *drawing, struct area area, int per_line)
 {
     int width = drawing->canvas->columns / per_line;
+    struct widths longest = longest_of(drawing);
     const struct vramscope_device *device;
     const struct host *host;
     struct cursor at = {0};
-    char label[LABEL_SIZE];
-    int longest = 0;
 
-    while (next_device(drawing, &at, &device, &host)) {
-        full_label(drawing, host, device, label);
-        longest = MAX(longest, (int)strlen(label));
-    }
-    at = (struct cursor){0};
     for (int i = 0; i < area.rows * per_line; i++) {
         struct pen pen =
             pen_at(drawing, area.row + i % area.rows, i / area.rows * width + 1);
@@ -294,7 +287,7 @@ void draw_devices(struct drawing *drawing, struct area area)
     if (area.rows < 1)
         return;
     if (plan.all_in_one)
-        put_merged(&pen, NULL, 0);
+        put_merged(&pen, NULL, (struct widths){0});
     else if (plan.by_host)
         draw_by_host(drawing, area);
     else

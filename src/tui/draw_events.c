@@ -125,11 +125,12 @@ static void write_process(struct sheet *sheet, const struct host *host,
 {
     const struct vramscope_model *model = model_of(detail, process);
     struct pen pen = sheet_line(sheet);
-    char words[64] = "--";
+    char words[DEVICE_LABEL_SIZE] = "--";
 
     pen.faded = is_driver_faded(sheet->drawing, host);
     if (sheet->drawing->view->n_hosts > 1) {
-        pen_fit(&pen, 14, STYLE_DIM, host->name);
+        host_label(words, sheet->drawing->view, host);
+        pen_tail(&pen, 14, STYLE_DIM, words);
         pen_skip(&pen, 1);
     }
     snprintf(words, sizeof(words), "%" PRId64, process->pid);
@@ -138,8 +139,8 @@ static void write_process(struct sheet *sheet, const struct host *host,
     pen_right(&pen, 9, is_known(process->bytes) ? STYLE_STRONG : STYLE_DIM, words);
     pen_skip(&pen, 2);
     snprintf(words, sizeof(words), "--");
-    if (process->device >= 0 && (size_t)process->device < detail->n_devices)
-        device_label(words, sizeof(words), detail->devices[process->device]);
+    if (device_of(detail, process->device))
+        device_label(words, detail, device_of(detail, process->device));
     pen_cut(&pen, 9, STYLE_DIM, words);
     put_owner(&pen, process);
     pen_cut(&pen, 17, STYLE_TEXT, process->comm ? process->comm : "--");
@@ -171,8 +172,8 @@ void draw_processes(struct drawing *drawing, struct area area)
     char heading[128];
 
     snprintf(heading, sizeof(heading), "%s%8s%9s  %-9s%-10s%-17s%s",
-             drawing->view->n_hosts > 1 ? "HOST           " : "", "PID", "VRAM", "DEVICE",
-             "OWNER", "NAME", "MODEL");
+             drawing->view->n_hosts > 1 ? "HOST           " : "", "PID", "VRAM GiB",
+             "DEVICE", "OWNER", "NAME", "MODEL");
     sheet_draw(drawing, area,
                (struct sheet_look){"Processes that hold device memory", heading},
                write_processes, NULL);

@@ -111,7 +111,7 @@ static void put_processes(struct sheet *sheet, const struct row *row,
 
     for (size_t i = 0; i < detail->n_processes; i++) {
         const struct vramscope_process *process = detail->processes[i];
-        char bytes[FIGURE_TEXT_SIZE], label[32] = "a device";
+        char bytes[FIGURE_TEXT_SIZE], label[DEVICE_LABEL_SIZE] = "a device";
         struct pen pen;
 
         if (!is_known(process->port) || process->port != row->model->port)
@@ -120,8 +120,8 @@ static void put_processes(struct sheet *sheet, const struct row *row,
             left++;
             continue;
         }
-        if (process->device >= 0 && (size_t)process->device < detail->n_devices)
-            device_label(label, sizeof(label), detail->devices[process->device]);
+        if (device_of(detail, process->device))
+            device_label(label, detail, device_of(detail, process->device));
         bytes_text(bytes, process->bytes);
         pen = sheet_line(sheet);
         pen_skip(&pen, INDENT);

@@ -3,6 +3,7 @@
  * draw_graphs.c - the last minutes of one model
  */
 #include "tui/draw_parts.h"
+#include "tui/model_value.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -98,15 +99,15 @@ static void read_curve(const struct history *history, enum history_series series
 
 /* What is drawn of a model, in the order of the boxes. */
 struct graph {
-    const char *name;
+    const char *name, *brief;
     enum history_series series;
     enum style style;
 };
 
 static const struct graph graphs[N_GRAPHS] = {
-    {"KV used", HISTORY_KV_USED, STYLE_GRAPH_1},
-    {"allocated", HISTORY_ALLOCATED, STYLE_GRAPH_2},
-    {"hit rate", HISTORY_HIT_PERCENT, STYLE_GRAPH_3},
+    {"KV used", "KV", HISTORY_KV_USED, STYLE_GRAPH_1},
+    {"allocated", "VRAM", HISTORY_ALLOCATED, STYLE_GRAPH_2},
+    {"hit rate", "hit rate", HISTORY_HIT_PERCENT, STYLE_GRAPH_3},
 };
 
 static int64_t device_total(const struct drawing *drawing, const struct row *row)
@@ -114,39 +115,37 @@ static int64_t device_total(const struct drawing *drawing, const struct row *row
     const struct vramscope_detail *detail = detail_of(drawing, row->host);
     int64_t total = VRAMSCOPE_UNKNOWN;
 
-    for (size_t i = 0; detail && i < row->model->n_devices; i++) {
-        int64_t index = row->model->devices[i];
+    for (size_t i = 0; i < row->model->n_devices; i++) {
+        const struct vramscope_device *device = device_of(detail, row->model->devices[i]);
 
-        if (index >= 0 && (size_t)index < detail->n_devices)
-            total = sum_of(total, detail->devices[index]->total_bytes);
+        if (device)
+            total = sum_of(total, device->total_bytes);
     }
     return total;
 }
 
 /* What a graph shows now, and all there could be. */
 struct words {
+    const char *name;
     char now[FIGURE_TEXT_SIZE], top[FIGURE_TEXT_SIZE]; // no top: ""
     double full;                                       // height of the graph
 };
 
 static void set_words(struct words *words, const struct vramscope_figure *now,
-                      const struct vramscope_figure *top, bool brief)
+                      const struct vramscope_figure *top)
 {
-    void (*write)(char *, const struct vramscope_figure *) =
-        brief ? figure_short : figure_text;
-
-    write(words->now, now);
+    figure_text(words->now, now);
     words->top[0] = '\0';
     if (!is_figure_known(top))
         return;
-    write(words->top, top);
+    figure_text(words->top, top);
     unit_once(words->now, words->top);
 }
 
 /* "KV used 12.4 of 41.2 GiB". */
-static bool fits(const struct words *words, const struct graph *graph, int room)
+static bool fits(const struct words *words, int room)
 {
-    return (int)(strlen(graph->name) + strlen(words->now) + strlen(words->top)) + 5 <=
+    return (int)(strlen(words->name) + strlen(words->now) + strlen(words->top)) + 5 <=
            room;
 }
 
@@ -156,7 +155,7 @@ static struct words describe(const struct drawing *drawing, const struct graph *
     const struct vramscope_model *model = row->model;
     const struct vramscope_figure *now = &model->kv_used;
     struct vramscope_figure top = model->kv_capacity;
-    struct words words = {"", "", 100};
+    struct words words = {graph->name, "", "", 100};
 
     if (graph->series == HISTORY_HIT_PERCENT) {
         percent_text(words.now, model->prefix_minute.hit_percent);
@@ -167,10 +166,10 @@ static struct words describe(const struct drawing *drawing, const struct graph *
         top = (struct vramscope_figure){device_total(drawing, row),
                                         VRAMSCOPE_FROM_MEASURED, 0, NULL};
     }
-    set_words(&words, now, &top, false);
-    if (!fits(&words, graph, room))
-        set_words(&words, now, &top, true);
-    if (!fits(&words, graph, room)) {
+    set_words(&words, now, &top);
+    if (!fits(&words, room))
+        words.name = graph->brief;
+    if (!fits(&words, room)) {
         figure_text(words.now, now);
         words.top[0] = '\0';
     }
@@ -217,7 +216,7 @@ void draw_graph(struct drawing *drawing, struct place place, int rows, size_t wh
     words = describe(drawing, graph, row, &curve, place.width);
     pen.end = MIN(pen.end, place.column + place.width);
     pen.faded = is_faded(drawing, row->host) || row->model->stale;
-    pen_print(&pen, STYLE_DIM, "%s ", graph->name);
+    pen_print(&pen, STYLE_DIM, "%s ", words.name);
     put_if_fits(&pen, words.now[0] == '-' ? STYLE_DIM : STYLE_STRONG, "", words.now);
     if (words.top[0])
         put_if_fits(&pen, STYLE_TEXT, " of ", words.top);
@@ -236,21 +235,34 @@ const char *graph_span(const struct row *row)
                                                                      : "last minute";
 }
 
+/* Which model it is, and where there are several hosts, of which. */
+static void draw_graphs_rule(struct drawing *drawing, int line, const struct row *row)
+{
+    int columns = drawing->canvas->columns;
+    bool several = drawing->view->n_hosts > 1;
+    char host[HOST_NAME_SIZE] = "";
+    struct pen pen = pen_at(drawing, line, 1);
+
+    draw_rule(drawing, line, "", graph_span(row));
+    if (several)
+        host_label(host, drawing->view, row->host);
+    pen.end = MAX(pen.column, columns - 26 - (several ? (int)strlen(host) + 2 : 0));
+    pen_print(&pen, STYLE_HEADING, " %s", text_or_empty(row->model->model));
+    pen.end = MAX(pen.column, columns - 15);
+    if (row->model->port)
+        pen_print(&pen, STYLE_DIM, "  port %" PRId64, row->model->port);
+    if (several)
+        pen_print(&pen, STYLE_DIM, "  %s", host);
+    pen_print(&pen, STYLE_DIM, " ");
+}
+
 /* Side by side below a rule that names the model. */
 void draw_graphs(struct drawing *drawing, struct area area, const struct row *row)
 {
     struct area rule = area_top(&area, 1);
-    int columns = drawing->canvas->columns, width = (columns - 1) / N_GRAPHS;
-    struct pen pen;
+    int width = (drawing->canvas->columns - 1) / N_GRAPHS;
 
-    draw_rule(drawing, rule.row, "", graph_span(row));
-    pen = pen_at(drawing, rule.row, 1);
-    pen.end = MAX(pen.column, columns - 26);
-    pen_print(&pen, STYLE_HEADING, " %s", row->model->model ? row->model->model : "");
-    pen.end = MAX(pen.column, columns - 15);
-    if (row->model->port)
-        pen_print(&pen, STYLE_DIM, "  port %" PRId64, row->model->port);
-    pen_print(&pen, STYLE_DIM, " ");
+    draw_graphs_rule(drawing, rule.row, row);
     for (int i = 0; i < N_GRAPHS; i++) {
         struct place place = {area.row, 1 + i * width, width - 2};
 
@@ -272,7 +284,7 @@ void draw_sparkline(struct drawing *drawing, int line, const struct row *row)
 
         fill_curve(drawing, row, graphs[i].series, place.width, &curve);
         words = describe(drawing, &graphs[i], row, &curve, 36);
-        pen_print(&pen, STYLE_DIM, "%s ", graphs[i].name);
+        pen_print(&pen, STYLE_DIM, "%s ", words.name);
         place.column = pen.column;
         place.width = MIN(place.width, pen_room(&pen));
         graph_draw(drawing->canvas, place, 1, drawing->view->glyphs,

@@ -7,16 +7,21 @@
  * name has enough. What is left over is the name's, and on wide canvases a bar's.
  */
 #include "tui/draw_parts.h"
+#include "tui/model_value.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
 enum {
+    HOST_MOST = 14,
+    HOST_MOST_WIDE = 20,
+    HOST_MOST_MINI = 9,
     NAME_LEAST = 20,
     NAME_LEAST_MINI = 8,
     NAME_WANTED = 36,
     NAME_MOST = 60,
+    VRAM_MINI = 6,
     BAR_LEAST = 8,
     BAR_MOST = 24,
     CELL_SIZE = 64,
@@ -53,36 +58,47 @@ static void cell_port(const struct drawing *drawing, const struct row *row,
         snprintf(ret->text, sizeof(ret->text), "%" PRId64, row->model->port);
 }
 
+/* How many devices from `at` on have neighboring numbers, and are whole ones of one maker. */
+static size_t neighbors(const struct vramscope_detail *detail,
+                        const struct vramscope_model *model, size_t at)
+{
+    size_t n = 1;
+
+    for (; at + n < model->n_devices; n++) {
+        const struct vramscope_device *first = device_of(detail, model->devices[at]);
+        const struct vramscope_device *next = device_of(detail, model->devices[at + n]);
+
+        if (!first || !next || is_known(first->instance) || is_known(next->instance) ||
+            next->index != first->index + (int64_t)n ||
+            strcmp(text_or_empty(next->backend), text_or_empty(first->backend)) != 0)
+            break;
+    }
+    return n;
+}
+
 /* Numbers as the driver's: "0,1"; of neighbors "0-3"; an instance is "2/1". */
 static void cell_gpus(const struct drawing *drawing, const struct row *row,
                       struct cell_words *ret)
 {
     const struct vramscope_model *model = row->model;
     const struct vramscope_detail *detail = detail_of(drawing, row->host);
-    size_t at = 0, n = MIN(model->n_devices, (size_t)VIEW_ROWS_MAX);
+    size_t at = 0, run;
 
-    ret->style = n ? STYLE_TEXT : STYLE_DIM;
+    ret->style = model->n_devices ? STYLE_TEXT : STYLE_DIM;
     snprintf(ret->text, sizeof(ret->text), "--");
-    for (size_t i = 0; i < n && at < sizeof(ret->text) - 1; i++) {
-        int64_t index = model->devices[i];
-        char label[32];
-        size_t run = i;
+    for (size_t i = 0; i < model->n_devices && at < sizeof(ret->text) - 1; i += run) {
+        const struct vramscope_device *device = device_of(detail, model->devices[i]);
+        char number[DEVICE_LABEL_SIZE] = "?";
 
-        snprintf(label, sizeof(label), "GPU %" PRId64, index);
-        if (detail && index >= 0 && (size_t)index < detail->n_devices)
-            device_label(label, sizeof(label), detail->devices[index]);
-        while (run + 1 < n && !strchr(label, '/') && index < INT64_MAX &&
-               model->devices[run + 1] - model->devices[run] == 1)
-            run++;
-        if (run > i + 1) {
-            at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at,
-                                   "%s%s-%" PRIu64, i ? "," : "", label + 4,
-                                   (uint64_t)strtoll(label + 4, NULL, 10) + run - i);
-            i = run;
-        } else {
-            at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at, "%s%s",
-                                   i ? "," : "", label + 4);
-        }
+        run = neighbors(detail, model, i);
+        run = run > 2 ? run : 1;
+        if (device)
+            device_number(number, detail, device);
+        at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at, "%s%s",
+                               i ? "," : "", number);
+        if (run > 1 && at < sizeof(ret->text))
+            at += (size_t)snprintf(ret->text + at, sizeof(ret->text) - at, "-%" PRId64,
+                                   device->index + (int64_t)run - 1);
     }
 }
 
@@ -170,14 +186,14 @@ static const struct {
     int drop;
     cell_fn *cell; // NULL: drawn by hand
 } columns[N_COLUMNS] = {
-    [COLUMN_HOST] = {14, true, 10, NULL},
+    [COLUMN_HOST] = {0, true, 10, NULL},
     [COLUMN_MODEL] = {0, true, 0, NULL},
     [COLUMN_PORT] = {5, false, 5, cell_port},
     [COLUMN_GPUS] = {6, true, 4, cell_gpus},
     [COLUMN_STATE] = {13, true, 12, NULL},
-    [COLUMN_VRAM] = {8, false, 11, cell_vram},
-    [COLUMN_KV_USED] = {8, false, 9, cell_kv_used},
-    [COLUMN_KV_CAPACITY] = {8, false, 3, cell_kv_capacity},
+    [COLUMN_VRAM] = {9, false, 11, cell_vram},
+    [COLUMN_KV_USED] = {7, false, 9, cell_kv_used},
+    [COLUMN_KV_CAPACITY] = {7, false, 3, cell_kv_capacity},
     [COLUMN_KV_PERCENT] = {7, false, 0, cell_kv_percent},
     [COLUMN_HIT] = {7, false, 8, cell_hit},
     [COLUMN_RUNNING] = {4, false, 7, cell_running},
@@ -187,32 +203,26 @@ static const struct {
 };
 
 /* On a small canvas: what matters most comes first, the rest can be cut. */
-static const enum column mini_columns[] = {COLUMN_MODEL, COLUMN_KV_PERCENT, COLUMN_VRAM,
-                                           COLUMN_STATE};
+static const enum column mini_columns[] = {COLUMN_HOST, COLUMN_MODEL, COLUMN_KV_PERCENT,
+                                           COLUMN_VRAM, COLUMN_STATE};
 
 /* Which columns there are, in which order, and how wide. */
 struct shape {
     enum column shown[N_COLUMNS];
     size_t n;
-    int name, state, bar; // widths; no bar: 0
+    int width[N_COLUMNS];
+    int bar; // no bar: 0
     int gap;
+    bool is_mini;
 };
 
-static int width_of(const struct shape *shape, enum column column)
-{
-    if (column == COLUMN_MODEL)
-        return shape->name;
-    return column == COLUMN_STATE ? shape->state : columns[column].width;
-}
-
+/* Without the name's, as long as that is not chosen. */
 static int fixed_width(const struct shape *shape)
 {
     int width = 1;
 
     for (size_t i = 0; i < shape->n; i++)
-        width +=
-            (shape->shown[i] == COLUMN_MODEL ? 0 : width_of(shape, shape->shown[i])) +
-            shape->gap;
+        width += shape->width[shape->shown[i]] + shape->gap;
     return width;
 }
 
@@ -233,40 +243,57 @@ static bool drop_one(struct shape *shape)
     return true;
 }
 
-/* Below 60 columns a state is a short word, below 40 a sign. */
-static void choose_mini(struct shape *shape, int room)
+/* Below 60 columns a state is a short word; a sign where a host needs its place too. */
+static void choose_mini(struct shape *shape, int room, bool hosts)
 {
-    for (size_t i = 0; i < ARRAY_LEN(mini_columns); i++)
+    for (size_t i = hosts ? 0 : 1; i < ARRAY_LEN(mini_columns); i++)
         shape->shown[shape->n++] = mini_columns[i];
-    shape->state = room < 40 ? 1 : 10;
+    shape->is_mini = true;
+    shape->width[COLUMN_STATE] = room < (hosts ? 50 : 40) ? 1 : 10;
+    shape->width[COLUMN_HOST] = MIN(shape->width[COLUMN_HOST], (int)HOST_MOST_MINI);
+    shape->width[COLUMN_VRAM] = VRAM_MINI;
     while (room - fixed_width(shape) < NAME_LEAST_MINI && drop_one(shape))
         ;
-    shape->name = MAX(1, room - fixed_width(shape));
+    shape->width[COLUMN_MODEL] = MAX(1, room - fixed_width(shape));
 }
 
 static struct shape shape_of(const struct drawing *drawing)
 {
     int room = drawing->canvas->columns;
-    struct shape shape = {.gap = 1, .state = columns[COLUMN_STATE].width};
+    bool hosts = drawing->view->n_hosts > 1;
+    struct shape shape = {.gap = 1};
+    int name;
 
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        shape.width[i] = columns[i].width;
+    if (hosts)
+        shape.width[COLUMN_HOST] =
+            host_label_width(drawing->view, room < 120 ? HOST_MOST : HOST_MOST_WIDE);
     if (room < 60) {
-        choose_mini(&shape, room);
+        choose_mini(&shape, room, hosts);
         return shape;
     }
     for (enum column i = 0; i < N_COLUMNS; i++)
-        if (i != COLUMN_HOST || drawing->view->n_hosts > 1)
+        if (i != COLUMN_HOST || hosts)
             shape.shown[shape.n++] = i;
     while (room - fixed_width(&shape) < NAME_LEAST && drop_one(&shape))
         ;
     shape.gap = 2;
     if (room - fixed_width(&shape) < NAME_WANTED)
         shape.gap = 1;
-    shape.name = MAX(1, room - fixed_width(&shape));
-    if (shape.name >= NAME_WANTED + BAR_LEAST + shape.gap) {
-        shape.bar = clamp(BAR_LEAST, shape.name - NAME_WANTED - shape.gap, BAR_MOST);
-        shape.name = MIN((int)NAME_MOST, shape.name - shape.bar - shape.gap);
+    name = MAX(1, room - fixed_width(&shape));
+    if (name >= NAME_WANTED + BAR_LEAST + shape.gap) {
+        shape.bar = clamp(BAR_LEAST, name - NAME_WANTED - shape.gap, BAR_MOST);
+        name = MIN((int)NAME_MOST, name - shape.bar - shape.gap);
     }
+    shape.width[COLUMN_MODEL] = name;
     return shape;
+}
+
+/* On a small canvas the line above tells the unit. */
+static const char *heading_of(const struct shape *shape, enum column column)
+{
+    return shape->is_mini && column == COLUMN_VRAM ? "VRAM" : column_name(column);
 }
 
 static void draw_heading(struct drawing *drawing, int row, const struct shape *shape)
@@ -279,18 +306,18 @@ static void draw_heading(struct drawing *drawing, int row, const struct shape *s
         enum column column = shape->shown[i];
         bool sorted = column == view->sort, left = columns[column].left;
         enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
-        const char *name = column_name(column);
+        const char *name = heading_of(shape, column);
         struct pen mark = pen;
 
-        if (left && width_of(shape, column) < 4)
-            pen_skip(&pen, width_of(shape, column));
+        if (left && shape->width[column] < 4)
+            pen_skip(&pen, shape->width[column]);
         else if (left)
-            pen_cut(&pen, width_of(shape, column), style, name);
+            pen_cut(&pen, shape->width[column], style, name);
         else
-            pen_right(&pen, columns[column].width, style, name);
+            pen_right(&pen, shape->width[column], style, name);
         // Beside the name: before it where it ends at the right, or behind it.
         mark.column +=
-            left ? (int)strlen(name) : columns[column].width - (int)strlen(name) - 1;
+            left ? (int)strlen(name) : shape->width[column] - (int)strlen(name) - 1;
         if (sorted && mark.column < pen.column)
             pen_print(&mark, style, "%s",
                       falls ? drawing->signs->down : drawing->signs->up);
@@ -334,10 +361,12 @@ static void put_cell(struct pen *pen, const struct shape *shape, enum column col
                      const struct row *row)
 {
     struct cell_words words = {"", STYLE_TEXT};
-    int width = width_of(shape, column);
+    char label[HOST_NAME_SIZE];
+    int width = shape->width[column];
 
     if (column == COLUMN_HOST) {
-        pen_cut(pen, width, STYLE_DIM, row->host->name);
+        host_label(label, pen->drawing->view, row->host);
+        pen_tail(pen, width, STYLE_DIM, label);
     } else if (column == COLUMN_MODEL) {
         pen_fit(pen, width, STYLE_TEXT, row->model->model);
     } else if (column == COLUMN_STATE) {

@@ -113,6 +113,22 @@ void pen_cut(struct pen *pen, int width, enum style style, const char *text)
     pen->column = end;
 }
 
+void pen_tail(struct pen *pen, int width, enum style style, const char *text)
+{
+    int end = pen->column + MIN(width, pen_room(pen));
+    struct span rest = span_of(text);
+    bool cut = false;
+    struct sign sign;
+
+    while (display_width(rest) + cut > end - pen->column &&
+           display_next(&rest, pen->drawing->view->glyphs == GLYPHS_ASCII, &sign))
+        cut = true;
+    if (cut)
+        pen_print(pen, style, "%s", pen->drawing->signs->more);
+    pen_print(pen, style, "%.*s", (int)rest.len, rest.at);
+    pen->column = end;
+}
+
 /*
  * Of Organisation/Model-Name or /a/long/path/Model-Name the end tells more, as long as it
  * fits; else the beginning.

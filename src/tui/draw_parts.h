@@ -55,6 +55,9 @@ int pen_room(const struct pen *pen);
 /* A text in exactly `width` cells, its end cut off if need be. NULL is "". */
 void pen_cut(struct pen *pen, int width, enum style style, const char *text);
 
+/* The same, with the beginning cut off. */
+void pen_tail(struct pen *pen, int width, enum style style, const char *text);
+
 /* A name likewise, shortened where it can best be missed. */
 void pen_fit(struct pen *pen, int width, enum style style, const char *text);
 
@@ -85,7 +88,7 @@ struct sheet_look {
 void sheet_draw(struct drawing *drawing, struct area area, struct sheet_look look,
                 sheet_fn *write, const void *ctx);
 
-/* As figure_text() and so on, for tables: 12.4Gi, 62%. */
+/* As figure_text() and so on, for tables: 12.4 (GiB), 62%. */
 void figure_short(char ret[FIGURE_TEXT_SIZE], const struct vramscope_figure *figure);
 void bytes_short(char ret[FIGURE_TEXT_SIZE], int64_t bytes);
 void percent_short(char ret[FIGURE_TEXT_SIZE], double percent);
@@ -142,6 +145,28 @@ struct state_words {
 
 struct state_words state_words(const struct drawing *drawing, const struct row *row);
 
+/* What a host is called where there is little room: less of what all hosts share. */
+void host_label(char ret[HOST_NAME_SIZE], const struct view *view,
+                const struct host *host);
+int host_label_width(const struct view *view, int most);
+
+/* A device of a document, by what models and processes say; NULL: it is not there. */
+const struct vramscope_device *device_of(const struct vramscope_detail *detail,
+                                         int64_t index);
+
+enum { DEVICE_LABEL_SIZE = 64, DEVICE_KIND_SIZE = 64 };
+
+/* "GPU 0", or "GPU 2/1" for an instance; where there are two makers "NV 0" and "AMD 0". */
+void device_label(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
+                  const struct vramscope_device *device);
+
+/* The same without "GPU". */
+void device_number(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
+                   const struct vramscope_device *device);
+
+/* Its name, as far as it tells one device of a host from another. */
+void device_kind(char ret[DEVICE_KIND_SIZE], const struct vramscope_device *device);
+
 /* The parts of the screen. Each takes the lines it is given. */
 void draw_title(struct drawing *drawing, int row);
 void draw_totals(struct drawing *drawing, int row);
@@ -154,8 +179,6 @@ bool has_figures(const struct drawing *drawing); // of any host
 int device_lines(const struct drawing *drawing, int most); // lines wanted, at most `most`
 void draw_devices(struct drawing *drawing, struct area area);
 void draw_device_screen(struct drawing *drawing, struct area area);
-/* "GPU 0", or "GPU 2/1" for an instance. */
-void device_label(char *ret, size_t room, const struct vramscope_device *device);
 
 void draw_models(struct drawing *drawing, struct area area);
 

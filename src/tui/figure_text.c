@@ -15,73 +15,82 @@
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
 
-/* Of the two ways to write a unit. */
-struct units {
-    const char *gib, *mib, *below_mib, *nothing;
-};
+typedef void bytes_fn(char ret[FIGURE_TEXT_SIZE], int64_t bytes);
 
-static const struct units long_units = {" GiB", " MiB", "<1 MiB", "0 B"};
-static const struct units short_units = {"Gi", "Mi", "<1Mi", "0"};
+static void write_tenths(char ret[FIGURE_TEXT_SIZE], const char *sign, uint64_t size,
+                         const char *unit)
+{
+    uint64_t tenths = size / GIB * 10 + (size % GIB * 10 + GIB / 2) / GIB;
+
+    snprintf(ret, FIGURE_TEXT_SIZE, "%s%" PRIu64 ".%u%s", sign, tenths / 10,
+             (unsigned)(tenths % 10), unit);
+}
 
 /* 0.1 GiB is no whole number of bytes: the first that is not below it counts as GiB. */
-static void write_bytes(char *ret, size_t room, int64_t bytes, const struct units *units)
+void bytes_text(char ret[FIGURE_TEXT_SIZE], int64_t bytes)
 {
     const char *sign = bytes < 0 ? "-" : "";
     uint64_t size = bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
 
-    if (bytes == VRAMSCOPE_UNKNOWN) {
-        snprintf(ret, room, "--");
-    } else if (size == 0) {
-        snprintf(ret, room, "%s", units->nothing);
-    } else if (size < MIB) {
-        snprintf(ret, room, "%s%s", sign, units->below_mib);
-    } else if (size < GIB / 10 + 1) {
-        snprintf(ret, room, "%s%" PRIu64 "%s", sign, (size + MIB / 2) / MIB, units->mib);
-    } else {
-        uint64_t tenths = size / GIB * 10 + (size % GIB * 10 + GIB / 2) / GIB;
-
-        snprintf(ret, room, "%s%" PRIu64 ".%u%s", sign, tenths / 10,
-                 (unsigned)(tenths % 10), units->gib);
-    }
+    if (bytes == VRAMSCOPE_UNKNOWN)
+        snprintf(ret, FIGURE_TEXT_SIZE, "--");
+    else if (size == 0)
+        snprintf(ret, FIGURE_TEXT_SIZE, "0 B");
+    else if (size < MIB)
+        snprintf(ret, FIGURE_TEXT_SIZE, "%s<1 MiB", sign);
+    else if (size < GIB / 10 + 1)
+        snprintf(ret, FIGURE_TEXT_SIZE, "%s%" PRIu64 " MiB", sign,
+                 (size + MIB / 2) / MIB);
+    else
+        write_tenths(ret, sign, size, " GiB");
 }
 
-static void write_figure(char *ret, size_t room, const struct vramscope_figure *figure,
-                         const struct units *units)
+/* All in one unit, which the heading tells: what lies in a column can be compared. */
+void bytes_short(char ret[FIGURE_TEXT_SIZE], int64_t bytes)
+{
+    const char *sign = bytes < 0 ? "-" : "";
+    uint64_t size = bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
+    uint64_t hundredths = size < GIB ? (size * 100 + GIB / 2) / GIB : 100;
+
+    if (bytes == VRAMSCOPE_UNKNOWN)
+        snprintf(ret, FIGURE_TEXT_SIZE, "--");
+    else if (size == 0)
+        snprintf(ret, FIGURE_TEXT_SIZE, "0");
+    else if (hundredths == 0)
+        snprintf(ret, FIGURE_TEXT_SIZE, "%s<0.01", sign);
+    else if (hundredths < 10)
+        snprintf(ret, FIGURE_TEXT_SIZE, "%s0.0%u", sign, (unsigned)hundredths);
+    else
+        write_tenths(ret, sign, size, "");
+}
+
+static void write_figure(char ret[FIGURE_TEXT_SIZE],
+                         const struct vramscope_figure *figure, bytes_fn *write)
 {
     bool worked_out = figure->from == VRAMSCOPE_FROM_DERIVED ||
                       figure->from == VRAMSCOPE_FROM_ESTIMATED;
 
-    if (figure->from == VRAMSCOPE_FROM_UNKNOWN || figure->value == VRAMSCOPE_UNKNOWN) {
-        snprintf(ret, room, "--");
+    write(ret,
+          figure->from == VRAMSCOPE_FROM_UNKNOWN ? VRAMSCOPE_UNKNOWN : figure->value);
+    if (!worked_out || figure->value == VRAMSCOPE_UNKNOWN)
         return;
-    }
+    memmove(ret + 1, ret, MIN(strlen(ret), (size_t)FIGURE_TEXT_SIZE - 2) + 1);
     ret[0] = '~';
-    write_bytes(ret + worked_out, room - worked_out, figure->value, units);
 }
 
 void figure_text(char ret[FIGURE_TEXT_SIZE], const struct vramscope_figure *figure)
 {
-    write_figure(ret, FIGURE_TEXT_SIZE, figure, &long_units);
-}
-
-void bytes_text(char ret[FIGURE_TEXT_SIZE], int64_t bytes)
-{
-    write_bytes(ret, FIGURE_TEXT_SIZE, bytes, &long_units);
+    write_figure(ret, figure, bytes_text);
 }
 
 void figure_short(char ret[FIGURE_TEXT_SIZE], const struct vramscope_figure *figure)
 {
-    write_figure(ret, FIGURE_TEXT_SIZE, figure, &short_units);
-}
-
-void bytes_short(char ret[FIGURE_TEXT_SIZE], int64_t bytes)
-{
-    write_bytes(ret, FIGURE_TEXT_SIZE, bytes, &short_units);
+    write_figure(ret, figure, bytes_short);
 }
 
 void unit_once(char first[FIGURE_TEXT_SIZE], const char *second)
 {
-    static const char *const units[] = {" GiB", " MiB", "Gi", "Mi"};
+    static const char *const units[] = {" GiB", " MiB"};
     size_t len = strlen(first), second_len = strlen(second);
 
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {

@@ -21,39 +21,44 @@ static const struct {
 } sizes[] = {
     {U, "--", "--"},
     {0, "0 B", "0"},
-    {1, "<1 MiB", "<1Mi"},
-    {MIB - 1, "<1 MiB", "<1Mi"},
-    {MIB, "1 MiB", "1Mi"},
-    {MIB + MIB / 2 - 1, "1 MiB", "1Mi"},
-    {MIB + MIB / 2, "2 MiB", "2Mi"},
-    {107374182, "102 MiB", "102Mi"},        // less than 0.1 GiB by a fraction of a byte
-    {107374183, "0.1 GiB", "0.1Gi"},
-    {161061273, "0.1 GiB", "0.1Gi"},        // just below 0.15
-    {161061274, "0.2 GiB", "0.2Gi"},
-    {GIB - 1, "1.0 GiB", "1.0Gi"},
-    {GIB, "1.0 GiB", "1.0Gi"},
-    {12 * GIB + 2 * GIB / 5, "12.4 GiB", "12.4Gi"},
-    {99 * GIB + GIB - 1, "100.0 GiB", "100.0Gi"},
-    {1131 * GIB + GIB / 5, "1131.2 GiB", "1131.2Gi"},
-    {INT64_MAX, "8589934592.0 GiB", "8589934592.0Gi"},
-    {-1, "-<1 MiB", "-<1Mi"},
-    {-3 * GIB / 10, "-0.3 GiB", "-0.3Gi"},
-    {-INT64_MAX, "-8589934592.0 GiB", "-8589934592.0Gi"},
+    {1, "<1 MiB", "<0.01"},
+    {MIB - 1, "<1 MiB", "<0.01"},
+    {MIB, "1 MiB", "<0.01"},
+    {96636764, "92 MiB", "0.09"},
+    {102005474, "97 MiB", "0.1"},
+    {5368709, "5 MiB", "<0.01"},              // just below 0.005
+    {5368710, "5 MiB", "0.01"},
+    {MIB + MIB / 2 - 1, "1 MiB", "<0.01"},
+    {MIB + MIB / 2, "2 MiB", "<0.01"},
+    {107374182, "102 MiB", "0.1"},         // less than 0.1 GiB by a fraction of a byte
+    {107374183, "0.1 GiB", "0.1"},
+    {161061273, "0.1 GiB", "0.1"},        // just below 0.15
+    {161061274, "0.2 GiB", "0.2"},
+    {GIB - 1, "1.0 GiB", "1.0"},
+    {GIB, "1.0 GiB", "1.0"},
+    {12 * GIB + 2 * GIB / 5, "12.4 GiB", "12.4"},
+    {99 * GIB + GIB - 1, "100.0 GiB", "100.0"},
+    {1131 * GIB + GIB / 5, "1131.2 GiB", "1131.2"},
+    {INT64_MAX, "8589934592.0 GiB", "8589934592.0"},
+    {-1, "-<1 MiB", "-<0.01"},
+    {-44 * MIB, "-44 MiB", "-0.04"},
+    {-3 * GIB / 10, "-0.3 GiB", "-0.3"},
+    {-INT64_MAX, "-8589934592.0 GiB", "-8589934592.0"},
 };
 
 static const struct {
     struct vramscope_figure figure;
     const char *words, *brief;
 } figures[] = {
-    {{12 * GIB, VRAMSCOPE_FROM_MEASURED, 0, NULL}, "12.0 GiB", "12.0Gi"},
-    {{12 * GIB, VRAMSCOPE_FROM_ENGINE, 0, NULL}, "12.0 GiB", "12.0Gi"},
-    {{12 * GIB, VRAMSCOPE_FROM_DERIVED, 0, NULL}, "~12.0 GiB", "~12.0Gi"},
-    {{12 * GIB, VRAMSCOPE_FROM_ESTIMATED, U, NULL}, "~12.0 GiB", "~12.0Gi"},
+    {{12 * GIB, VRAMSCOPE_FROM_MEASURED, 0, NULL}, "12.0 GiB", "12.0"},
+    {{12 * GIB, VRAMSCOPE_FROM_ENGINE, 0, NULL}, "12.0 GiB", "12.0"},
+    {{12 * GIB, VRAMSCOPE_FROM_DERIVED, 0, NULL}, "~12.0 GiB", "~12.0"},
+    {{12 * GIB, VRAMSCOPE_FROM_ESTIMATED, U, NULL}, "~12.0 GiB", "~12.0"},
     {{0, VRAMSCOPE_FROM_DERIVED, 0, NULL}, "~0 B", "~0"},
     {{12 * GIB, VRAMSCOPE_FROM_UNKNOWN, U, NULL}, "--", "--"},
     {{U, VRAMSCOPE_FROM_UNKNOWN, U, "why"}, "--", "--"},
     {{U, VRAMSCOPE_FROM_ESTIMATED, U, NULL}, "--", "--"},
-    {{INT64_MAX, VRAMSCOPE_FROM_DERIVED, 0, NULL}, "~8589934592.0 GiB", "~8589934592.0Gi"},
+    {{INT64_MAX, VRAMSCOPE_FROM_DERIVED, 0, NULL}, "~8589934592.0 GiB", "~8589934592.0"},
 };
 
 static const struct {
@@ -165,13 +170,12 @@ static void test_unit_once(void **state)
     } pairs[] = {
         {"12.4 GiB", "41.2 GiB", "12.4"},
         {"~12.4 GiB", "~41.2 GiB", "~12.4"},
-        {"12.4Gi", "41.2Gi", "12.4"},
-        {"80Mi", "41.2Gi", "80Mi"},
-        {"80Mi", "90Mi", "80"},
-        {"<1Mi", "90Mi", "<1Mi"},
-        {"0", "41.2Gi", "0"},
-        {"--", "41.2Gi", "--"},
-        {"12.4Gi", "--", "12.4Gi"},
+        {"80 MiB", "41.2 GiB", "80 MiB"},
+        {"80 MiB", "90 MiB", "80"},
+        {"<1 MiB", "90 MiB", "<1 MiB"},
+        {"0 B", "41.2 GiB", "0 B"},
+        {"--", "41.2 GiB", "--"},
+        {"12.4 GiB", "--", "12.4 GiB"},
         {"", "", ""},
     };
 

@@ -98,7 +98,7 @@ static const struct {
     enum column column;
     const char *name, *rows, *reversed;
 } orders[] = {
-    {COLUMN_VRAM, "VRAM", "bacd", "acbd"},
+    {COLUMN_VRAM, "VRAM GiB", "bacd", "acbd"},
     {COLUMN_KV_USED, "KV USED", "cabd", "bacd"},
     {COLUMN_KV_CAPACITY, "KV CAP", "cabd", "bacd"},
     {COLUMN_KV_PERCENT, "KV%", "bacd", "cabd"},
