@@ -22,7 +22,7 @@ enum { N_FACTS = 12 };
 static void list_facts(const struct vramscope_model *model, struct fact facts[N_FACTS])
 {
     const char *labels[N_FACTS] = {"VRAM",    "KV used", "KV cap",    "weights",
-                                   "KV full", "running", "waiting",   "preempted",
+                                   "KV%",     "running", "waiting",   "preempted",
                                    "hits 1m", "hits 5m", "hits ever", "KV tokens"};
 
     for (size_t i = 0; i < N_FACTS; i++)

@@ -104,7 +104,7 @@ static const struct help keys[] = {
 static const struct help words[] = {
     {"--", "not known: never shown as 0"},
     {"~", "worked out from facts, or estimated: e tells which, and how far off"},
-    {"Gi Mi", "GiB of 1,073,741,824 bytes, MiB of 1,048,576"},
+    {"GiB", "1,073,741,824 bytes; MiB 1,048,576"},
     {"KV used", "blocks of the KV cache that live requests hold"},
     {"KV%", "the same as a part of all blocks; a sign from 70% on, two from 85% on"},
     {"VRAM", "what the processes hold; nearly all of a GPU is usual for vLLM"},

@@ -116,7 +116,8 @@ void draw_title(struct drawing *drawing, int row)
     struct view *view = drawing->view;
     struct pen pen = pen_at(drawing, row, 1);
     char now[FIGURE_TEXT_SIZE];
-    int clock = 9 + (view->paused ? 10 : 0);
+    const char *badge = standstill(view);
+    int clock = 9 + (badge ? (int)strlen(badge) + 4 : 0);
 
     pen.end = MAX(pen.column, pen.end - clock - 1);
     if (drawing->canvas->columns >= 60)
@@ -128,25 +129,31 @@ void draw_title(struct drawing *drawing, int row)
 
     pen.end = drawing->canvas->columns;
     pen_to(&pen, pen.end - clock);
-    if (view->paused) {
-        pen_badge(&pen, "PAUSED");
+    if (badge) {
+        pen_badge(&pen, badge);
         pen_skip(&pen, 2);
     }
     time_text(now, view->now_unix_ms);
     pen_right(&pen, 8, STYLE_DIM, now);
 }
 
-/* "~31.2 of ~88.0 GiB": the unit once. */
+/*
+ * "~31.2 of ~88.0 GiB": the unit once. The part is as wide as the whole, so that what
+ * stands behind it does not move while it changes.
+ */
 static void put_share(struct pen *pen, const char *mark, int64_t part, int64_t whole)
 {
     char part_words[FIGURE_TEXT_SIZE], whole_words[FIGURE_TEXT_SIZE];
+    char marked[FIGURE_TEXT_SIZE + 4];
 
     bytes_text(part_words, part);
     bytes_text(whole_words, whole);
     if (is_known(whole))
         unit_once(part_words, whole_words);
-    pen_print(pen, is_known(part) ? STYLE_STRONG : STYLE_DIM, "%s%s",
-              is_known(part) ? mark : "", part_words);
+    snprintf(marked, sizeof(marked), "%s%s", is_known(part) ? mark : "", part_words);
+    pen_right(pen,
+              is_known(whole) ? (int)strcspn(whole_words, " ") + (int)strlen(mark) : 0,
+              is_known(part) ? STYLE_STRONG : STYLE_DIM, marked);
     if (is_known(whole))
         pen_print(pen, STYLE_DIM, " of ");
     if (is_known(whole))
@@ -159,7 +166,7 @@ static void put_hit_rate(struct pen *pen, const struct totals *totals)
 
     percent_text(words, totals->hit_percent);
     pen_print(pen, STYLE_DIM, "hit rate ");
-    pen_print(pen, STYLE_STRONG, "%s", words);
+    pen_right(pen, 5, STYLE_STRONG, words);
     if (!isnan(totals->hit_percent) && pen_room(pen) >= 10)
         pen_print(pen, STYLE_DIM, totals->hit_in_window ? " 1m" : " lifetime");
 }
@@ -169,10 +176,10 @@ static void put_count(struct pen *pen, const char *label, int64_t count)
     char words[FIGURE_TEXT_SIZE];
 
     count_text(words, count);
-    if (pen_room(pen) < (int)(strlen(label) + strlen(words)) + 3)
+    if (pen_room(pen) < (int)(strlen(label) + MAX(strlen(words), (size_t)3)) + 3)
         return;
     pen_print(pen, STYLE_DIM, "  %s ", label);
-    pen_print(pen, is_known(count) ? STYLE_TEXT : STYLE_DIM, "%s", words);
+    pen_right(pen, 3, is_known(count) ? STYLE_TEXT : STYLE_DIM, words);
 }
 
 void draw_totals(struct drawing *drawing, int row)
@@ -202,6 +209,7 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
 {
     struct totals totals = totals_of(drawing);
     struct pen pen = pen_at(drawing, area.row, 0);
+    const char *badge = standstill(drawing->view);
     char words[FIGURE_TEXT_SIZE];
     int lost = 0;
 
@@ -212,9 +220,9 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
     put_share(&pen, "", totals.allocated, totals.total);
     pen.end = drawing->canvas->columns;
     if (pen_room(&pen) > 9) {
-        pen_skip(&pen, pen_room(&pen) - (drawing->view->paused ? 8 : 6));
-        if (drawing->view->paused)
-            pen_badge(&pen, "PAUSED");
+        pen_skip(&pen, pen_room(&pen) - (badge ? (int)strlen(badge) + 2 : 6));
+        if (badge)
+            pen_badge(&pen, badge);
         else if (!lost)
             pen_print(&pen, STYLE_GOOD, "%s live", drawing->signs->live);
     }

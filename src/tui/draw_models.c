@@ -14,6 +14,8 @@
 #include <stdio.h>
 
 enum {
+    LEAST = 60, // columns, to have more than the small table
+    LEAST_WITH_HOSTS = 72,
     HOST_MOST = 14,
     HOST_MOST_WIDE = 20,
     HOST_MOST_MINI = 9,
@@ -243,7 +245,7 @@ static bool drop_one(struct shape *shape)
     return true;
 }
 
-/* Below 60 columns a state is a short word; a sign where a host needs its place too. */
+/* On a small canvas a state is a short word; a sign where a host needs its place too. */
 static void choose_mini(struct shape *shape, int room, bool hosts)
 {
     for (size_t i = hosts ? 0 : 1; i < ARRAY_LEN(mini_columns); i++)
@@ -269,7 +271,7 @@ static struct shape shape_of(const struct drawing *drawing)
     if (hosts)
         shape.width[COLUMN_HOST] =
             host_label_width(drawing->view, room < 120 ? HOST_MOST : HOST_MOST_WIDE);
-    if (room < 60) {
+    if (room < (hosts ? LEAST_WITH_HOSTS : LEAST)) {
         choose_mini(&shape, room, hosts);
         return shape;
     }
@@ -388,8 +390,8 @@ static void draw_row(struct drawing *drawing, int line, const struct shape *shap
     struct pen pen = pen_at(drawing, line, 1);
 
     for (size_t i = 0; i < shape->n; i++) {
-        // Old figures fade, but not that they are old, unless that is old itself.
-        pen.faded = faded || (row->model->stale && shape->shown[i] != COLUMN_STATE);
+        // Old figures fade, but not that they are old.
+        pen.faded = (faded || row->model->stale) && shape->shown[i] != COLUMN_STATE;
         put_cell(&pen, shape, shape->shown[i], row);
         if (shape->shown[i] == COLUMN_KV_PERCENT && shape->bar) {
             pen_skip(&pen, shape->gap);

@@ -134,13 +134,15 @@ void device_number(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *d
                  device->instance);
 }
 
-/* "80GB", which the line says by itself, and better. */
+/* "80GB" or "80 GiB", which the line says by itself, and better. */
 static bool is_size(const char *word)
 {
     size_t digits = strspn(word, "0123456789");
+    const char *unit = word + digits + strspn(word + digits, " ");
+    size_t letters = strcspn(unit, " -");
 
-    return digits > 0 && strncasecmp(word + digits, "GB", 2) == 0 &&
-           !isalnum((unsigned char)word[digits + 2]);
+    return digits > 0 && ((letters == 2 && strncasecmp(unit, "GB", 2) == 0) ||
+                          (letters == 3 && strncasecmp(unit, "GiB", 3) == 0));
 }
 
 /*

@@ -111,6 +111,9 @@ const char *kv_alarm(const struct drawing *drawing, double percent); // "", or s
 const struct vramscope_detail *detail_of(const struct drawing *drawing,
                                          const struct host *host);
 
+/* "PAUSED", or of a recording "HELD"; NULL: time goes on. */
+const char *standstill(const struct view *view);
+
 /* What is drawn of `host` is not of now. */
 bool is_faded(const struct drawing *drawing, const struct host *host);
 

@@ -71,6 +71,13 @@ void time_text(char ret[FIGURE_TEXT_SIZE], int64_t unix_ms)
         snprintf(ret, FIGURE_TEXT_SIZE, "--:--:--");
 }
 
+const char *standstill(const struct view *view)
+{
+    if (view->paused)
+        return "PAUSED";
+    return view->held ? "HELD" : NULL;
+}
+
 bool is_faded(const struct drawing *drawing, const struct host *host)
 {
     return host->state != HOST_LIVE || host_is_stale(host, drawing->view->now_unix_ms);
@@ -205,6 +212,22 @@ static void stale_words(struct state_words *words, const struct row *row)
     set_words(words, word, "STALE");
 }
 
+/* What a host that is not heard has last said of its models is not their state now. */
+static struct state_words words_of_silent(const struct drawing *drawing,
+                                          const struct host *host)
+{
+    const struct signs *signs = drawing->signs;
+    struct state_words words = {signs->alarm, STYLE_WARNING, "", "", true};
+    bool lost = host->state == HOST_LOST || host->state == HOST_GONE;
+
+    if (lost) {
+        words.sign = signs->cross;
+        words.style = STYLE_CRITICAL;
+    }
+    set_words(&words, lost ? "HOST LOST" : "HOST SILENT", lost ? "LOST" : "SILENT");
+    return words;
+}
+
 /* Whoever answers, but with old figures, is stale before all else. */
 struct state_words state_words(const struct drawing *drawing, const struct row *row)
 {
@@ -224,6 +247,8 @@ struct state_words state_words(const struct drawing *drawing, const struct row *
     struct state_words words = {signs->dotted, STYLE_WARNING, "", "", false};
     bool is_ready = strcmp(state, "ready") == 0;
 
+    if (is_faded(drawing, row->host))
+        return words_of_silent(drawing, row->host);
     set_words(&words, state[0] ? state : "--", state[0] ? state : "--");
     for (size_t i = 0; i < ARRAY_LEN(states); i++) {
         if (strcmp(state, states[i].state) != 0)

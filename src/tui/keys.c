@@ -78,7 +78,7 @@ static enum view_wish next_screen(struct view *view, int by)
 static enum view_wish toggle_pane(struct view *view, int pane)
 {
     if (view->pane == (enum pane)pane)
-        view_open(view, PANE_NONE);
+        view_close(view, view->pane);
     else if (pane == PANE_HELP || view_chosen(view))
         view_open(view, (enum pane)pane);
     return WISH_NOTHING;
@@ -88,7 +88,7 @@ static enum view_wish enter(struct view *view, int unused)
 {
     (void)unused;
     if (view->pane != PANE_NONE)
-        view_open(view, PANE_NONE);
+        view_close(view, view->pane);
     else if (view->screen == SCREEN_MODELS)
         (void)toggle_pane(view, PANE_DETAIL); // wishes nothing
     return WISH_NOTHING;
@@ -238,7 +238,7 @@ static enum view_wish escape(struct view *view, int unused)
 {
     (void)unused;
     if (view->pane != PANE_NONE)
-        view_open(view, PANE_NONE);
+        view_close(view, view->pane);
     else if (view->filter.n)
         drop_filter(view);
     else if (view->screen != SCREEN_MODELS)
@@ -266,9 +266,10 @@ static enum view_wish hold(struct view *view, int unused)
 {
     (void)unused;
     if (view->is_recording)
-        return WISH_HOLD;
-    view->paused = !view->paused;
-    return WISH_NOTHING;
+        view->held = !view->held;
+    else
+        view->paused = !view->paused;
+    return view->is_recording ? WISH_HOLD : WISH_NOTHING;
 }
 
 static enum view_wish refresh_by(struct view *view, int step)

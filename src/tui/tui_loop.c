@@ -36,7 +36,6 @@ struct loop {
     bool touched;      // by the person
     bool busy;         // a source has more than a turn's events
     bool blocked;      // the terminal took no output when it was due
-    bool held;         // a recording is
     int64_t drawn_ms;  // monotonic
     int64_t drawn_sec; // of the wall clock
     unsigned empty_reads;
@@ -114,6 +113,8 @@ static void draw_message(struct loop *loop)
     for (int i = 0; i < line.width; i++)
         (void)canvas_put(&loop->canvas, (struct place){line.row, i, 1}, STYLE_STRONG,
                          span_of(" "));
+    line.column = 1;
+    line.width--;
     (void)canvas_put(&loop->canvas, line, STYLE_STRONG, span_of(loop->message));
 }
 
@@ -172,13 +173,11 @@ static void write_screen(struct loop *loop)
 
 static void steer(struct loop *loop, enum view_wish wish)
 {
-    if (wish == WISH_HOLD)
-        loop->held = !loop->held;
     for (size_t i = 0; i < loop->options->n_sources; i++) {
         const struct tui_source *source = &loop->options->sources[i];
 
         if (wish == WISH_HOLD && source->hold)
-            source->hold(source->ctx, loop->held);
+            source->hold(source->ctx, loop->view.held);
         else if ((wish == WISH_BACK || wish == WISH_FORWARD) && source->seek)
             source->seek(source->ctx, wish == WISH_BACK ? -SEEK_MS : SEEK_MS);
         else if ((wish == WISH_FASTER || wish == WISH_SLOWER) && source->speed)
@@ -186,7 +185,7 @@ static void steer(struct loop *loop, enum view_wish wish)
     }
 }
 
-/* What the recording does now is told until it does something else. */
+/* That a recording is held is told by the title. */
 static void tell_wish(struct loop *loop, enum view_wish wish)
 {
     static const char *const words[] = {
@@ -195,17 +194,45 @@ static void tell_wish(struct loop *loop, enum view_wish wish)
         [WISH_HOLD] = "played on",
     };
 
-    say(loop, "%s%s", wish == WISH_HOLD && loop->held ? "held" : words[wish],
-        loop->held && wish != WISH_HOLD ? ", held" : "");
-    if (loop->held)
-        loop->message_until_ms = INT64_MAX;
+    say(loop, "%s", wish == WISH_HOLD && loop->view.held ? "held" : words[wish]);
+}
+
+/* What a key may change of how all is drawn. */
+struct look_of_view {
+    int refresh_ms;
+    const struct theme *theme;
+    enum glyphs glyphs;
+};
+
+static struct look_of_view look_of(const struct view *view)
+{
+    return (struct look_of_view){view->refresh_ms, view->theme, view->glyphs};
+}
+
+static void tell_look(struct loop *loop, const struct look_of_view *before)
+{
+    static const char *const signs[] = {
+        [GLYPHS_BRAILLE] = "braille", [GLYPHS_BLOCK] = "block", [GLYPHS_ASCII] = "ascii"};
+    const struct view *view = &loop->view;
+
+    if (view->refresh_ms != before->refresh_ms)
+        say(loop, "drawn every %d.%d s", view->refresh_ms / 1000,
+            view->refresh_ms / 100 % 10);
+    else if (view->theme != before->theme)
+        say(loop, "theme %s", view->theme->name);
+    else if (view->glyphs != before->glyphs && terminal_is_ascii(loop->terminal))
+        say(loop, "the locale's characters are ASCII alone");
+    else if (view->glyphs != before->glyphs)
+        say(loop, "graphs in %s", signs[view->glyphs]);
 }
 
 static void press(struct loop *loop, int key)
 {
+    struct look_of_view before = look_of(&loop->view);
     enum view_wish wish = view_key(&loop->view, key);
 
     loop->touched = true;
+    tell_look(loop, &before);
     if (wish == WISH_WRITE) {
         write_screen(loop);
     } else if (wish != WISH_NOTHING) {

@@ -82,8 +82,15 @@ void view_choose(struct view *view, size_t place)
                    text_or_empty(row->model->model_id));
 }
 
-void view_open(struct view *view, enum pane pane)
+/* The uppermost of these is seen. */
+static void show_panes(struct view *view, unsigned panes)
 {
+    enum pane pane = PANE_NONE;
+
+    for (enum pane i = PANE_NONE; i <= PANE_HELP; i++)
+        if (panes & 1u << i)
+            pane = i;
+    view->panes = panes;
     if (pane == view->pane)
         return;
     if (view->pane == PANE_NONE)
@@ -91,6 +98,18 @@ void view_open(struct view *view, enum pane pane)
     view->pane = pane;
     view->top = pane == PANE_NONE ? view->tops[view->screen] : 0;
     view->lines = view->page = 0;
+}
+
+void view_open(struct view *view, enum pane pane)
+{
+    unsigned below = (1u << pane) - 1;
+
+    show_panes(view, pane == PANE_NONE ? 0 : (view->panes & below) | 1u << pane);
+}
+
+void view_close(struct view *view, enum pane pane)
+{
+    show_panes(view, view->panes & ~(1u << pane));
 }
 
 void view_show(struct view *view, enum screen screen)
@@ -116,8 +135,8 @@ static void follow_choice(struct view *view)
         view->selected = i;
         return;
     }
-    if (view->pane == PANE_DETAIL || view->pane == PANE_EXPLAIN)
-        view_open(view, PANE_NONE);
+    view_close(view, PANE_DETAIL);
+    view_close(view, PANE_EXPLAIN);
     view_choose(view, view->selected);
 }
 

@@ -23,7 +23,7 @@ enum {
 
 enum screen { SCREEN_MODELS, SCREEN_DEVICES, SCREEN_PROCESSES, SCREEN_EVENTS, N_SCREENS };
 
-/* Over the screen; closed by Esc. */
+/* Over the screen, a later one over an earlier one; closed by Esc. */
 enum pane { PANE_NONE, PANE_DETAIL, PANE_EXPLAIN, PANE_HELP };
 
 enum column {
@@ -67,7 +67,8 @@ struct view {
     size_t n_rows_hidden; // by the filter, or beyond the maximum
 
     enum screen screen;
-    enum pane pane;
+    enum pane pane; // the uppermost
+    unsigned panes; // those that are open, a bit each
     enum column sort;
     bool reverse;
     size_t selected; // of `rows`; the model is followed, wherever sorting moves it
@@ -80,6 +81,7 @@ struct view {
     size_t tops[N_SCREENS]; // `top` of the screens that are not seen
     bool paused;            // documents are taken in, the screen stays
     bool is_recording;      // a recording is played: its keys are active
+    bool held;              // and stands still
 
     bool typing; // the filter
     char input[VIEW_INPUT_SIZE];

@@ -10,8 +10,11 @@
 /* Choose a row, the last one where there are not so many. */
 void view_choose(struct view *view, size_t place);
 
-/* Open a pane, or with PANE_NONE close it; the screen below stays where it was. */
+/* Open a pane, or with PANE_NONE close all; the screen below stays where it was. */
 void view_open(struct view *view, enum pane pane);
+
+/* Close a pane; those below it stay open. */
+void view_close(struct view *view, enum pane pane);
 
 /* Go to a screen, without a pane; it is where it was left. */
 void view_show(struct view *view, enum screen screen);

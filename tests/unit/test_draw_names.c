@@ -40,6 +40,7 @@ static const struct {
     {"NVIDIA GeForce RTX 4090", "RTX 4090", VRAMSCOPE_UNKNOWN, false},
     {"NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada Generation", VRAMSCOPE_UNKNOWN,
      false},
+    {"Simulated 80 GiB GPU", "Simulated", VRAMSCOPE_UNKNOWN, false},
     {"Tesla T4", "T4", VRAMSCOPE_UNKNOWN, false},
     {"AMD Instinct MI300X", "MI300X", VRAMSCOPE_UNKNOWN, false},
     {"NVIDIA H100 80GB HBM3 MIG 3g.40gb", "MIG 3g.40gb", 1, false},

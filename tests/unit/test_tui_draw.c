@@ -453,6 +453,7 @@ static const struct {
     {"devices_odd_80x24", odd_devices, 24, 80, SCREEN_MODELS},
     {"hosts_3_120x30", three_hosts, 30, 120, SCREEN_MODELS},
     {"hosts_3_80x24", three_hosts, 24, 80, SCREEN_MODELS},
+    {"hosts_3_60x20", three_hosts, 20, 60, SCREEN_MODELS},
     {"hosts_3_40x10", three_hosts, 10, 40, SCREEN_MODELS},
     {"hosts_40_120x30", many_hosts, 30, 120, SCREEN_MODELS},
 };

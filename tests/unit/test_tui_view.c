@@ -221,12 +221,21 @@ static const struct {
 
     {"a pane", 0, {NULL}, {ENTER}, "[d]", "0 detail"},
     {"another over it", 0, {NULL}, {'e'}, "[d]", "0 explain"},
-    {"is closed first", 0, {NULL}, {ESC}, "[d]", "0"},
+    {"and one more", 0, {NULL}, {'?'}, "[d]", "0 help"},
+    {"the last is closed first", 0, {NULL}, {ESC}, "[d]", "0 explain"},
+    {"then the one below", 0, {NULL}, {ESC}, "[d]", "0 detail"},
+    {"its key closes it too", 0, {NULL}, {'e', 'e'}, "[d]", "0 detail"},
+    {"so does Enter", 0, {NULL}, {'e', ENTER}, "[d]", "0 detail"},
+    {"what is below is not laid over", 0, {NULL}, {'?', 'e'}, "[d]", "0 explain"},
+    {"one by one", 0, {NULL}, {ESC, ESC}, "[d]", "0"},
     {"the same key closes it", 0, {NULL}, {'?', 'h'}, "[d]", "0"},
     {"help", 0, {NULL}, {KEY_CODE_F1}, "[d]", "0 help"},
     {"a pane ends with its model", 0, {M("e", "")}, {0}, "[e]", "0 help"},
     {"which help is not of", 0, {NULL}, {'\r', ENTER}, "[e]", "0 detail"},
     {"but this", 0, {M("f", "")}, {0}, "[f]", "0"},
+    {"below help too", 0, {NULL}, {ENTER, 'e', '?'}, "[f]", "0 help"},
+    {"when it goes", 0, {M("g", "")}, {ESC}, "[g]", "0"},
+    {"and another comes", 0, {M("f", "")}, {0}, "[f]", "0"},
     {"screens", 0, {NULL}, {'2'}, "[f]", "1"},
     {"Enter is for models", 0, {NULL}, {ENTER}, "[f]", "1"},
     {"the next", 0, {NULL}, {KEY_CODE_TAB}, "[f]", "2"},
@@ -402,11 +411,12 @@ static void test_wishes(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wishes); i++)
         for (int recorded = 0; recorded < 2; recorded++) {
             stage.view->is_recording = recorded;
-            stage.view->paused = false;
+            stage.view->paused = stage.view->held = false;
             if (view_key(stage.view, wishes[i].key) !=
                 (recorded ? wishes[i].recorded : wishes[i].live))
                 fail_msg("[key %d, recorded %d]", wishes[i].key, recorded);
             assert_false(recorded && stage.view->paused);
+            assert_false(!recorded && stage.view->held);
         }
     stage_end(&stage);
 }
