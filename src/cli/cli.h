@@ -9,6 +9,7 @@
 #define CLI_CLI_H
 
 #include "base/complaint.h"
+#include "tui/draw.h"
 #include "tui/theme.h"
 
 #include <vramscope.h>
@@ -89,6 +90,9 @@ int cli_once(const struct cli *cli);
 /* A document as tables, below the name of where it is from. */
 struct vramscope_detail;
 void cli_print_detail(const char *name, const struct vramscope_detail *detail);
+
+/* The KV cache in use of all models of a host. */
+void cli_kv_used_text(char ret[FIGURE_TEXT_SIZE], const struct vramscope_detail *detail);
 
 /*
  * Show sources on this terminal until the person leaves; the looks are taken from `cli`.

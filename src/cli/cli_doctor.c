@@ -9,6 +9,7 @@
 #include <langinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { ROW_MAX = 2048, WHAT_WIDTH = 28, WHAT_WIDTH_MAX = 72 };
 
@@ -77,8 +78,9 @@ static const char *remedy_for(int error, const char *url)
         return "Something there takes connections and does not answer, or drops packets: "
                "look at firewalls, and at the daemon's log.";
     case -EPROTO:
-        return is_https ? "Does the daemon serve HTTPS (--tls-cert)? A certificate that "
-                          "the system does not know needs --ca-file."
+        return is_https ? "Does the daemon serve HTTPS (--tls-cert)? Where not, the URL "
+                          "begins with http://. A certificate that the system does not "
+                          "know needs --ca-file."
                         : "Is that a vramscoped, and does it serve plain HTTP? Where it "
                           "has --tls-cert the URL begins with https://.";
     case -EINVAL:
@@ -94,6 +96,8 @@ static const char *remedy_for(int error, const char *url)
 static const char *remedy_for_status(const struct cli *cli, int status)
 {
     switch (status) {
+    case 400:
+        return "Where the daemon has --tls-cert the URL begins with https://.";
     case 401:
         return cli->token_file ? "The token in --token-file is not the daemon's."
                                : "The daemon wants a token: name the file that holds it "
@@ -174,18 +178,21 @@ static void look_at_newest(struct doctor *doctor, const struct newest *newest)
                *newest->code ? " (" : "", newest->code, *newest->code ? ")" : "");
 }
 
-static void look_at_token_file(struct doctor *doctor)
+static void look_at_file(struct doctor *doctor, const char *what, const char *path)
 {
-    const char *path = doctor->cli->token_file;
+    struct stat facts;
 
     if (!path)
         return;
-    if (access(path, R_OK) < 0)
-        doctor_row(doctor, VERDICT_FAIL, "token file",
+    if (access(path, R_OK) < 0 || stat(path, &facts) < 0)
+        doctor_row(doctor, VERDICT_FAIL, what,
                    "It must be a file that this user may read.", "%s: %s", path,
                    strerror(errno));
+    else if (facts.st_size == 0 && S_ISREG(facts.st_mode))
+        doctor_row(doctor, VERDICT_FAIL, what, "Is that the right file?", "%s is empty",
+                   path);
     else
-        doctor_row(doctor, VERDICT_PASS, "token file", "", "%s can be read", path);
+        doctor_row(doctor, VERDICT_PASS, what, "", "%s can be read", path);
 }
 
 static void look_at_terminal(struct doctor *doctor)
@@ -254,7 +261,8 @@ int cli_doctor(const struct cli *cli)
         return CLI_USAGE;
     }
     look_at_daemons(&doctor, newest);
-    look_at_token_file(&doctor);
+    look_at_file(&doctor, "token file", cli->token_file);
+    look_at_file(&doctor, "CA file", cli->ca_file);
     look_at_terminal(&doctor);
     newest_free(newest, cli->n_urls);
     return finish(&doctor);

@@ -95,13 +95,14 @@ static void look_at_age(struct doctor *doctor, const struct vramscope_detail *de
         doctor_row(doctor, VERDICT_PASS, "driver's figures", "", "%s old", age);
 }
 
-static void look_at_device(struct doctor *doctor, const struct vramscope_device *device)
+static void look_at_device(struct doctor *doctor, const struct vramscope_detail *detail,
+                           const struct vramscope_device *device)
 {
-    char what[64], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
+    char what[DEVICE_LABEL_SIZE], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
     bool is_known = device->total_bytes != VRAMSCOPE_UNKNOWN &&
                     device->used_bytes != VRAMSCOPE_UNKNOWN;
 
-    (void)snprintf(what, sizeof(what), "GPU %lld", (long long)device->index);
+    device_label(what, detail, device);
     bytes_text(total, device->total_bytes);
     bytes_text(used, device->used_bytes);
     if (is_known)
@@ -122,7 +123,7 @@ static void look_at_devices(struct doctor *doctor, const struct vramscope_detail
                    "Look whether lspci shows the device; a container must be given it.",
                    "the driver answers and has none");
     for (size_t i = 0; i < detail->n_devices; i++)
-        look_at_device(doctor, detail->devices[i]);
+        look_at_device(doctor, detail, detail->devices[i]);
 }
 
 static void look_at_models(struct doctor *doctor, const struct vramscope_detail *detail)

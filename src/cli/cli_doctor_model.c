@@ -87,18 +87,21 @@ static void look_at_figure(struct doctor *doctor, const char *what, const char *
     }
     is_vague = figure->error == VRAMSCOPE_UNKNOWN;
     bytes_text(error, figure->error);
-    doctor_row(doctor, is_vague ? VERDICT_WARN : VERDICT_PASS, what,
-               is_vague ? remedy : "", "%s: %s, an estimate, off by %s%s: %s", noun,
-               value, is_vague ? "an unknown amount" : "at most ", is_vague ? "" : error,
-               text_or(reason, "no reason given"));
+    doctor_row(
+        doctor, is_vague ? VERDICT_WARN : VERDICT_PASS, what, is_vague ? remedy : "",
+        "%s: %s, an estimate, off by %s%s: %s", noun, value,
+        is_vague        ? "an unknown amount"
+        : *error == '<' ? "less than "
+                        : "at most ",
+        is_vague ? "" : error + (*error == '<'), text_or(reason, "no reason given"));
 }
 
 void doctor_look_at_model(struct doctor *doctor, const struct vramscope_model *model)
 {
     char what[WHAT_SIZE];
 
-    (void)snprintf(what, sizeof(what), "%.500s:%" PRId64,
-                   text_or(model->model_id, "model"), model->port);
+    (void)snprintf(what, sizeof(what), "%.500s port %" PRId64,
+                   text_or(text_or(model->model, model->model_id), "model"), model->port);
     if (!look_at_state(doctor, model, what))
         return;
     look_at_figure(doctor, what, "GPU memory", &model->allocated, model->allocated.reason,

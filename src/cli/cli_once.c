@@ -34,20 +34,28 @@ static void set_number(char *ret, int64_t number)
         set(ret, NULL);
 }
 
-/* Indices as the driver gives them: "0,1". */
+/* Numbers as the screen has them: "0,1", of instances "2/1". */
 static void model_gpus(const struct vramscope_detail *detail, size_t i, char *ret)
 {
     const struct vramscope_model *model = detail->models[i];
     size_t len = 0;
 
     set(ret, NULL);
-    for (size_t k = 0; k < model->n_devices && len + 24 < CELL_SIZE; k++) {
+    for (size_t k = 0; k < model->n_devices && len + DEVICE_LABEL_SIZE < CELL_SIZE; k++) {
         int64_t at = model->devices[k];
+        char number[DEVICE_LABEL_SIZE];
 
-        if (at >= 0 && (uint64_t)at < detail->n_devices)
-            len += (size_t)snprintf(ret + len, CELL_SIZE - len, "%s%lld", len ? "," : "",
-                                    (long long)detail->devices[at]->index);
+        if (at < 0 || (uint64_t)at >= detail->n_devices)
+            continue;
+        device_number(number, detail, detail->devices[at]);
+        len +=
+            (size_t)snprintf(ret + len, CELL_SIZE - len, "%s%s", len ? "," : "", number);
     }
+}
+
+static void device_index(const struct vramscope_detail *detail, size_t i, char *ret)
+{
+    device_number(ret, detail, detail->devices[i]);
 }
 
 static void model_state(const struct vramscope_detail *detail, size_t i, char *ret)
@@ -80,7 +88,6 @@ CELL(model_running, count_text, detail->models[i]->requests_running)
 CELL(model_waiting, count_text, detail->models[i]->requests_waiting)
 CELL(model_preempted, count_text, detail->models[i]->requests_preemptions)
 CELL(model_age, age_text, detail->models[i]->age_ms)
-CELL(device_index, set_number, detail->devices[i]->index)
 CELL(device_name, set, detail->devices[i]->name)
 CELL(device_total, bytes_text, detail->devices[i]->total_bytes)
 CELL(device_used, bytes_text, detail->devices[i]->used_bytes)
@@ -92,7 +99,7 @@ CELL(device_orphan, bytes_text, detail->devices[i]->orphan_bytes)
 CELL(device_rest, bytes_text, detail->devices[i]->unattributed_bytes)
 
 static const struct table_column device_columns[] = {
-    {"GPU", -5, device_index},
+    {"GPU", -8, device_index},
     {"NAME", 32, device_name},
     {"TOTAL", -12, device_total},
     {"USED", -12, device_used},
@@ -101,7 +108,7 @@ static const struct table_column device_columns[] = {
     {"KV USED", -12, device_kv},
     {"OTHER", -12, device_other},
     {"ORPHAN", -12, device_orphan},
-    {"REST", -12, device_rest},
+    {"UNATTRIB", -12, device_rest},
 };
 
 static const struct table_column model_columns[] = {
@@ -191,6 +198,21 @@ static void print_table(const struct vramscope_detail *detail, const struct tabl
         print_row(detail, table, widths, &i);
 }
 
+/* A sum is worked out where one of its parts is. */
+void cli_kv_used_text(char ret[FIGURE_TEXT_SIZE], const struct vramscope_detail *detail)
+{
+    struct vramscope_figure sum = {detail->kv_used_bytes, VRAMSCOPE_FROM_ENGINE,
+                                   VRAMSCOPE_UNKNOWN, NULL};
+
+    for (size_t i = 0; i < detail->n_models; i++) {
+        const struct vramscope_figure *part = &detail->models[i]->kv_used;
+
+        if (part->value != VRAMSCOPE_UNKNOWN && part->from > sum.from)
+            sum.from = part->from; // the less certain come later
+    }
+    figure_text(ret, &sum);
+}
+
 static void print_totals(const char *url, const struct vramscope_detail *detail)
 {
     char when[CLI_TIME_SIZE], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
@@ -200,7 +222,7 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
     cli_time_text(when, detail->unix_ms);
     figure_text(total, &detail->total);
     figure_text(used, &detail->allocated);
-    bytes_text(kv, detail->kv_used_bytes);
+    cli_kv_used_text(kv, detail);
     percent_text(hit, detail->prefix_hit_percent);
     age_text(age, detail->gpu_age_ms);
     cli_print("%.*s  %s  vramscoped %s  driver's figures: %s old", (int)name.len, name.at,

@@ -60,7 +60,7 @@ static void print_text(const struct cli *cli, size_t which,
         n_stale += detail->models[i]->stale;
     figure_text(total, &detail->total);
     figure_text(used, &detail->allocated);
-    bytes_text(kv, detail->kv_used_bytes);
+    cli_kv_used_text(kv, detail);
     percent_text(hit, detail->prefix_hit_percent);
     count_text(running, sum_of_requests(detail, false));
     count_text(waiting, sum_of_requests(detail, true));

@@ -63,6 +63,26 @@ static bool has_port(struct span host)
     return colon && !memchr(colon, ']', (size_t)(host.at + host.len - colon));
 }
 
+/* With a port that can be one, if there is one at all. */
+static bool is_port_possible(struct span url)
+{
+    const char *scheme = memmem(url.at, url.len, "://", 3);
+    struct span host = url;
+    unsigned long port;
+    char *end;
+
+    if (starts_with(url, "unix:"))
+        return true;
+    if (scheme)
+        host = (struct span){scheme + 3, (size_t)(url.at + url.len - (scheme + 3))};
+    if (memchr(host.at, '/', host.len))
+        host.len = (size_t)((const char *)memchr(host.at, '/', host.len) - host.at);
+    if (!has_port(host))
+        return true;
+    port = strtoul((const char *)memrchr(host.at, ':', host.len) + 1, &end, 10);
+    return end == host.at + host.len && port >= 1 && port <= 65535;
+}
+
 static int add_url(struct cli *cli, struct span text, struct complaint *why)
 {
     static const char *const schemes[] = {"http://", "https://", "unix:"};
@@ -83,6 +103,8 @@ static int add_url(struct cli *cli, struct span text, struct complaint *why)
             prefix = "";
     if (*prefix && memmem(text.at, text.len, "://", 3))
         return complain(why, -EINVAL, "that is neither http:// nor https:// nor unix:");
+    if (!is_port_possible(text))
+        return complain(why, -EINVAL, "its port is not a number from 1 to 65535");
     if (*prefix && !has_port(text)) {
         (void)snprintf(port, sizeof(port), ":%d", CLI_PORT);
         suffix = port;

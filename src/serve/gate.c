@@ -66,7 +66,9 @@ static const struct gate_verdict no_token = {
     401,
     "token-needed",
     "this needs the right token",
-    "send Authorization: Bearer TOKEN with the token of --token-file",
+    "name the file with the daemon's token by --token-file of vramscope; others send it "
+    "as "
+    "Authorization: Bearer TOKEN",
     "WWW-Authenticate: Bearer realm=\"vramscope\"\r\n",
     LIMITED_token,
     ""};

@@ -14,6 +14,8 @@
 /* Also moves view->top so that the chosen row is seen. */
 void draw_view(struct canvas *canvas, struct view *view);
 
+/* ---- Words, of which the commands use the same ---- */
+
 /* The words numbers are shown in: `--` unknown, `~` before what is derived or estimated. */
 enum { FIGURE_TEXT_SIZE = 24 };
 
@@ -23,5 +25,15 @@ void bytes_text(char ret[FIGURE_TEXT_SIZE], int64_t bytes);
 void count_text(char ret[FIGURE_TEXT_SIZE], int64_t count);
 void percent_text(char ret[FIGURE_TEXT_SIZE], double percent);
 void age_text(char ret[FIGURE_TEXT_SIZE], int64_t age_ms);
+
+enum { DEVICE_LABEL_SIZE = 64 };
+
+/* "GPU 0", or "GPU 2/1" for an instance; where there are two makers "NV 0" and "AMD 0". */
+void device_label(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
+                  const struct vramscope_device *device);
+
+/* The same without "GPU". */
+void device_number(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
+                   const struct vramscope_device *device);
 
 #endif

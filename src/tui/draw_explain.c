@@ -86,7 +86,8 @@ static void put_figure(struct sheet *sheet, const char *label,
     else if (figure->error == 0)
         snprintf(from, sizeof(from), "%s, exact", from_words(figure));
     else
-        snprintf(from, sizeof(from), "%s, off by %s at most", from_words(figure), error);
+        snprintf(from, sizeof(from), "%s, off by %s %s", from_words(figure),
+                 *error == '<' ? "less than" : "at most", error + (*error == '<'));
     put_heading(sheet, label, value, known, from);
 }
 

@@ -157,15 +157,7 @@ int host_label_width(const struct view *view, int most);
 const struct vramscope_device *device_of(const struct vramscope_detail *detail,
                                          int64_t index);
 
-enum { DEVICE_LABEL_SIZE = 64, DEVICE_KIND_SIZE = 64 };
-
-/* "GPU 0", or "GPU 2/1" for an instance; where there are two makers "NV 0" and "AMD 0". */
-void device_label(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
-                  const struct vramscope_device *device);
-
-/* The same without "GPU". */
-void device_number(char ret[DEVICE_LABEL_SIZE], const struct vramscope_detail *detail,
-                   const struct vramscope_device *device);
+enum { DEVICE_KIND_SIZE = 64 };
 
 /* Its name, as far as it tells one device of a host from another. */
 void device_kind(char ret[DEVICE_KIND_SIZE], const struct vramscope_device *device);

@@ -123,6 +123,7 @@ def look_at_doctor(url):
     assert "PASS  driver sim" in text and "FAIL" not in text and "WARN" not in text, text
     checks = json.loads(prints("--url", url, "doctor", "--json"))["checks"]
     assert {c["status"] for c in checks} == {"pass"}
+    assert "Qwen/Qwen3-0.6B port 8000" in [c["what"] for c in checks], checks
     assert set(checks[0]) == {"status", "url", "what", "found", "remedy"}
     text = prints("--url", url, "--url", NOBODY, "doctor", status=2)
     assert "FAIL  daemon" in text and "systemctl status vramscoped" in text, text
@@ -260,6 +261,10 @@ def test_doctor_says_what_helps():
             prints("--url", url, "--once", env={"VRAMSCOPE_TOKEN_FILE": files["right"]})
             missing = prints("doctor", "--url", url, "--token-file", "/nonexistent", status=2)
             assert "FAIL  token file" in missing, missing
+            for flag, what in (("--token-file", "token file"), ("--ca-file", "CA file")):
+                with open(os.path.join(folder, "empty"), "w") as file:
+                    empty = prints("doctor", "--url", url, flag, file.name, status=2)
+                assert f"FAIL  {what}" in empty and "is empty" in empty, empty
 
 
 # ---- events ----

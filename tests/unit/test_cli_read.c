@@ -85,6 +85,10 @@ static void test_refused(void **state)
         {"v --theme purple", "purple", "dark|light|colour-blind|mono", CLI_TUI},
         {"v --url ftp://h", "ftp://h", "http://", CLI_TUI},
         {"v --url=", "--url", "http://", CLI_TUI},
+        {"v --url h:0", "h:0", "65535", CLI_TUI},
+        {"v --url http://h:99999/", "h:99999", "65535", CLI_TUI},
+        {"v --url https://[::1]:x", "[::1]:x", "65535", CLI_TUI},
+        {"v --url h:", "h:", "65535", CLI_TUI},
         {"v --url h:1\33[2J", "--url", "http://", CLI_TUI},
         {"v --token-file=", "--token-file", "empty", CLI_TUI},
     };
