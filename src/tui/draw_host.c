@@ -38,7 +38,12 @@ static struct host_words host_words(const struct drawing *drawing,
     };
     char age[FIGURE_TEXT_SIZE];
 
-    if (host->state != HOST_LIVE) {
+    if (host->state == HOST_GONE && drawing->view->is_recording) {
+        words.sign = signs->hollow;
+        words.style = STYLE_DIM;
+        words.is_badge = true;
+        snprintf(words.word, sizeof(words.word), "ENDED");
+    } else if (host->state != HOST_LIVE) {
         words.sign = host->state == HOST_CONNECTING ? signs->half : signs->cross;
         words.style = host->state == HOST_CONNECTING ? STYLE_DIM : STYLE_CRITICAL;
         words.is_badge = true;
@@ -266,7 +271,9 @@ static void put_retry(struct pen *pen, const struct host *host)
     int64_t wait = host->retry_at_ms - pen->drawing->view->now_unix_ms;
     char words[FIGURE_TEXT_SIZE];
 
-    if (host->state == HOST_GONE) {
+    if (host->state == HOST_GONE && pen->drawing->view->is_recording) {
+        pen_print(pen, STYLE_DIM, "  Left goes back");
+    } else if (host->state == HOST_GONE) {
         pen_print(pen, STYLE_DIM, "  not tried again");
     } else if (host->state == HOST_LOST && host->retry_at_ms > 0) {
         age_text(words, wait);
@@ -305,7 +312,8 @@ static void draw_banner(struct drawing *drawing, int row, const struct host *hos
     }
     put_why(&pen, host, age);
     put_retry(&pen, host);
-    if (detail_of(drawing, host) && host->state != HOST_LIVE)
+    if (detail_of(drawing, host) && host->state != HOST_LIVE &&
+        !drawing->view->is_recording)
         pen_print(&pen, STYLE_DIM, "  figures are %s old", age);
 }
 

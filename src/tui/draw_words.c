@@ -247,7 +247,7 @@ struct state_words state_words(const struct drawing *drawing, const struct row *
     struct state_words words = {signs->dotted, STYLE_WARNING, "", "", false};
     bool is_ready = strcmp(state, "ready") == 0;
 
-    if (is_faded(drawing, row->host))
+    if (is_faded(drawing, row->host) && !drawing->view->is_recording)
         return words_of_silent(drawing, row->host);
     set_words(&words, state[0] ? state : "--", state[0] ? state : "--");
     for (size_t i = 0; i < ARRAY_LEN(states); i++) {
