@@ -467,13 +467,24 @@ static bool skip_sequence(struct terminal *terminal)
     return true;
 }
 
+/*
+ * Bytes that are no character end with the same ERR as there being none: what has come
+ * behind them is asked for once more, or it would wait for the next key.
+ */
+static int next_key(struct terminal *terminal, wint_t *ret)
+{
+    int r = wget_wch(terminal->keys, ret);
+
+    return r == ERR ? wget_wch(terminal->keys, ret) : r;
+}
+
 int terminal_key(struct terminal *terminal)
 {
     wint_t key;
     int r, code = KEY_CODE_NONE;
 
     while (code == KEY_CODE_NONE) {
-        r = wget_wch(terminal->keys, &key);
+        r = next_key(terminal, &key);
         if (r == ERR)
             return KEY_CODE_NONE;
         if (r == OK && key == KEY_CODE_ESCAPE && skip_sequence(terminal))

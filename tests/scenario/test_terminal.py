@@ -414,6 +414,15 @@ def test_locale_without_signs():
         assert not re.search(rb"[\x80-\xff]", terminal.output)
 
 
+def test_key_behind_what_is_no_character():
+    with Pty(PAGE) as terminal:
+        terminal.shows(b"org/first")
+        terminal.type(b"\xff\033OP")
+        terminal.shows(b"Help")
+        terminal.type(b"q")
+        terminal.ends(0)
+
+
 def test_no_terminal():
     result = subprocess.run([TUI, PAGE], stdin=subprocess.DEVNULL, capture_output=True,
                             timeout=5)
@@ -425,7 +434,10 @@ def test_recording_is_held():
     with Pty("recording") as terminal:
         terminal.shows(b"org/first")
         terminal.type(b" ")
-        terminal.shows(b"held")
+        terminal.shows(b"HELD")
+        terminal.shows(b" held")
+        terminal.type(b"+")
+        terminal.shows(b"drawn every 0.2 s")
         terminal.type(b" ")
         terminal.shows(b"played on")
         terminal.type(b"q")
@@ -436,4 +448,4 @@ run(test_screen_and_keys, test_any_keys, test_resize_storm, test_absurd_sizes,
     test_stop_and_go_on, test_signals_to_leave, test_crashes, test_one_that_never_comes_back,
     test_terminal_that_takes_nothing, test_terminal_that_is_gone, test_idle_cost,
     test_types_of_terminals, test_true_colour, test_locale_without_signs, test_no_terminal,
-    test_recording_is_held)
+    test_key_behind_what_is_no_character, test_recording_is_held)
