@@ -46,7 +46,9 @@ int cli_show(const struct cli *cli, const struct tui_source *sources, size_t n_s
     r = tui_run(&options, &why);
     if (r < 0)
         cli_message("%s", why.text);
-    return r == 0 ? CLI_OK : r == -EINVAL ? CLI_USAGE : CLI_FAILED;
+    if (r == -EINVAL || r == -ENOTSUP)
+        return CLI_USAGE; // nothing to draw on
+    return r == 0 ? CLI_OK : CLI_FAILED;
 }
 
 static int open_all(const struct cli *cli, struct tui_source *sources)

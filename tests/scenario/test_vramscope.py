@@ -418,6 +418,15 @@ def test_a_terminal_without_utf8():
             assert text.isascii() and "evil" in text, text
 
 
+def test_a_terminal_that_can_show_no_screen():
+    leader, follower = pty.openpty()
+    result = vramscope("--url", NOBODY, stdin=follower, stdout=follower,
+                       env={"TERM": "dumb"})
+    os.close(follower)
+    os.close(leader)
+    assert result.returncode == 2 and "--once" in result.stderr, result
+
+
 # ---- The command line ----
 
 def test_wrong_command_lines():
@@ -519,6 +528,6 @@ run(test_a_daemon_that_is_well, test_check_ok_warning_critical,
     test_check_without_models_or_figures, test_doctor_says_what_helps,
     test_events_are_worked_out_where_the_daemon_keeps_none,
     test_nobody_writes_to_our_terminal, test_formulas_and_quotes_in_csv,
-    test_a_terminal_without_utf8, test_wrong_command_lines,
-    test_help_manual_and_completions_agree, test_bash_completes,
+    test_a_terminal_without_utf8, test_a_terminal_that_can_show_no_screen,
+    test_wrong_command_lines, test_help_manual_and_completions_agree, test_bash_completes,
     test_zsh_loads_its_completion, test_fish_completes)
