@@ -10,7 +10,8 @@ enum { TEXT_SIZE = 1280, NS_PER_S = 1000000000 }; // longer than an id may be
 /* The recording as a source of the terminal UI. */
 struct source {
     struct play play;
-    int timer_fd; // readable when an entry is due
+    int timer_fd;   // readable when an entry is due
+    bool has_given; // something that the screen shows
     bool has_told_end;
     struct vramscope_event event;
     const struct vramscope_detail *detail; // the event's
@@ -54,7 +55,7 @@ static const char *copy_text(char room[TEXT_SIZE], struct span text)
     return room;
 }
 
-/* Nothing comes any more, unless the person goes back. */
+/* Nothing comes any more, and the screen has nothing that would say why. */
 static const struct vramscope_event *tell_end(struct source *source, const char *reason)
 {
     source->has_told_end = true;
@@ -117,13 +118,15 @@ static const struct vramscope_event *source_next(void *ctx)
         if (r == 1)
             event = event_of(source, &entry);
     }
-    if (event)
+    if (event) {
+        source->has_given |= event->type != VRAMSCOPE_LAG;
         return event;
+    }
     set_timer(source, player_wait_ns(player, now_ns));
     if (r < 0)
         return tell_end(source, why.text);
-    if (player_ended(player) && !source->has_told_end)
-        return tell_end(source, "the recording is over");
+    if (player_ended(player) && !source->has_given && !source->has_told_end)
+        return tell_end(source, "there is no document in the recording");
     return NULL;
 }
 
@@ -160,6 +163,14 @@ static int64_t source_unix_ms(void *ctx)
     return player_unix_ms(source->play.player, play_now_ns());
 }
 
+/* The last document stays, as of its own time: nobody was lost. */
+static bool source_over(void *ctx)
+{
+    const struct source *source = ctx;
+
+    return player_ended(source->play.player);
+}
+
 static int show(const struct cli *cli, struct source *source)
 {
     struct tui_source tui = {
@@ -172,6 +183,7 @@ static int show(const struct cli *cli, struct source *source)
         .seek = source_seek,
         .speed = source_speed,
         .unix_ms = source_unix_ms,
+        .over = source_over,
     };
     int status;
 

@@ -58,6 +58,10 @@ static struct host_words host_words(const struct drawing *drawing,
         words.is_badge = true;
         age_text(age, age_of(drawing, host));
         snprintf(words.word, sizeof(words.word), "STALE %s", age);
+    } else if (drawing->view->is_over) {
+        words.sign = signs->hollow;
+        words.style = STYLE_DIM;
+        snprintf(words.word, sizeof(words.word), "over");
     }
     return words;
 }
@@ -228,6 +232,8 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
         pen_skip(&pen, pen_room(&pen) - (badge ? (int)strlen(badge) + 2 : 6));
         if (badge)
             pen_badge(&pen, badge);
+        else if (!lost && drawing->view->is_over)
+            pen_print(&pen, STYLE_DIM, "%s over", drawing->signs->hollow);
         else if (!lost)
             pen_print(&pen, STYLE_GOOD, "%s live", drawing->signs->live);
     }

@@ -26,6 +26,7 @@ struct tui_source {
     void (*seek)(void *ctx, int64_t by_ms);
     void (*speed)(void *ctx, double factor); // times what it was
     int64_t (*unix_ms)(void *ctx);           // what time it is there
+    bool (*over)(void *ctx);                 // nothing comes any more, unless sought back
 };
 
 struct tui_options {

@@ -265,6 +265,16 @@ static int take_keys(struct loop *loop)
 
 /* ---- Sources ---- */
 
+/* Of a recording, which may be left again by seeking back. */
+static void look_for_end(struct loop *loop)
+{
+    const struct tui_source *source = &loop->options->sources[0];
+    bool is_over = loop->view.is_recording && source->over && source->over(source->ctx);
+
+    loop->changed = loop->changed || is_over != loop->view.is_over;
+    loop->view.is_over = is_over;
+}
+
 static void take_events(struct loop *loop)
 {
     bool busy = false;
@@ -287,6 +297,7 @@ static void take_events(struct loop *loop)
         busy = busy || n == EVENTS_A_TURN;
     }
     loop->busy = busy;
+    look_for_end(loop);
 }
 
 /* ---- The loop ---- */

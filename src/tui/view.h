@@ -82,6 +82,7 @@ struct view {
     bool paused;            // documents are taken in, the screen stays
     bool is_recording;      // a recording is played: its keys are active
     bool held;              // and stands still
+    bool is_over;           // it has come to its end
 
     bool typing; // the filter
     char input[VIEW_INPUT_SIZE];
