@@ -12,9 +12,7 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -23,28 +21,18 @@ SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 30
 os.environ.update(VRAMSCOPED=str(BUILD / "src/vramscoped"),
                   VRAMSCOPE_SIM=str(BUILD / "src/vramscope-sim"))
 sys.path.insert(0, str(ROOT / "tests/scenario"))
-from harness import Daemon, FakeDriver, Stream, children_of, eventually, free_port, serve  # noqa: E402
+from harness import Daemon, FakeDriver, Stream, eventually, free_port, serve  # noqa: E402
+from tmux import Tmux  # noqa: E402
 
 GPUS, ENGINES, GIB = 8, 16, 1 << 30
 HERTZ = os.sysconf("SC_CLK_TCK")
 
 
-class Window:
-    """A program in a tmux server of its own, in a window of 120 x 30."""
+class Cost:
+    """What the program in a window has cost so far."""
 
-    def __init__(self, folder, name, command):
-        self.tmux = ["tmux", "-S", os.path.join(folder, name), "-f", "/dev/null"]
-        self.run("new-session", "-d", "-x", "120", "-y", "30", command)
-        shell = int(self.run("display-message", "-p", "#{pane_pid}"))
-        self.pid = next(iter(children_of(shell)), shell)
-
-    def run(self, *arguments):
-        return subprocess.run([*self.tmux, *arguments], check=True, text=True,
-                              capture_output=True).stdout.strip()
-
-    def end(self):
-        with contextlib.suppress(subprocess.CalledProcessError):
-            self.run("kill-server")
+    def __init__(self, window):
+        self.pid = window.pid()
 
     def cpu_seconds(self):
         stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -61,20 +49,20 @@ class Window:
         return kib["Rss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
 
 
-def measure(windows):
-    before = [(w.cpu_seconds(), w.written()) for w in windows]
+def measure(costs):
+    before = [(cost.cpu_seconds(), cost.written()) for cost in costs]
     time.sleep(SECONDS)
-    for window, (cpu, written) in zip(windows, before):
-        rss, private = window.memory()
-        yield (100 * (window.cpu_seconds() - cpu) / SECONDS, rss, private,
-               (window.written() - written) / SECONDS)
+    for cost, (cpu, written) in zip(costs, before):
+        rss, private = cost.memory()
+        yield (100 * (cost.cpu_seconds() - cpu) / SECONDS, rss, private,
+               (cost.written() - written) / SECONDS)
 
 
 def main():
     if not shutil.which("htop") or not shutil.which("tmux"):
         sys.exit("htop and tmux are needed")
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        tmux = stack.enter_context(Tmux())
         driver = stack.enter_context(FakeDriver(GPUS))
         for i in range(ENGINES):
             stack.enter_context(serve(f"org/model-{i}", free_port(), driver, "--gpu-index", i // 2,
@@ -84,19 +72,14 @@ def main():
         eventually("all engines are found",
                    lambda: len(stream.event()["models"]) == ENGINES, 30, every=0)
         url = f"http://127.0.0.1:{daemon.port}"
-        windows = [Window(folder, "vramscope", f"exec {BUILD}/src/vramscope --url {url}"),
-                   Window(folder, "htop", "exec htop -d 5")]
-        try:
-            time.sleep(5)
-            screen = windows[0].run("capture-pane", "-p")
-            assert "model-1" in screen, screen
-            print(f"{ENGINES} models, {GPUS} GPUs, 2 Hz, 120 x 30, {SECONDS} s:")
-            print("             CPU %    RSS MiB    private MiB    bytes/s to the terminal")
-            for name, row in zip(("vramscope", "htop"), measure(windows)):
-                print("  {:10} {:6.2f} {:10.1f} {:14.1f} {:14.0f}".format(name, *row))
-        finally:
-            for window in windows:
-                window.end()
+        windows = [tmux.open(command, 120, 30) for command in (
+            f"exec {BUILD}/src/vramscope --url {url}", "exec htop -d 5")]
+        time.sleep(5)
+        windows[0].shows("model-1")
+        print(f"{ENGINES} models, {GPUS} GPUs, 2 Hz, 120 x 30, {SECONDS} s:")
+        print("             CPU %    RSS MiB    private MiB    bytes/s to the terminal")
+        for name, row in zip(("vramscope", "htop"), measure([Cost(w) for w in windows])):
+            print("  {:10} {:6.2f} {:10.1f} {:14.1f} {:14.0f}".format(name, *row))
 
 
 main()

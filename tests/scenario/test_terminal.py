@@ -10,7 +10,6 @@ import pty
 import random
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -19,7 +18,8 @@ import termios
 import threading
 import time
 
-from harness import Skip, eventually, run
+from harness import eventually, run
+from tmux import Tmux, Window
 
 TUI = os.environ.get("TUI_MAIN", "build/release/tests/scenario/tui-main")
 ENTER, LEAVE = b"\033[?1049h", b"\033[?1049l"
@@ -130,94 +130,62 @@ class Pty:
         self.errors.close()
 
 
-class Tmux:
-    """A shell in a window of tmux, which knows what is on its screen."""
+class Shell(Window):
+    """An interactive shell, which knows the program as $TUI."""
 
-    def __init__(self, term="tmux-256color", rows=32, columns=120):
-        if not shutil.which("tmux"):
-            raise Skip("no tmux")
-        self.folder = tempfile.TemporaryDirectory()
-        self.command = ["tmux", "-S", os.path.join(self.folder.name, "socket"), "-f",
-                        "/dev/null"]
-        self.env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "PS1": "",
-                    "TUI": f"{TUI} {PAGE}"}
-        self.env.pop("TMUX", None)
-        self("new-session", "-d", "-s", "s", "-x", str(columns), "-y", str(rows),
-             f"cd {self.folder.name}; export TERM={term} PS1='ready> '; exec bash --norc -i")
-        eventually("there is a prompt", lambda: "ready>" in self.screen())
-
-    def __call__(self, *arguments):
-        return subprocess.run([*self.command, *arguments], env=self.env, check=True,
-                              capture_output=True, timeout=5).stdout.decode()
-
-    def screen(self):
-        return self("capture-pane", "-p", "-t", "s")
-
-    def type(self, *keys):
-        self("send-keys", "-t", "s", *keys)
-
-    def enter(self, command):
-        self("send-keys", "-t", "s", "-l", command)
-        self.type("Enter")
-
-    def shows(self, *texts):
-        def all_shown():
-            screen = self.screen()
-            return all(text in screen for text in texts)
-        try:
-            eventually(f"{texts} on the screen", all_shown, 5)
-        except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.screen()}") from None
+    def __init__(self, tmux):
+        opened = tmux.open("PS1='ready> ' exec bash --norc -i")
+        super().__init__(tmux, opened.pane)
+        self.shows("ready>")
 
     def read(self, name):
         """A file that the shell writes."""
-        path = pathlib.Path(self.folder.name, name)
+        path = pathlib.Path(self.tmux.folder.name, name)
         return eventually(f"there is {name}", lambda: path.exists() and path.read_text())
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        subprocess.run([*self.command, "kill-server"], capture_output=True)
-        self.folder.cleanup()
+@contextlib.contextmanager
+def shell():
+    with Tmux(TUI=f"{TUI} {PAGE}") as tmux:
+        yield Shell(tmux)
 
 
 def test_screen_and_keys():
-    with Tmux() as tmux:
-        tmux.enter("stty -g >before; $TUI; stty -g >after; echo 'le''ft'")
-        tmux.shows("org/first", "org/second", "evil\ufffd]52;c;eA==\ufffd", "\u4e2d")
-        screen = tmux.screen()
+    with shell() as window:
+        window.enter("stty -g >before; $TUI; stty -g >after; echo 'le''ft'")
+        window.shows("org/first", "org/second", "evil\ufffd]52;c;eA==\ufffd", "\u4e2d")
+        screen = window.screen()
         assert "e\u0301\u0301 \u4e2d" in screen, "two combining signs"
         assert not re.search("[\u200b\u202e\u009b\a\033]", screen)
 
-        tmux.shows("\u25b6evil")
-        tmux.type("Down")
-        tmux.shows("\u25b6org/second")
-        tmux("send-keys", "-t", "s", "-l", "\033[B")  # of the mode the terminal is not in
-        tmux.shows("\u25b6org/first")
-        tmux.type("w")
-        tmux.shows("the screen is in vramscope-")
-        files = list(pathlib.Path(tmux.folder.name).glob("vramscope-????????-??????.txt"))
+        window.shows("\u25b6evil")
+        window.type("Down")
+        window.shows("\u25b6org/second")
+        window.type_text("\033[B")  # of the mode the terminal is not in
+        window.shows("\u25b6org/first")
+        window.type("w")
+        window.shows("the screen is in vramscope-")
+        files = list(pathlib.Path(window.tmux.folder.name).glob("vramscope-????????-??????.txt"))
         assert len(files) == 1 and files[0].stat().st_mode & 0o777 == 0o600
         written = files[0].read_text()
         assert "org/first" in written and HOSTILE[:5] not in written
         assert "the screen is in" not in written
 
         for _ in range(4):
-            tmux.type("t")  # all themes
-        tmux.type("c", "c", "?")
-        tmux.shows("choose a model")
-        tmux.type("F1", "Escape", "/")
-        tmux("send-keys", "-t", "s", "-l", "s\u00e9x")
-        tmux.type("BSpace")
-        eventually("\u00e9 is typed", lambda: re.search("s\u00e9\\W", tmux.screen()), 5)
-        tmux.type("BSpace")
-        tmux.enter("econd")
-        eventually("the filter hides", lambda: "org/first" not in tmux.screen(), 5)
-        tmux.type("q")
-        tmux.shows("left")
-        assert "org/second" not in tmux.screen(), "the screen of before"
-        assert tmux.read("before") == tmux.read("after")
+            window.type("t")  # all themes
+        window.type("c", "c", "?")
+        window.shows("choose a model")
+        window.type("F1", "Escape", "/")
+        window.type_text("s\u00e9x")
+        window.type("BSpace")
+        eventually("\u00e9 is typed", lambda: re.search("s\u00e9\\W", window.screen()), 5)
+        window.type("BSpace")
+        window.enter("econd")
+        eventually("the filter hides", lambda: "org/first" not in window.screen(), 5)
+        window.type("q")
+        window.shows("left")
+        assert "org/second" not in window.screen(), "the screen of before"
+        assert window.read("before") == window.read("after")
 
 
 def test_any_keys():
@@ -239,17 +207,17 @@ def test_any_keys():
 
 
 def test_resize_storm():
-    with Tmux() as tmux:
-        tmux.enter("$TUI; echo left with $?")
-        tmux.shows("org/first", "org/second")
+    with shell() as window:
+        window.enter("$TUI; echo left with $?")
+        window.shows("org/first", "org/second")
         sizes = [(1, 1), (2, 1), (1, 2), (3, 3), (10, 5), (40, 10), (79, 23), (80, 24),
                  (1, 50), (300, 1), (400, 120), (1, 1)]
         for columns, rows in sizes * 3:
-            tmux("resize-window", "-t", "s", "-x", str(columns), "-y", str(rows))
-        tmux("resize-window", "-t", "s", "-x", "120", "-y", "32")
-        tmux.shows("org/first", "org/second")
-        tmux.type("q")
-        tmux.shows("left with 0")
+            window.resize(columns, rows)
+        window.resize(120, 32)
+        window.shows("org/first", "org/second")
+        window.type("q")
+        window.shows("left with 0")
 
 
 def test_absurd_sizes():
@@ -267,24 +235,24 @@ def test_absurd_sizes():
 
 
 def test_stop_and_go_on():
-    with Tmux() as tmux:
-        tmux.enter("stty -g >before; $TUI; stty -g >after")
-        tmux.shows("org/first")
-        tmux.type("C-z")
-        tmux.shows("Stopped")
-        assert "org/first" not in tmux.screen()
-        assert tmux.read("before") == tmux.read("after")
-        tmux.enter("fg")
-        tmux.shows("org/first", "org/second")
-        tmux.type("C-z")
-        tmux.shows("ready> ")
-        tmux.enter("clear; kill %1; sleep 0.5; echo 'en''ded'")  # while it is stopped
-        tmux.shows("tui-main: 0", "ended")
-        assert "org/first" not in tmux.screen()
-        tmux.enter("$TUI & sleep 0.5; kill -CONT $!; fg")  # it stops itself, in the background
-        tmux.shows("org/first")
-        tmux.type("q")
-        eventually("it has left", lambda: "org/first" not in tmux.screen(), 5)
+    with shell() as window:
+        window.enter("stty -g >before; $TUI; stty -g >after")
+        window.shows("org/first")
+        window.type("C-z")
+        window.shows("Stopped")
+        assert "org/first" not in window.screen()
+        assert window.read("before") == window.read("after")
+        window.enter("fg")
+        window.shows("org/first", "org/second")
+        window.type("C-z")
+        window.shows("ready> ")
+        window.enter("clear; kill %1; sleep 0.5; echo 'en''ded'")  # while it is stopped
+        window.shows("tui-main: 0", "ended")
+        assert "org/first" not in window.screen()
+        window.enter("$TUI & sleep 0.5; kill -CONT $!; fg")  # it stops itself, in the background
+        window.shows("org/first")
+        window.type("q")
+        eventually("it has left", lambda: "org/first" not in window.screen(), 5)
 
 
 def test_signals_to_leave():
