@@ -31,6 +31,7 @@ bench:
 	@bench/discovery.py $(BUILD)
 	@bench/cadence.py $(BUILD)
 	@bench/data_age.py $(BUILD)
+	@bench/terminal.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
 	@bench/fanout/fanout.py $(BUILD) --with-nchan --with-go
 

@@ -5,6 +5,8 @@
 A real vramscoped with 8 devices and 16 vramscope-sim servers at 2 Hz; vramscope and htop
 (with the same pace) each in a tmux window of 120 x 30. Prints for both: share of a core,
 RSS, private memory, and bytes written to the terminal a second.
+As root it runs in namespaces of its own, so that servers of others are not found; htop then
+has few processes to show.
 Usage: bench/terminal.py [BUILD_DIR] [SECONDS]
 """
 import contextlib
@@ -21,7 +23,8 @@ SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 30
 os.environ.update(VRAMSCOPED=str(BUILD / "src/vramscoped"),
                   VRAMSCOPE_SIM=str(BUILD / "src/vramscope-sim"))
 sys.path.insert(0, str(ROOT / "tests/scenario"))
-from harness import Daemon, FakeDriver, Stream, eventually, free_port, serve  # noqa: E402
+from harness import (Daemon, FakeDriver, Stream, alone, eventually, free_port,  # noqa: E402
+                     serve)
 from tmux import Tmux  # noqa: E402
 
 GPUS, ENGINES, GIB = 8, 16, 1 << 30
@@ -76,10 +79,13 @@ def main():
             f"exec {BUILD}/src/vramscope --url {url}", "exec htop -d 5")]
         time.sleep(5)
         windows[0].shows("model-1")
-        print(f"{ENGINES} models, {GPUS} GPUs, 2 Hz, 120 x 30, {SECONDS} s:")
+        processes = sum(name.isdigit() for name in os.listdir("/proc"))
+        print(f"{ENGINES} models, {GPUS} GPUs, {processes} processes, 2 Hz, 120 x 30, "
+              f"{SECONDS} s:")
         print("             CPU %    RSS MiB    private MiB    bytes/s to the terminal")
         for name, row in zip(("vramscope", "htop"), measure([Cost(w) for w in windows])):
             print("  {:10} {:6.2f} {:10.1f} {:14.1f} {:14.0f}".format(name, *row))
 
 
+alone()
 main()
