@@ -2,6 +2,7 @@
 /*
  * draw_host.c - the top lines: who is followed, whether what is shown is of now, totals
  */
+#include "tui/display_text.h"
 #include "tui/draw_parts.h"
 
 #include <inttypes.h>
@@ -77,6 +78,13 @@ static void put_host_state(struct pen *pen, const struct host *host)
         pen_print(pen, words.style, " %s", words.word);
 }
 
+/* Or nothing of it: half a number is another number. */
+static void put_whole(struct pen *pen, const char *label, const char *words)
+{
+    if (pen_room(pen) >= (int)strlen(label) + display_width(span_of(words)) + 3)
+        pen_print(pen, STYLE_DIM, "  %s %s", label, words);
+}
+
 static void put_one_host(struct pen *pen)
 {
     const struct drawing *drawing = pen->drawing;
@@ -92,10 +100,10 @@ static void put_one_host(struct pen *pen)
     if (!detail || drawing->layout == LAYOUT_MINI)
         return;
     if (detail->version)
-        pen_print(pen, STYLE_DIM, "  vramscoped %s", detail->version);
+        put_whole(pen, "vramscoped", detail->version);
     age_text(every, detail->interval_ms);
     if (detail->interval_ms > 0)
-        pen_print(pen, STYLE_DIM, "  every %s", every);
+        put_whole(pen, "every", every);
 }
 
 static void put_hosts(struct pen *pen)
