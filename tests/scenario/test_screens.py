@@ -122,6 +122,10 @@ def test_screens():
                 window.type(key)
                 time.sleep(0.1)  # an Escape and a key at once may be another key
             differences.append(difference(window, f"{size}_dark_{shown}"))
+        back = windows["80x24_light"]
+        back.type("Space", "Left")  # held, then ten seconds back: the end is left again
+        back.shows("14:16:25", "HELD")
+        assert "\u25cb over" not in back.screen(), back.screen()
     assert not any(differences), "\n" + "\n".join(filter(None, differences))
 
 
