@@ -25,6 +25,13 @@ static int64_t age_of(const struct drawing *drawing, const struct host *host)
     return MAX((int64_t)0, drawing->view->now_unix_ms - host->last_detail_ms);
 }
 
+/* At the end of a recording, or where no more of it can be read. */
+static bool has_ended(const struct view *view, const struct host *host)
+{
+    return (view->is_over && host->state == HOST_LIVE) ||
+           (view->is_recording && host->state == HOST_GONE);
+}
+
 static struct host_words host_words(const struct drawing *drawing,
                                     const struct host *host)
 {
@@ -39,7 +46,7 @@ static struct host_words host_words(const struct drawing *drawing,
     };
     char age[FIGURE_TEXT_SIZE];
 
-    if (host->state == HOST_GONE && drawing->view->is_recording) {
+    if (has_ended(drawing->view, host)) {
         words.sign = signs->hollow;
         words.style = STYLE_DIM;
         words.is_badge = true;
@@ -59,10 +66,6 @@ static struct host_words host_words(const struct drawing *drawing,
         words.is_badge = true;
         age_text(age, age_of(drawing, host));
         snprintf(words.word, sizeof(words.word), "STALE %s", age);
-    } else if (drawing->view->is_over) {
-        words.sign = signs->hollow;
-        words.style = STYLE_DIM;
-        snprintf(words.word, sizeof(words.word), "over");
     }
     return words;
 }
@@ -230,6 +233,8 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
     char words[FIGURE_TEXT_SIZE];
     int lost = 0;
 
+    if (!badge && drawing->view->is_over)
+        badge = "ENDED";
     for (size_t i = 0; i < drawing->view->n_hosts; i++)
         lost += is_faded(drawing, drawing->view->hosts[i]);
     pen.faded = totals.faded;
@@ -240,8 +245,6 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
         pen_skip(&pen, pen_room(&pen) - (badge ? (int)strlen(badge) + 2 : 6));
         if (badge)
             pen_badge(&pen, badge);
-        else if (!lost && drawing->view->is_over)
-            pen_print(&pen, STYLE_DIM, "%s over", drawing->signs->hollow);
         else if (!lost)
             pen_print(&pen, STYLE_GOOD, "%s live", drawing->signs->live);
     }
