@@ -28,7 +28,6 @@ SHOWN_BY_KEYS = (("120x30", ["e"], "explain"), ("120x30", ["Escape", "Tab"], "de
                  ("80x24", ["Enter"], "detail"),
                  ("80x24", ["Escape", "/", *"kv>5"], "filter"),
                  ("40x10", ["?"], "help"))
-SEEN_ON_BLANKS = ("4", "7", "48")
 
 
 def look_after(look, codes):
@@ -51,6 +50,10 @@ def look_after(look, codes):
     return look
 
 
+def seen_on_blanks(look):
+    return any(code in look for code in ("4", "7", "48"))
+
+
 def readable_line(line, look):
     text, shown = "", {}
     for codes, sign in re.findall(r"\033\[([0-9;]*)m|(.)", line):
@@ -58,13 +61,14 @@ def readable_line(line, look):
             look = look_after(look, codes)
             continue
         wanted = look
-        if sign == " " and not any(code in look for code in SEEN_ON_BLANKS):
-            wanted = {} if any(code in shown for code in SEEN_ON_BLANKS) else shown
+        if sign == " " and not seen_on_blanks(look):
+            wanted = {} if seen_on_blanks(shown) else shown
         if wanted != shown:
             text += f"\\e[{';'.join(['0', *sorted(wanted.values(), key=len)])}m"
             shown = wanted
         text += sign.replace("\\", "\\\\")
-    return text.rstrip() + ("\\e[0m" if shown else ""), look
+    text = text if seen_on_blanks(shown) else text.rstrip()
+    return text + ("\\e[0m" if shown else ""), look
 
 
 def readable(screen):

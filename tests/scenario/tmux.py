@@ -64,8 +64,8 @@ class Window:
         return self.tmux("capture-pane", "-p", "-t", self.pane)
 
     def coloured_screen(self):
-        """With its colours, as escape sequences."""
-        return self.tmux("capture-pane", "-e", "-p", "-t", self.pane)
+        """With its colours, as escape sequences, and blanks up to the ends of lines."""
+        return self.tmux("capture-pane", "-e", "-N", "-p", "-t", self.pane)
 
     def resize(self, columns, rows):
         self.tmux("resize-window", "-t", self.pane, "-x", columns, "-y", rows)
