@@ -12,7 +12,8 @@ import tempfile
 import threading
 import time
 
-from harness import (Daemon, Engine, Stream, eventually, free_port, page_answer, run, vllm_page)
+from harness import (Daemon, Engine, Stream, alone, eventually, free_port, page_answer, run,
+                     vllm_page)
 
 PROGRAM = os.environ.get("VRAMSCOPE", "build/release/src/vramscope")
 DETAIL = "/v1/detail/stream"
@@ -412,6 +413,7 @@ def test_files_and_pipes():
                             "b:2"), 2)
 
 
+alone()
 run(test_what_was_sent_is_sent_again, test_a_daemon_that_is_started_again,
     test_outages_and_ids, test_once_and_again, test_it_is_a_server_like_the_daemon,
     test_lines_that_are_none, test_no_recordings, test_files_and_pipes)
