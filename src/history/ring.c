@@ -47,12 +47,12 @@ void ring_add(struct ring *ring, const struct snapshot *snapshot)
     double percent = snapshot->hit_percent;
 
     sample->taken_ns = snapshot->taken_ns;
-    sample->figures[HISTORY_ALLOCATED_BYTES] = number(snapshot->allocated_bytes.value);
-    sample->figures[HISTORY_KV_USED_BYTES] = number(sum_of(snapshot, kv_used));
-    sample->figures[HISTORY_HIT_PERCENT] =
+    sample->figures[RING_ALLOCATED_BYTES] = number(snapshot->allocated_bytes.value);
+    sample->figures[RING_KV_USED_BYTES] = number(sum_of(snapshot, kv_used));
+    sample->figures[RING_HIT_PERCENT] =
         isnan(percent) ? percent : fmin(fmax(percent, 0), 100);
-    sample->figures[HISTORY_REQUESTS_RUNNING] = number(sum_of(snapshot, running));
-    sample->figures[HISTORY_REQUESTS_WAITING] = number(sum_of(snapshot, waiting));
+    sample->figures[RING_REQUESTS_RUNNING] = number(sum_of(snapshot, running));
+    sample->figures[RING_REQUESTS_WAITING] = number(sum_of(snapshot, waiting));
     ring->next = (ring->next + 1) % RING_SAMPLES;
     ring->n = MIN(ring->n + 1, (size_t)RING_SAMPLES);
 }

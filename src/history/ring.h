@@ -14,19 +14,19 @@
 
 enum { RING_SAMPLES = 640 }; // 60 s at 100 ms, and some for beats that come early
 
-enum history_figure {
-    HISTORY_ALLOCATED_BYTES,
-    HISTORY_KV_USED_BYTES,
-    HISTORY_HIT_PERCENT,
-    HISTORY_REQUESTS_RUNNING,
-    HISTORY_REQUESTS_WAITING,
-    HISTORY_FIGURES
+enum ring_figure {
+    RING_ALLOCATED_BYTES,
+    RING_KV_USED_BYTES,
+    RING_HIT_PERCENT,
+    RING_REQUESTS_RUNNING,
+    RING_REQUESTS_WAITING,
+    RING_FIGURES
 };
 
 /* NAN: not known. Bytes are exact up to 2^53. */
 struct ring_sample {
     uint64_t taken_ns;
-    double figures[HISTORY_FIGURES];
+    double figures[RING_FIGURES];
 };
 
 struct ring {

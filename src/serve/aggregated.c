@@ -24,12 +24,12 @@ struct aggregated {
 static const struct {
     const char *key;
     unsigned decimals; // 0: bytes, which are int64
-} figures[HISTORY_FIGURES] = {
-    [HISTORY_ALLOCATED_BYTES] = {"allocated_vram_bytes", 0},
-    [HISTORY_KV_USED_BYTES] = {"used_kv_cache_bytes", 0},
-    [HISTORY_HIT_PERCENT] = {"prefix_cache_hit_rate", 2},
-    [HISTORY_REQUESTS_RUNNING] = {"num_requests_running", 2},
-    [HISTORY_REQUESTS_WAITING] = {"num_requests_waiting", 2},
+} figures[RING_FIGURES] = {
+    [RING_ALLOCATED_BYTES] = {"allocated_vram_bytes", 0},
+    [RING_KV_USED_BYTES] = {"used_kv_cache_bytes", 0},
+    [RING_HIT_PERCENT] = {"prefix_cache_hit_rate", 2},
+    [RING_REQUESTS_RUNNING] = {"num_requests_running", 2},
+    [RING_REQUESTS_WAITING] = {"num_requests_waiting", 2},
 };
 
 int aggregated_new(struct board *board, struct aggregated **ret)
@@ -101,8 +101,8 @@ static void write_number(struct buf *out, const char *key, double value,
 }
 
 /* {"min":...,"max":...,"avg":...,"p95":...,"p99":...,"count":N} */
-static void write_figure(struct aggregated *aggregated, size_t n,
-                         enum history_figure figure, struct buf *out)
+static void write_figure(struct aggregated *aggregated, size_t n, enum ring_figure figure,
+                         struct buf *out)
 {
     unsigned decimals = figures[figure].decimals;
     struct aggregate sum;
@@ -138,8 +138,8 @@ int aggregated_write(struct aggregated *aggregated, unsigned window_seconds,
         return r;
     buf_add_str(out, "{\"total_vram_bytes\":");
     json_u64(out, past.total_bytes);
-    for (size_t i = 0; i < HISTORY_FIGURES; i++)
-        write_figure(aggregated, past.n, (enum history_figure)i, out);
+    for (size_t i = 0; i < RING_FIGURES; i++)
+        write_figure(aggregated, past.n, (enum ring_figure)i, out);
     buf_printf(out,
                ",\"window_seconds\":%u,\"sample_count\":%zu,\"models\":", window_seconds,
                past.n);

@@ -42,7 +42,7 @@ static void assert_window(uint64_t since_ns, size_t n, uint64_t end_ns, uint64_t
         uint64_t want_ns = end_ns - (n - 1 - i) * step_ns;
 
         assert_int_equal(samples[i].taken_ns, want_ns);
-        assert_int_equal(samples[i].figures[HISTORY_ALLOCATED_BYTES], want_ns / MS);
+        assert_int_equal(samples[i].figures[RING_ALLOCATED_BYTES], want_ns / MS);
     }
 }
 
@@ -99,7 +99,7 @@ static const struct {
     double hit_percent;
     uint32_t n_models;
     struct model_figures models[3];
-    double want[HISTORY_FIGURES];
+    double want[RING_FIGURES];
 } facts[] = {
     {"no models: nothing is used", 5, 0, 0, {{0}}, {5, 0, 0, 0, 0}},
     {"sums", 9, 73.45, 2, {{1, 2, 3}, {10, 20, 30}}, {9, 11, 73.45, 22, 33}},
@@ -129,7 +129,7 @@ static void test_figures(void **state)
         ring_add(&ring, snapshot);
         snapshot_unref(snapshot);
         assert_int_equal(ring_copy(&ring, UINT64_MAX, samples), 1);
-        for (size_t k = 0; k < HISTORY_FIGURES; k++) {
+        for (size_t k = 0; k < RING_FIGURES; k++) {
             double got = samples[0].figures[k], want = facts[i].want[k];
 
             if (isnan(want) ? !isnan(got) : got != want)
