@@ -49,17 +49,67 @@ static size_t token_length(struct span text)
     return n;
 }
 
-/* Is `word` one of the comma-separated words of `list`? */
+/* Take the first of the comma-separated words of `list`; false when there is none left. */
+static bool list_next(struct span *list, struct span *ret)
+{
+    const char *comma;
+    size_t n;
+
+    if (list->len == 0)
+        return false;
+    comma = memchr(list->at, ',', list->len);
+    n = comma ? (size_t)(comma - list->at) : list->len;
+    *ret = trim((struct span){list->at, n});
+    n += comma != NULL;
+    *list = (struct span){list->at + n, list->len - n};
+    return true;
+}
+
 static bool list_has(struct span list, const char *word)
 {
-    while (list.len) {
-        const char *comma = memchr(list.at, ',', list.len);
-        size_t n = comma ? (size_t)(comma - list.at) : list.len;
+    struct span found;
 
-        if (same_word(trim((struct span){list.at, n}), word))
+    while (list_next(&list, &found))
+        if (same_word(found, word))
             return true;
-        n += comma != NULL;
-        list = (struct span){list.at + n, list.len - n};
+    return false;
+}
+
+/* "q=0", "Q=0.000": not at all. */
+static bool is_weight_none(struct span parameter)
+{
+    if (parameter.len < 3 || strncasecmp(parameter.at, "q=0", 3) != 0)
+        return false;
+    for (size_t i = 3; i < parameter.len; i++)
+        if (parameter.at[i] != '0' && parameter.at[i] != '.')
+            return false;
+    return true;
+}
+
+bool http_accepts_coding(struct span list, const char *coding)
+{
+    struct span found;
+
+    while (list_next(&list, &found)) {
+        const char *at = memchr(found.at, ';', found.len);
+        size_t len = at ? (size_t)(at - found.at) : found.len;
+
+        if (!same_word(trim((struct span){found.at, len}), coding))
+            continue;
+        return !at || !is_weight_none(trim((struct span){at + 1, found.len - len - 1}));
+    }
+    return false;
+}
+
+bool http_tag_matches(struct span list, const char *tag)
+{
+    struct span found;
+
+    while (list_next(&list, &found)) {
+        if (found.len > 2 && memcmp(found.at, "W/", 2) == 0)
+            found = (struct span){found.at + 2, found.len - 2};
+        if (span_is(found, "*") || span_is(found, tag))
+            return true;
     }
     return false;
 }
@@ -109,9 +159,13 @@ static const struct {
     {"Content-Length", take_content_length, 0, false},
     {"Transfer-Encoding", take_transfer_encoding, 0, false},
     {"Accept", NULL, offsetof(struct http_request, accept), false},
+    {"Accept-Encoding", NULL, offsetof(struct http_request, accept_encoding), false},
+    {"If-None-Match", NULL, offsetof(struct http_request, if_none_match), false},
     {"Authorization", NULL, offsetof(struct http_request, authorization), true},
     {"Last-Event-ID", NULL, offsetof(struct http_request, last_event_id), false},
     {"Origin", NULL, offsetof(struct http_request, origin), true},
+    {"Sec-Fetch-Mode", NULL, offsetof(struct http_request, sec_fetch_mode), true},
+    {"Sec-Fetch-Dest", NULL, offsetof(struct http_request, sec_fetch_dest), true},
     {"Sec-Fetch-Site", NULL, offsetof(struct http_request, sec_fetch_site), true},
 };
 

@@ -30,9 +30,13 @@ struct http_request {
     struct span query; // what follows '?', without it
     struct span host;  // Host, or the authority of an absolute-form target
     struct span accept;
+    struct span accept_encoding;
+    struct span if_none_match;
     struct span authorization;
     struct span last_event_id;
     struct span origin;
+    struct span sec_fetch_mode;
+    struct span sec_fetch_dest;
     struct span sec_fetch_site;
     bool keep_alive;
 };
@@ -46,6 +50,15 @@ int http_head_length(struct span bytes, size_t *scanned) MUST_CHECK;
 
 /* 0, or the negative HTTP status to refuse the request with. */
 int http_request_parse(struct span head, struct http_request *ret) MUST_CHECK;
+
+/*
+ * Does a list of codings, as Accept-Encoding has it, name this one, and not with a weight
+ * of 0? Absent, it names none.
+ */
+bool http_accepts_coding(struct span list, const char *coding);
+
+/* Does If-None-Match name this entity tag, which is given with its quotes? */
+bool http_tag_matches(struct span list, const char *tag);
 
 /* The value of `name` in a query (a=1&b=2), undecoded. False: not there. */
 bool http_query_find(struct span query, const char *name, struct span *ret);

@@ -50,14 +50,13 @@ static const char *date_now(struct http_server *server)
 }
 
 /*
- * No answer is a page: it may load and frame nothing, and is in no page but ours. A script
- * that somebody runs in one of them may read the rest of ours.
+ * An answer that is no page may load and frame nothing, and is in no page but ours. A
+ * script that somebody runs in one of them may read the rest of ours.
  */
-static const char SAFE_FIELDS[] =
-    "X-Content-Type-Options: nosniff\r\n"
-    "Content-Security-Policy: default-src 'none'; connect-src 'self'; "
-    "frame-ancestors 'none'\r\n"
-    "Referrer-Policy: no-referrer\r\n";
+static const char NO_PAGE[] =
+    "default-src 'none'; connect-src 'self'; frame-ancestors 'none'";
+static const char SAFE_FIELDS[] = "X-Content-Type-Options: nosniff\r\n"
+                                  "Referrer-Policy: no-referrer\r\n";
 static const char SAME_ORIGIN[] = "Cross-Origin-Resource-Policy: same-origin\r\n";
 
 int http_response_head(struct http_conn *conn, const struct http_response *response,
@@ -70,13 +69,16 @@ int http_response_head(struct http_conn *conn, const struct http_response *respo
     else if (conn->minor == 0)
         connection = "Connection: keep-alive\r\n";
 
-    return snprintf(
-        head, RESPONSE_HEAD_MAX, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s%s%s%s%s\r\n",
-        response->status, reason_of(response->status), date_now(conn->server),
-        response->type ? "Content-Type: " : "", response->type ? response->type : "",
-        response->type ? "\r\n" : "", framing, response->extra ? response->extra : "",
-        connection, SAFE_FIELDS, origin ? "Access-Control-Allow-Origin: " : SAME_ORIGIN,
-        origin ? origin : "", origin ? "\r\nVary: Origin\r\n" : "");
+    return snprintf(head, RESPONSE_HEAD_MAX,
+                    "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s%s"
+                    "Content-Security-Policy: %s\r\n%s%s%s\r\n",
+                    response->status, reason_of(response->status), date_now(conn->server),
+                    response->type ? "Content-Type: " : "",
+                    response->type ? response->type : "", response->type ? "\r\n" : "",
+                    framing, response->extra ? response->extra : "", connection,
+                    SAFE_FIELDS, response->policy ? response->policy : NO_PAGE,
+                    origin ? "Access-Control-Allow-Origin: " : SAME_ORIGIN,
+                    origin ? origin : "", origin ? "\r\nVary: Origin\r\n" : "");
 }
 
 /* Keep what the socket did not take of head and body. */
@@ -116,7 +118,7 @@ void http_respond(struct http_conn *conn, const struct http_response *response)
     int len;
 
     conn->answered = true;
-    if (response->status != 204 && !response->open_ended)
+    if (response->status != 204 && response->status != 304 && !response->open_ended)
         (void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
                        response->body.len);
     len = http_response_head(conn, response, framing, head);

@@ -10,7 +10,7 @@
 
 #include "net/http_conn.h"
 
-enum { RESPONSE_HEAD_MAX = 1024 };
+enum { RESPONSE_HEAD_MAX = 1536 };
 
 /*
  * Write a head into the RESPONSE_HEAD_MAX bytes at `head`; `framing` is the field that

@@ -121,10 +121,11 @@ void http_count_limited(struct http_conn *conn, enum http_limited what);
 
 struct http_response {
     int status;
-    const char *type;  // Content-Type; NULL: no body and no type
-    const char *extra; // more fields, each ending in CRLF; NULL: none
-    struct span body;  // copied where the socket does not take it at once
-    bool open_ended;   // the answer to HEAD for a stream: no Content-Length
+    const char *type;   // Content-Type; NULL: no body and no type
+    const char *extra;  // more fields, each ending in CRLF; NULL: none
+    const char *policy; // Content-Security-Policy; NULL: it may load and frame nothing
+    struct span body;   // copied where the socket does not take it at once
+    bool open_ended;    // the answer to HEAD for a stream: no Content-Length
 };
 
 /* Did the client come by a Unix socket? */

@@ -3,6 +3,7 @@
 
 #include "encode/json.h"
 #include "serve/aggregated.h"
+#include "serve/page.h"
 #include "version.h"
 
 enum {
@@ -216,11 +217,13 @@ static size_t find_route(struct span path)
 static bool pass_gate(struct desk *desk, struct http_conn *conn,
                       const struct http_request *request, struct gate_verdict *verdict)
 {
+    const struct page_file *file = page_find(request->path);
     size_t route = find_route(request->path);
     struct gate_peer peer = {
         .unix_socket = http_is_unix(conn),
         .tls = http_is_tls(conn),
-        .open_route = route < ARRAY_LEN(routes) && routes[route].open,
+        .open_route = file || (route < ARRAY_LEN(routes) && routes[route].open),
+        .page = file && file->is_document,
     };
     struct outage error;
 
@@ -244,18 +247,21 @@ static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
     static const struct outage not_found = {"not-found",
-                                            "no such route: try /vram/stream, /vram, "
+                                            "no such route: try /, /vram/stream, /vram, "
                                             "/vram/aggregated, "
                                             "/v1/detail/stream, /v1/detail, /healthz, "
                                             "/readyz, /version",
                                             ""};
+    const struct page_file *file = page_find(request->path);
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
-    if (i == ARRAY_LEN(routes) && !star)
+    if (i == ARRAY_LEN(routes) && !file && !star)
         answer_error(desk, conn, 404, &not_found, NULL);
     else if (request->method != METHOD_GET && request->method != METHOD_HEAD)
         answer_method(desk, conn, request->method);
+    else if (file)
+        page_answer(conn, request, file);
     else if (!routes[i].always && board_is_out(desk->options.board))
         answer_outage(desk, conn);
     else

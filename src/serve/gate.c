@@ -240,6 +240,14 @@ static const char *find_origin(const struct rules *rules, struct span origin)
     return NULL;
 }
 
+/* Somebody follows a link to a page: what is read then stays in our own origin. */
+static bool is_visit(const struct http_request *request, const struct gate_peer *peer)
+{
+    return peer->page && !request->origin.at &&
+           span_is(request->sec_fetch_mode, "navigate") &&
+           span_is(request->sec_fetch_dest, "document");
+}
+
 static const struct gate_verdict *check_origin(const struct gate *gate,
                                                const struct http_request *request,
                                                const struct gate_peer *peer,
@@ -254,7 +262,8 @@ static const struct gate_verdict *check_origin(const struct gate *gate,
         if (!is_own_origin(request, peer))
             return &other_origin;
     }
-    if (span_is(site, "cross-site") || span_is(site, "same-site"))
+    if (!is_visit(request, peer) &&
+        (span_is(site, "cross-site") || span_is(site, "same-site")))
         return &other_origin;
     return NULL;
 }

@@ -41,6 +41,7 @@ struct gate_peer {
     bool unix_socket;
     bool tls;
     bool open_route; // tells nothing that needs a token
+    bool page;       // a document that a person may come to from any other
 };
 
 struct gate_verdict {

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// What page and feed say to each other, and the parts of the detail document
+// (docs/wire.md) that the page reads. A key the daemon left out is undefined: not known.
+
+export interface Figure {
+  value: number | null;
+  from: "measured" | "engine" | "derived" | "estimated" | "unknown";
+  error: number | null;
+  reason: string | null;
+}
+
+export interface Hits {
+  hits: number | null;
+  queries: number | null;
+  hit_percent: number | null;
+}
+
+export interface Model {
+  model: string;
+  model_id: string;
+  port: number;
+  pid: number | null;
+  state: string;
+  reason: string | null;
+  stale: boolean;
+  age_ms: number | null;
+  devices: number[];
+  vram: { allocated_bytes: Figure; kv_pool_bytes: Figure; rest_bytes: Figure };
+  kv_cache: {
+    used_bytes: Figure;
+    capacity_bytes: Figure;
+    retained_bytes: Figure;
+    source: string | null;
+    usage_ratio: number | null;
+    used_blocks: number | null;
+    blocks: number | null;
+    block_tokens: number | null;
+    capacity_tokens: number | null;
+    dtype: string | null;
+    reason: string | null;
+  };
+  requests: { running: number | null; waiting: number | null; preemptions: number | null };
+  prefix_cache: { from: string; minute: Hits; five_minutes: Hits; lifetime: Hits };
+}
+
+export interface Device {
+  backend: string;
+  index: number;
+  uuid: string;
+  name: string;
+  parent_uuid: string | null;
+  instance: number | null;
+  unified: boolean;
+  total_bytes: number | null;
+  used_bytes: number | null;
+  reserved_bytes: number | null;
+  processes_bytes: number;
+  reason: string | null;
+  models_bytes?: number | null;
+  kv_pool_bytes?: Figure;
+  kv_used_bytes?: Figure;
+  other_bytes?: number | null;
+  orphan_bytes?: number | null;
+  unattributed_bytes?: number | null;
+}
+
+export interface Process {
+  pid: number;
+  comm: string | null;
+  device: number;
+  bytes: number | null;
+  owner: "engine" | "orphan" | "other";
+  port: number | null;
+}
+
+export interface Detail {
+  version: string;
+  boot: string;
+  seq: number;
+  unix_ms: number;
+  interval_ms: number;
+  vram: {
+    total_bytes: Figure;
+    allocated_bytes: Figure;
+    models_bytes: number;
+    other_bytes: number;
+    orphan_bytes: number;
+    unattributed_bytes: number;
+  };
+  kv_cache: { used_bytes: number | null; unknown_models: number };
+  prefix_cache: { hit_percent: number | null; in_window: boolean };
+  gpu: {
+    age_ms: number | null;
+    sources: { backend: string; verdict: string; driver_version: string | null; reason: string | null }[];
+  };
+  devices: Device[];
+  models: Model[];
+  processes: Process[];
+  processes_left_out: number;
+  self: { rss_bytes: number | null; cpu_seconds: number | null; subscribers: number };
+}
+
+export type Status =
+  | { state: "connecting" }
+  | { state: "live" }
+  | { state: "paused" }
+  | { state: "no-data"; reason: string; remedy: string }
+  | { state: "lost"; reason: string; retryAt: number } // unix ms
+  | { state: "token-needed"; reason: string };
+
+// Series of one model, by `key`; the same instants for all three. null: not known then.
+export interface History {
+  times: number[]; // unix seconds, rising
+  allocated: (number | null)[];
+  kvUsed: (number | null)[];
+  hitPercent: (number | null)[];
+}
+
+export type ToPage =
+  | { kind: "status"; status: Status }
+  | { kind: "detail"; detail: Detail }
+  | { kind: "history"; key: string; seconds: number; history: History };
+
+export type ToFeed =
+  | { kind: "visible"; visible: boolean }
+  | { kind: "token"; token: string }
+  | { kind: "history"; key: string; seconds: number }
+  | { kind: "leave" };
+
+// A model's identity, from one document to the next and in the address bar.
+export function keyOf(model: Model): string {
+  return `${model.model_id}:${model.port}`;
+}
+
+// The sum over all models.
+export const TOTAL = "";
