@@ -1,1 +1,207 @@
-export {};
+// SPDX-License-Identifier: Apache-2.0
+// The page: what comes from the feed is kept, and shown with the next frame.
+
+import { RANGES, Range, readPlace, writePlace } from "./address";
+import { showAdvice } from "./advice";
+import { Charts, Tops } from "./charts";
+import { showDevices } from "./devices";
+import { byId, element, setAttribute, setChildren, setText } from "./dom";
+import { saveCsv, saveJson } from "./download";
+import { seeDetail, seeStatus } from "./journal";
+import { Link } from "./link";
+import { Detail, Status, TOTAL, ToPage, keyOf } from "./messages";
+import { ModelTable } from "./models";
+import { Connection, badgeOf, onToken, showConnection } from "./notice";
+import { showOthers } from "./others";
+import { startTheme } from "./theme";
+import { Sums, kvShare, openTotals, showTotals, sumsOf } from "./totals";
+import { percent, size } from "./words";
+
+const TOKEN_KEY = "vramscope-token"; // sessionStorage: gone with the tab
+
+const place = readPlace(location.hash);
+let detail: Detail | undefined;
+let sums: Sums | undefined;
+let receivedAt = 0;
+let status: Status = { state: "connecting" };
+let paused = false;
+let frame = 0;
+
+function storedToken(): string {
+  try {
+    return sessionStorage.getItem(TOKEN_KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function keepToken(token: string): void {
+  try {
+    if (token) sessionStorage.setItem(TOKEN_KEY, token);
+    else sessionStorage.removeItem(TOKEN_KEY);
+  } catch {
+    // then it lasts as long as the feed
+  }
+}
+
+let shownToken = storedToken();
+const table = new ModelTable(place, onPlace);
+const link = new Link(onMessage, () => shownToken);
+const charts = new Charts((key, seconds) => link.send({ kind: "history", key, seconds }));
+const chartModel = byId<HTMLSelectElement>("chart-model");
+const ranges = [...document.querySelectorAll<HTMLElement>("[data-range]")];
+
+function ageMs(): number {
+  return performance.now() - receivedAt;
+}
+
+function connection(): Connection {
+  return { status, detail, ageMs: ageMs(), paused, tokenRefused: shownToken !== "" };
+}
+
+function onMessage(message: ToPage): void {
+  switch (message.kind) {
+    case "detail":
+      if (paused) return;
+      detail = message.detail;
+      receivedAt = performance.now() - message.ageMs;
+      seeDetail(detail);
+      break;
+    case "status":
+      seeStatus(status, message.status);
+      status = message.status;
+      if (status.state === "token-needed") keepToken("");
+      break;
+    case "advice":
+      return showAdvice(message.advice);
+    case "history":
+      if (message.key === place.model && message.seconds === RANGES[place.range])
+        charts.draw(message.history, message.seconds, chartEnd(), tops());
+      return;
+  }
+  schedule();
+}
+
+function chartEnd(): number {
+  return (detail?.unix_ms ?? Date.now()) / 1000;
+}
+
+// Up to where the charts go: what there is to be had.
+function tops(): Tops {
+  if (place.model === TOTAL)
+    return { allocated: sums?.total.value ?? null, kvUsed: sums?.kvCapacity.value ?? null };
+  const model = detail?.models.find((candidate) => keyOf(candidate) === place.model);
+  return { allocated: null, kvUsed: model?.kv_cache.capacity_bytes.value ?? null };
+}
+
+function schedule(): void {
+  if (frame === 0) frame = requestAnimationFrame(render);
+}
+
+function render(): void {
+  frame = 0;
+  showConnection(connection());
+  if (detail) {
+    sums = sumsOf(detail);
+    showTotals(detail, sums);
+    showDevices(detail);
+    table.show(detail, status.state === "live" && !paused ? 0 : ageMs());
+    showOthers(detail);
+    showChoice(detail);
+    showFoot(detail);
+  }
+  showTitle();
+  charts.tick(place.model, place.range);
+}
+
+const option = new Map<string, HTMLOptionElement>();
+
+// A model that is gone keeps its past, and its place in the list while it is chosen.
+function showChoice(now: Detail): void {
+  const names = new Map([[TOTAL, "all models"]]);
+  for (const model of now.models) names.set(keyOf(model), `${model.model} :${model.port}`);
+  if (!names.has(place.model)) names.set(place.model, `${place.model} (gone)`);
+  for (const key of option.keys()) if (!names.has(key)) option.delete(key);
+  for (const [key, name] of names) {
+    const known = option.get(key) ?? element("option", { value: key });
+    option.set(key, known);
+    setText(known, name);
+  }
+  setChildren(chartModel, [...names.keys()].map((key) => option.get(key) as Element));
+  if (chartModel.value !== place.model) chartModel.value = place.model;
+  for (const button of ranges)
+    setAttribute(button, "aria-pressed", String(button.dataset["range"] === place.range));
+}
+
+function showFoot(now: Detail): void {
+  const driver = now.gpu.sources.find(({ verdict }) => verdict === "ok");
+  const parts = [`vramscoped ${now.version}`];
+  if (driver?.driver_version) parts.push(`${driver.backend} driver ${driver.driver_version}`);
+  parts.push(`every ${now.interval_ms} ms`);
+  if (now.self.rss_bytes !== null) parts.push(`the daemon itself takes ${size(now.self.rss_bytes)}`);
+  parts.push("1 GiB = 2³⁰ bytes, ~ worked out, -- not known");
+  setText(byId("foot"), parts.join(" · "));
+}
+
+function showTitle(): void {
+  const [state, text] = badgeOf(connection());
+  const share = sums ? kvShare(sums) : null;
+  const figure = share === null ? text : `KV ${percent(share)}`;
+  const title = `${state === "live" ? figure : text} · ${location.host} · vramscope`;
+  if (document.title !== title) document.title = title;
+}
+
+function onPlace(): void {
+  history.replaceState(null, "", `${location.pathname}${location.search}${writePlace(place)}`);
+  charts.refresh();
+  render();
+}
+
+function setPaused(next: boolean): void {
+  paused = next;
+  const button = byId("pause");
+  button.textContent = paused ? "Resume" : "Pause";
+  setAttribute(button, "aria-pressed", String(paused));
+  link.setPaused(paused);
+  render();
+}
+
+function begin(): void {
+  setText(byId("host"), location.host);
+  addEventListener("hashchange", () => {
+    Object.assign(place, readPlace(location.hash));
+    charts.refresh();
+    render();
+  });
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address says what is shown
+    byId("content").focus();
+  });
+  byId("pause").addEventListener("click", () => setPaused(!paused));
+  byId("retry").addEventListener("click", () => link.send({ kind: "retry" }));
+  byId("download-json").addEventListener("click", () => detail && saveJson(detail));
+  byId("download-csv").addEventListener("click", () => detail && saveCsv(detail));
+  chartModel.addEventListener("change", () => {
+    place.model = chartModel.value;
+    onPlace();
+  });
+  for (const button of ranges)
+    button.addEventListener("click", () => {
+      place.range = button.dataset["range"] as Range;
+      onPlace();
+    });
+  onToken((token) => {
+    shownToken = token;
+    keepToken(token);
+    link.send({ kind: "token", token });
+  });
+  openTotals(() => (detail && sums ? { detail, sums } : undefined));
+  startTheme(() => charts.refresh(true));
+  addEventListener("resize", () => charts.refresh());
+  setInterval(() => {
+    if (status.state !== "live" || paused) schedule();
+  }, 1000);
+  schedule();
+}
+
+begin();

@@ -3,22 +3,35 @@
 // there is none, a Worker of one page. It reads /v1/detail/stream while a page is looked at.
 
 import { EventReader, ServerEvent } from "./sse";
-import { Detail, Status, ToFeed, ToPage } from "./messages";
+import { Advice, Detail, HEARTBEAT_MS, Status, ToFeed, ToPage } from "./messages";
 import { Past } from "./past";
 
 const RETRY_LEAST_MS = 500;
 const RETRY_MOST_MS = 30_000;
 const SILENCE_MS = 15_000;
+const GONE_MS = 3 * HEARTBEAT_MS;
+const ADVICE_MS = 30_000;
 
 interface Port {
   postMessage(message: ToPage): void;
   visible: boolean;
+  heardAt: number;
+}
+
+interface Refusal {
+  code: string;
+  message: string;
+  remedy: string;
 }
 
 const ports = new Set<Port>();
 const past = new Past();
+let watched = false;
 let status: Status = { state: "connecting" };
 let newest: Detail | undefined;
+let newestAt = 0;
+let advice: Advice[] = [];
+let noAdviceFrom = ""; // the run of the daemon that has no such route
 let token = "";
 let lastId = "";
 let retryMs = 2000;
@@ -35,52 +48,84 @@ function setStatus(next: Status): void {
   tell({ kind: "status", status });
 }
 
-function onEvent(event: ServerEvent): void {
-  if (event.name === "message") {
-    newest = JSON.parse(event.data) as Detail;
-    past.add(newest);
-    failures = 0;
-    if (status.state !== "live") setStatus({ state: "live" });
-    tell({ kind: "detail", detail: newest });
-  }
+function detailMessage(detail: Detail): ToPage {
+  return { kind: "detail", detail, ageMs: Date.now() - newestAt };
 }
 
-function onComment(text: string): void {
-  const reason = /^no data \((.*)\)$/.exec(text)?.[1];
-  if (reason) setStatus({ state: "no-data", reason, remedy: "" });
+function ask(path: string, more: RequestInit): Promise<Response> {
+  const headers: Record<string, string> = { ...(more.headers as Record<string, string>) };
+  if (token) headers["Authorization"] = `Bearer ${token}`;
+  return fetch(path, {
+    cache: "no-store",
+    redirect: "error",
+    credentials: "omit",
+    ...more,
+    headers,
+  });
+}
+
+function onEvent(event: ServerEvent): void {
+  if (event.name !== "message") return; // "lag", "bye": the next id or the end says as much
+  newest = JSON.parse(event.data) as Detail;
+  newestAt = Date.now();
+  failures = 0;
+  past.add(newest);
 }
 
 // Why the server refused, in its own words where it has any.
-async function refusal(response: Response): Promise<Status> {
-  let message = `HTTP status ${response.status}`;
-  let remedy = "";
+async function refusal(response: Response): Promise<Refusal> {
+  const said: Refusal = { code: "", message: `HTTP status ${response.status}`, remedy: "" };
   try {
-    const { error } = (await response.json()) as { error: { message?: string; remedy?: string } };
-    message = error.message ?? message;
-    remedy = error.remedy ?? "";
+    const { error } = (await response.json()) as { error: Partial<Refusal> };
+    return { ...said, ...error };
   } catch {
-    // no JSON: the status says what there is to say
+    return said; // no JSON: the status says what there is to say
   }
+}
+
+async function statusOf(response: Response): Promise<Status> {
+  const { code, message, remedy } = await refusal(response);
   if (response.status === 401) return { state: "token-needed", reason: message };
-  if (response.status === 503) return { state: "no-data", reason: message, remedy };
-  return { state: "lost", reason: message, retryAt: 0 };
+  if (response.status === 503 && code !== "")
+    return { state: "no-data", code, reason: message, remedy };
+  return { state: "lost", reason: message, remedy, retryAt: 0 };
+}
+
+// A comment tells the reason; what to do about it is in the answer to a new question.
+async function onComment(text: string): Promise<void> {
+  const reason = /^no data \((.*)\)$/.exec(text)?.[1];
+  if (!reason || (status.state === "no-data" && status.reason === reason)) return;
+  setStatus({ state: "no-data", code: "", reason, remedy: "" });
+  const asked = running;
+  try {
+    const response = await ask("/v1/detail", { signal: asked?.signal ?? null });
+    if (response.status !== 503) return;
+    const known = await statusOf(response);
+    if (running === asked && status.state === "no-data") setStatus(known);
+  } catch {
+    // the stream itself will tell
+  }
 }
 
 async function readBody(body: ReadableStream<Uint8Array>, abort: AbortController): Promise<void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  const events = new EventReader(onEvent, onComment);
+  const events = new EventReader(onEvent, (text) => void onComment(text));
+  const silenceMs = () => Math.max(SILENCE_MS, 3 * (newest?.interval_ms ?? 0));
+  const onSilence = () => abort.abort(new Error("nothing has come for a while"));
   events.lastId = lastId;
-  let silence: ReturnType<typeof setTimeout> | undefined;
+  let silence = setTimeout(onSilence, silenceMs());
   try {
     for (;;) {
-      silence = setTimeout(() => abort.abort(), Math.max(SILENCE_MS, 3 * (newest?.interval_ms ?? 0)));
       const { done, value } = await reader.read();
-      clearTimeout(silence);
       if (done) return;
+      clearTimeout(silence);
+      silence = setTimeout(onSilence, silenceMs());
+      const before = newest;
       events.feed(decoder.decode(value, { stream: true }));
       lastId = events.lastId;
       retryMs = Math.min(Math.max(events.retryMs ?? retryMs, RETRY_LEAST_MS), RETRY_MOST_MS);
+      if (newest && newest !== before) onNewest(newest); // of a replay, the last alone
     }
   } finally {
     clearTimeout(silence);
@@ -88,24 +133,26 @@ async function readBody(body: ReadableStream<Uint8Array>, abort: AbortController
   }
 }
 
+function onNewest(detail: Detail): void {
+  if (status.state !== "live") setStatus({ state: "live" });
+  tell(detailMessage(detail));
+}
+
 // One connection, from its request to its end: what to say of it then.
 async function follow(abort: AbortController): Promise<Status> {
   const headers: Record<string, string> = { Accept: "text/event-stream" };
   if (lastId) headers["Last-Event-ID"] = lastId;
-  if (token) headers["Authorization"] = `Bearer ${token}`;
+  const lost = (reason: string): Status => ({ state: "lost", reason, remedy: "", retryAt: 0 });
   try {
-    const response = await fetch("/v1/detail/stream", {
-      headers,
-      cache: "no-store",
-      redirect: "error",
-      credentials: "omit",
-      signal: abort.signal,
-    });
-    if (response.status !== 200 || !response.body) return await refusal(response);
+    const response = await ask("/v1/detail/stream", { headers, signal: abort.signal });
+    if (response.status !== 200 || !response.body) return await statusOf(response);
     await readBody(response.body, abort);
-    return { state: "lost", reason: "the daemon ended the stream", retryAt: 0 };
-  } catch {
-    return { state: "lost", reason: "the daemon does not answer", retryAt: 0 };
+    return lost("the daemon ended the stream");
+  } catch (error) {
+    // fetch() and read() say no more than TypeError when a connection breaks.
+    if (error instanceof TypeError) return lost("the daemon does not answer");
+    if (error instanceof SyntaxError) return lost("what came is no document");
+    return lost(error instanceof Error ? error.message : "the connection broke");
   }
 }
 
@@ -131,51 +178,108 @@ function stop(): void {
   abort?.abort();
 }
 
+function begin(): void {
+  stop();
+  failures = 0;
+  setStatus({ state: "connecting" });
+  void start();
+}
+
 // Nobody looks: nobody is served. The daemon replays half a minute when somebody does again.
 function onVisibility(): void {
-  const watched = [...ports].some((port) => port.visible);
-  if (watched && !running) {
-    failures = 0;
-    setStatus({ state: "connecting" });
-    void start();
-  } else if (!watched && (running || status.state !== "paused")) {
+  const before = watched;
+  watched = [...ports].some((port) => port.visible);
+  if (watched && !before) begin();
+  else if (!watched && before) {
     stop();
     status = { state: "paused" };
   }
 }
 
+function takeToken(next: string): void {
+  if (next === token && status.state !== "token-needed") return;
+  token = next;
+  if (watched) begin();
+}
+
 function onMessage(port: Port, message: ToFeed): void {
+  port.heardAt = Date.now();
+  ports.add(port); // it may have been taken for gone
   switch (message.kind) {
-    case "visible":
+    case "visible": {
+      const before = port.visible;
       port.visible = message.visible;
       onVisibility();
-      if (port.visible) {
-        port.postMessage({ kind: "status", status });
-        if (newest) port.postMessage({ kind: "detail", detail: newest });
-      }
+      if (!port.visible || before) break;
+      port.postMessage({ kind: "status", status });
+      port.postMessage({ kind: "advice", advice });
+      if (newest) port.postMessage(detailMessage(newest));
       break;
+    }
     case "token":
-      token = message.token;
-      stop();
-      onVisibility();
+      takeToken(message.token);
       break;
     case "history": {
       const history = past.read(message.key, message.seconds, newest?.unix_ms ?? 0);
-      if (history) port.postMessage({ ...message, history });
+      port.postMessage({ ...message, history });
       break;
     }
+    case "retry":
+      if (watched && status.state !== "live") begin();
+      break;
     case "leave":
+      port.visible = false;
       ports.delete(port);
       onVisibility();
   }
 }
 
-function adopt(channel: MessagePort | DedicatedWorkerGlobalScope): void {
-  const port: Port = { visible: false, postMessage: (message) => channel.postMessage(message) };
-  ports.add(port);
-  channel.onmessage = (event: MessageEvent) => onMessage(port, event.data as ToFeed);
+// A tab may end without a word.
+function dropSilent(): void {
+  for (const port of ports) {
+    if (Date.now() - port.heardAt < GONE_MS) continue;
+    port.visible = false;
+    ports.delete(port);
+  }
+  onVisibility();
 }
 
-const scope = self as unknown as SharedWorkerGlobalScope & DedicatedWorkerGlobalScope;
+// A daemon without that route answers 404, and is not asked again.
+async function refreshAdvice(): Promise<void> {
+  if (status.state !== "live" || !newest || noAdviceFrom === newest.boot) return;
+  const { boot } = newest;
+  try {
+    const response = await ask("/v1/advice", {});
+    if (response.status === 404) noAdviceFrom = boot;
+    advice = response.ok ? ((await response.json()) as { advice?: Advice[] }).advice ?? [] : [];
+  } catch {
+    advice = [];
+  }
+  tell({ kind: "advice", advice });
+}
+
+// What a SharedWorker's port and a Worker's own scope have in common.
+interface Channel {
+  postMessage(message: ToPage): void;
+  onmessage: ((event: MessageEvent<ToFeed>) => void) | null;
+}
+
+function adopt(channel: Channel): void {
+  const port: Port = {
+    visible: false,
+    heardAt: Date.now(),
+    postMessage: (message) => channel.postMessage(message),
+  };
+  ports.add(port);
+  channel.onmessage = (event) => onMessage(port, event.data);
+}
+
+setInterval(dropSilent, HEARTBEAT_MS);
+setInterval(() => void refreshAdvice(), ADVICE_MS);
+setTimeout(() => void refreshAdvice(), 3000);
+
+const scope = self as unknown as Channel & {
+  onconnect?: ((event: MessageEvent) => void) | null;
+};
 if ("onconnect" in scope) scope.onconnect = (event) => adopt(event.ports[0] as MessagePort);
 else adopt(scope);

@@ -25,6 +25,7 @@ export interface Model {
   stale: boolean;
   age_ms: number | null;
   devices: number[];
+  scrape_interval_ms: number;
   vram: { allocated_bytes: Figure; kv_pool_bytes: Figure; rest_bytes: Figure };
   kv_cache: {
     used_bytes: Figure;
@@ -56,11 +57,11 @@ export interface Device {
   reserved_bytes: number | null;
   processes_bytes: number;
   reason: string | null;
-  models_bytes?: number | null;
+  models_bytes?: number;
   kv_pool_bytes?: Figure;
   kv_used_bytes?: Figure;
-  other_bytes?: number | null;
-  orphan_bytes?: number | null;
+  other_bytes?: number;
+  orphan_bytes?: number;
   unattributed_bytes?: number | null;
 }
 
@@ -100,12 +101,23 @@ export interface Detail {
   self: { rss_bytes: number | null; cpu_seconds: number | null; subscribers: number };
 }
 
+// What may be done about it, with the figures behind it; GET /v1/advice.
+export interface Advice {
+  id?: string;
+  model_id?: string;
+  port?: number;
+  title: string;
+  text?: string;
+  arithmetic?: string[];
+  command?: string;
+}
+
 export type Status =
   | { state: "connecting" }
   | { state: "live" }
   | { state: "paused" }
-  | { state: "no-data"; reason: string; remedy: string }
-  | { state: "lost"; reason: string; retryAt: number } // unix ms
+  | { state: "no-data"; code: string; reason: string; remedy: string }
+  | { state: "lost"; reason: string; remedy: string; retryAt: number } // unix ms
   | { state: "token-needed"; reason: string };
 
 // Series of one model, by `key`; the same instants for all three. null: not known then.
@@ -118,13 +130,18 @@ export interface History {
 
 export type ToPage =
   | { kind: "status"; status: Status }
-  | { kind: "detail"; detail: Detail }
+  | { kind: "detail"; detail: Detail; ageMs: number } // since it came in
+  | { kind: "advice"; advice: Advice[] }
   | { kind: "history"; key: string; seconds: number; history: History };
+
+// "visible" is said again and again: who has long been silent is taken for gone.
+export const HEARTBEAT_MS = 20_000;
 
 export type ToFeed =
   | { kind: "visible"; visible: boolean }
   | { kind: "token"; token: string }
   | { kind: "history"; key: string; seconds: number }
+  | { kind: "retry" }
   | { kind: "leave" };
 
 // A model's identity, from one document to the next and in the address bar.

@@ -4,12 +4,14 @@
 
 import { Detail, History, Model, TOTAL, keyOf } from "./messages";
 
-const FINE = 600; // samples
+const FINE = 660; // samples, at least FINE_SECONDS apart: five minutes and a little
+const FINE_SECONDS = 0.45;
 const COARSE = 2160; // of COARSE_SECONDS each
 const COARSE_SECONDS = 10;
 const SERIES = 3;
 const KEPT_MS = 6 * 3600 * 1000; // after a model was last seen
 const MODELS_MAX = 128;
+const STEP_BACK_SECONDS = 10; // of the clock: what was before it cannot be placed
 
 class Ring {
   private readonly times: Float64Array;
@@ -29,25 +31,35 @@ class Ring {
     this.count = Math.min(this.count + 1, this.room);
   }
 
-  // Appends what is not older than `since`, oldest first.
-  read(since: number, until: number, to: History): void {
+  // Gives what is not older than `since`, oldest first.
+  read(since: number, take: (time: number, values: ArrayLike<number>) => void): void {
     for (let i = this.count; i > 0; i--) {
       const at = (this.next - i + this.room) % this.room;
       const time = this.times[at] as number;
-      if (time < since || time >= until) continue;
-      to.times.push(time);
-      const known = (series: number) => {
-        const value = this.values[at * SERIES + series] as number;
-        return Number.isNaN(value) ? null : value;
-      };
-      to.allocated.push(known(0));
-      to.kvUsed.push(known(1));
-      to.hitPercent.push(known(2));
+      if (time >= since) take(time, this.values.subarray(at * SERIES, (at + 1) * SERIES));
     }
   }
+}
 
-  oldest(): number {
-    return this.count === 0 ? Infinity : (this.times[(this.next - this.count + this.room) % this.room] as number);
+// Where nothing was seen for longer than `gap` seconds the line is broken.
+class HistoryWriter {
+  readonly history: History = { times: [], allocated: [], kvUsed: [], hitPercent: [] };
+
+  constructor(private readonly gap: number) {}
+
+  add = (time: number, values: ArrayLike<number>): void => {
+    const before = this.history.times.at(-1);
+    if (before !== undefined && time - before > this.gap)
+      this.push((before + time) / 2, [NaN, NaN, NaN]);
+    this.push(time, values);
+  };
+
+  private push(time: number, values: ArrayLike<number>): void {
+    const known = (i: number) => (Number.isNaN(values[i]) ? null : (values[i] as number));
+    this.history.times.push(time);
+    this.history.allocated.push(known(0));
+    this.history.kvUsed.push(known(1));
+    this.history.hitPercent.push(known(2));
   }
 }
 
@@ -56,10 +68,13 @@ class Track {
   private readonly fine = new Ring(FINE);
   private readonly coarse = new Ring(COARSE);
   private slot = 0;
+  private newest = -Infinity;
   private readonly sums = new Float64Array(SERIES);
   private readonly counts = new Float64Array(SERIES);
 
   add(time: number, values: readonly number[]): void {
+    if (time - this.newest < FINE_SECONDS) return;
+    this.newest = time;
     const slot = Math.floor(time / COARSE_SECONDS);
     if (slot !== this.slot) this.endSlot(slot);
     this.fine.add(time, values);
@@ -70,23 +85,25 @@ class Track {
     });
   }
 
+  private means(): number[] {
+    return [...this.sums].map((sum, i) => sum / (this.counts[i] as number)); // 0/0: NaN
+  }
+
   private endSlot(slot: number): void {
-    if (this.slot > 0) {
-      const means = [...this.sums].map((sum, i) => sum / (this.counts[i] as number)); // 0/0: NaN
-      this.coarse.add(this.slot * COARSE_SECONDS, means);
-    }
+    if (this.slot > 0) this.coarse.add((this.slot + 0.5) * COARSE_SECONDS, this.means());
     this.slot = slot;
     this.sums.fill(0);
     this.counts.fill(0);
   }
 
-  read(seconds: number, now: number): History {
-    const history: History = { times: [], allocated: [], kvUsed: [], hitPercent: [] };
-    const since = now - seconds;
-    const fineFrom = seconds <= FINE / 2 ? -Infinity : Infinity;
-    if (fineFrom === Infinity) this.coarse.read(since, Infinity, history);
-    else this.fine.read(since, Infinity, history);
-    return history;
+  read(seconds: number, now: number, intervalMs: number): History {
+    const isFine = seconds <= FINE * FINE_SECONDS + 10;
+    const least = (3 * intervalMs) / 1000;
+    const writer = new HistoryWriter(Math.max(least, isFine ? 3 : 3 * COARSE_SECONDS));
+    (isFine ? this.fine : this.coarse).read(now - seconds, writer.add);
+    // The slot that is not over yet, so that a long range begins at once.
+    if (!isFine && this.newest >= now - seconds) writer.add(this.newest, this.means());
+    return writer.history;
   }
 }
 
@@ -94,9 +111,14 @@ const orNaN = (value: number | null | undefined) => value ?? NaN;
 
 export class Past {
   private readonly tracks = new Map<string, Track>();
+  private newest = 0;
+  private intervalMs = 500;
 
   add(detail: Detail): void {
     const time = detail.unix_ms / 1000;
+    if (time < this.newest - STEP_BACK_SECONDS) this.tracks.clear();
+    this.newest = time;
+    this.intervalMs = detail.interval_ms;
     this.track(TOTAL, detail.unix_ms).add(time, [
       orNaN(detail.vram.allocated_bytes.value),
       orNaN(detail.kv_cache.used_bytes),
@@ -131,7 +153,11 @@ export class Past {
     if (oldest) this.tracks.delete(oldest[0]);
   }
 
-  read(key: string, seconds: number, nowMs: number): History | undefined {
-    return this.tracks.get(key)?.read(seconds, nowMs / 1000);
+  read(key: string, seconds: number, nowMs: number): History {
+    const track = this.tracks.get(key);
+    return (
+      track?.read(seconds, nowMs / 1000, this.intervalMs) ??
+      new HistoryWriter(Infinity).history
+    );
   }
 }

@@ -25,8 +25,10 @@ export class EventReader {
 
   // Throws when an event is longer than `maxChars`.
   feed(text: string): void {
-    if (this.afterReturn && text.startsWith("\n")) text = text.slice(1);
-    if (text !== "") this.afterReturn = text.endsWith("\r");
+    if (text === "") return;
+    const followsReturn = this.afterReturn;
+    this.afterReturn = text.endsWith("\r");
+    if (followsReturn && text.startsWith("\n")) text = text.slice(1);
     const lines = (this.rest + text).split(/\r\n|\r|\n/);
     this.rest = lines.pop() as string;
     for (const line of lines) this.line(line);

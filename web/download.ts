@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The present as a file.
+
+import { element } from "./dom";
+import { Detail, Figure, Model } from "./messages";
+
+function save(name: string, type: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = element("a", { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+function stamp(detail: Detail): string {
+  return new Date(detail.unix_ms).toISOString().replace(/[:.]/g, "-");
+}
+
+export function saveJson(detail: Detail): void {
+  save(`vramscope-${stamp(detail)}.json`, "application/json", `${JSON.stringify(detail, null, 1)}\n`);
+}
+
+type Cell = string | number | null;
+
+function figureCells(name: string, of: (model: Model) => Figure): [string, (model: Model) => Cell][] {
+  return [
+    [`${name}_bytes`, (model) => of(model).value],
+    [`${name}_from`, (model) => of(model).from],
+    [`${name}_error_bytes`, (model) => of(model).error],
+  ];
+}
+
+const COLUMNS: [string, (model: Model) => Cell][] = [
+  ["model", (model) => model.model],
+  ["model_id", (model) => model.model_id],
+  ["port", (model) => model.port],
+  ["state", (model) => model.state],
+  ["stale", (model) => String(model.stale)],
+  ["age_ms", (model) => model.age_ms],
+  ...figureCells("vram_allocated", (model) => model.vram.allocated_bytes),
+  ...figureCells("kv_used", (model) => model.kv_cache.used_bytes),
+  ...figureCells("kv_capacity", (model) => model.kv_cache.capacity_bytes),
+  ["kv_usage_ratio", (model) => model.kv_cache.usage_ratio],
+  ["hit_percent_minute", (model) => model.prefix_cache.minute.hit_percent],
+  ["requests_running", (model) => model.requests.running],
+  ["requests_waiting", (model) => model.requests.waiting],
+  ["preemptions", (model) => model.requests.preemptions],
+];
+
+// As RFC 4180 has it. A name that a spreadsheet would take for a formula gets an apostrophe.
+function csvCell(cell: Cell): string {
+  if (cell === null) return "";
+  if (typeof cell === "number") return String(cell);
+  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+export function csvOf(models: readonly Model[]): string {
+  const rows = models.map((model) => COLUMNS.map(([, of]) => csvCell(of(model))));
+  return [COLUMNS.map(([name]) => name), ...rows].map((row) => `${row.join(",")}\r\n`).join("");
+}
+
+export function saveCsv(detail: Detail): void {
+  save(`vramscope-${stamp(detail)}.csv`, "text/csv", csvOf(detail.models));
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The four sums on top.
+
+import { About, figureEntry, showAbout } from "./about";
+import { byId, setAttribute, setShare, setText } from "./dom";
+import { Detail, Figure, Model } from "./messages";
+import { UNKNOWN, count, figureHint, figureText, gib, percent } from "./words";
+
+export interface Sums {
+  allocated: Figure;
+  total: Figure;
+  kvUsed: Figure;
+  kvCapacity: Figure;
+  hitPercent: number | null;
+  running: number | null;
+  waiting: number | null;
+}
+
+// Of those models where it is known; as uncertain as the least certain of them.
+function sum(models: readonly Model[], figureOf: (model: Model) => Figure): Figure {
+  const known = models.map(figureOf).filter(({ value }) => value !== null);
+  if (known.length === 0) {
+    const reason = models.length === 0 ? "there is no model" : "it is not known of any model";
+    return { value: null, from: "unknown", error: null, reason };
+  }
+  const missing = models.length - known.length;
+  const from = (["estimated", "derived"] as const).find((word) => known.some((f) => f.from === word));
+  return {
+    value: known.reduce((bytes, { value }) => bytes + (value as number), 0),
+    from: from ?? known[0]?.from ?? "unknown",
+    error: known.reduce<number | null>(
+      (error, f) => (error === null || f.error === null ? null : error + f.error),
+      0,
+    ),
+    reason: missing === 0 ? null : `without ${missing} of ${models.length} models, where it is not known`,
+  };
+}
+
+function sumOf(models: readonly Model[], of: (model: Model) => number | null): number | null {
+  const known = models.map(of).filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
+}
+
+export function sumsOf(detail: Detail): Sums {
+  const { models } = detail;
+  return {
+    allocated: detail.vram.allocated_bytes,
+    total: detail.vram.total_bytes,
+    kvUsed: sum(models, (model) => model.kv_cache.used_bytes),
+    kvCapacity: sum(models, (model) => model.kv_cache.capacity_bytes),
+    hitPercent: detail.prefix_cache.hit_percent,
+    running: sumOf(models, (model) => model.requests.running),
+    waiting: sumOf(models, (model) => model.requests.waiting),
+  };
+}
+
+// Of the pool, 0..100; null where one of them is not known.
+export function kvShare(sums: Sums): number | null {
+  const { value: used } = sums.kvUsed;
+  const { value: all } = sums.kvCapacity;
+  return used === null || all === null || all === 0 ? null : (100 * used) / all;
+}
+
+const tiles = document.querySelector(".tiles") as HTMLElement;
+
+function showFigure(name: string, figure: Figure): void {
+  const node = tiles.querySelector(`[data-figure="${name}"]`) as HTMLElement;
+  setText(node, figureText(figure));
+  setAttribute(node, "data-bytes", figure.value === null ? null : String(figure.value));
+  setAttribute(node, "data-unknown", figure.value === null ? "" : null);
+  setAttribute(node, "title", figureHint(figure));
+}
+
+function showNumber(name: string, text: string, value: number | null): void {
+  const node = tiles.querySelector(`[data-figure="${name}"]`) as HTMLElement;
+  setText(node, text);
+  setAttribute(node, "data-value", value === null ? null : String(value));
+  setAttribute(node, "data-unknown", value === null ? "" : null);
+}
+
+function windowInWords(detail: Detail): string {
+  if (detail.prefix_cache.hit_percent === null) return "nothing was looked up";
+  return detail.prefix_cache.in_window ? "of tokens, last minute" : "of tokens, since the engines' start";
+}
+
+export function showTotals(detail: Detail, sums: Sums): void {
+  const { allocated, total } = sums;
+  showFigure("allocated", allocated);
+  showFigure("total", total);
+  showFigure("kv-used", sums.kvUsed);
+  showFigure("kv-capacity", sums.kvCapacity);
+  const free = allocated.value === null || total.value === null ? null : total.value - allocated.value;
+  setShare(byId("allocated-share"), (allocated.value ?? 0) / (total.value || 1));
+  setText(byId("allocated-note"), free === null ? "not known" : `${gib(free)} GiB not allocated`);
+
+  const share = kvShare(sums);
+  const unknown = detail.kv_cache.unknown_models;
+  const gap = unknown > 0 ? `not known of ${unknown} model${unknown > 1 ? "s" : ""}` : "";
+  const of = share === null ? "" : `${percent(share)} of the pools`;
+  setShare(byId("kv-share"), (share ?? 0) / 100);
+  setText(byId("kv-note"), [of, gap].filter((part) => part !== "").join(", ") || "no pool is known");
+
+  const hits = sums.hitPercent;
+  showNumber("hit-percent", hits === null ? UNKNOWN : hits.toFixed(1), hits);
+  setShare(byId("hit-share"), (hits ?? 0) / 100);
+  setText(byId("hit-note"), windowInWords(detail));
+
+  showNumber("running", count(sums.running), sums.running);
+  showNumber("waiting", count(sums.waiting), sums.waiting);
+  const all = (sums.running ?? 0) + (sums.waiting ?? 0);
+  setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
+  const n = detail.models.length;
+  const served = detail.models.filter((model) => model.state === "ready").length;
+  setText(byId("requests-note"), `${served} of ${n} model${n === 1 ? "" : "s"} ready`);
+}
+
+function parts(detail: Detail): About["entries"] {
+  const plain = (name: string, value: number, line: string) =>
+    figureEntry(name, { value, from: "measured", error: 0, reason: null }, line);
+  return [
+    plain("Models", detail.vram.models_bytes, "Of models where it is known."),
+    plain("Other", detail.vram.other_bytes, "Processes that belong to no engine."),
+    plain("Orphans", detail.vram.orphan_bytes, "Workers of vLLM whose server is gone."),
+    plain("Unattributed", detail.vram.unattributed_bytes, "What the driver counts for a device and for no process."),
+  ].filter(({ text }) => text !== "0.0 GiB");
+}
+
+function aboutOf(what: string, detail: Detail, sums: Sums): About {
+  const known = (value: number | null, unit = "") => (value === null ? UNKNOWN : `${value}${unit}`);
+  switch (what) {
+    case "allocated":
+      return {
+        title: "VRAM",
+        entries: [
+          figureEntry("Allocated", sums.allocated, "In use by anyone, without what driver and firmware reserve. vLLM allocates ahead: 90 % is normal."),
+          ...parts(detail),
+          figureEntry("Of all devices", sums.total),
+        ],
+      };
+    case "kv":
+      return {
+        title: "KV cache",
+        entries: [
+          figureEntry("Used", sums.kvUsed, "Blocks that live requests hold. What is only kept for reuse is not counted: an idle server shows 0."),
+          figureEntry("Pools", sums.kvCapacity, "What the KV caches were given at their start."),
+        ],
+      };
+    case "hits":
+      return {
+        title: "Prefix cache",
+        entries: [
+          {
+            name: "Hit rate",
+            text: percent(sums.hitPercent, 2),
+            lines: [
+              detail.prefix_cache.in_window
+                ? "Tokens found in the cache, of all that were looked up in the last 60 s, over all models."
+                : "Nothing was looked up in the last minute yet: since the engines started.",
+            ],
+          },
+        ],
+      };
+    default:
+      return {
+        title: "Requests",
+        entries: [
+          { name: "Running", text: known(sums.running), lines: ["In the engines' batches, as they say."] },
+          { name: "Waiting", text: known(sums.waiting), lines: ["In their queues."] },
+        ],
+      };
+  }
+}
+
+// `now` gives what is shown at present.
+export function openTotals(now: () => { detail: Detail; sums: Sums } | undefined): void {
+  for (const tile of tiles.querySelectorAll<HTMLElement>("[data-about]")) {
+    tile.addEventListener("click", () => {
+      const shown = now();
+      if (shown) showAbout(tile, aboutOf(tile.dataset["about"] ?? "", shown.detail, shown.sums));
+    });
+  }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers and states as people read them.
+
+import { Figure, Model } from "./messages";
+
+export const GIB = 2 ** 30;
+export const UNKNOWN = "--";
+
+const grouped = new Intl.NumberFormat("en-US");
+
+export function gib(bytes: number): string {
+  const value = bytes / GIB;
+  if (bytes !== 0 && Math.abs(value) < 0.05) return bytes < 0 ? ">-0.1" : "<0.1";
+  return value.toFixed(1);
+}
+
+export function gibOrUnknown(bytes: number | null | undefined): string {
+  return bytes === null || bytes === undefined ? UNKNOWN : gib(bytes);
+}
+
+export function isInexact(figure: Figure): boolean {
+  return figure.from === "derived" || figure.from === "estimated";
+}
+
+// "~" stands before what was worked out.
+export function figureText(figure: Figure | undefined): string {
+  if (!figure || figure.value === null) return UNKNOWN;
+  return (isInexact(figure) ? "~" : "") + gib(figure.value);
+}
+
+export function count(value: number | null): string {
+  return value === null ? UNKNOWN : grouped.format(value);
+}
+
+export function percent(value: number | null, digits = 0): string {
+  return value === null ? UNKNOWN : `${value.toFixed(digits)} %`;
+}
+
+export function exactBytes(bytes: number): string {
+  return `${grouped.format(bytes)} bytes`;
+}
+
+// In the unit that suits it: "1.8 MiB".
+export function size(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+export function duration(ms: number): string {
+  const seconds = Math.max(ms, 0) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
+
+export function wholeSeconds(ms: number): string {
+  return ms < 120_000 ? `${Math.max(Math.round(ms / 1000), 0)} s` : duration(ms);
+}
+
+const FROM: Record<Figure["from"], string> = {
+  measured: "Measured by the GPU driver",
+  engine: "Said by the engine itself",
+  derived: "Worked out exactly from what engine and driver say",
+  estimated: "Worked out, with an error",
+  unknown: "Not known",
+};
+
+export function fromInWords(from: Figure["from"]): string {
+  return FROM[from];
+}
+
+export function errorInWords(figure: Figure): string {
+  if (figure.value === null) return "";
+  if (figure.error === null) return "How far it may be off is not known";
+  if (figure.error === 0) return "Exact";
+  return `Off by ${size(figure.error)} at most (${exactBytes(figure.error)})`;
+}
+
+// One line, for what appears when the mouse rests on a number.
+export function figureHint(figure: Figure | undefined): string {
+  if (!figure) return "This daemon does not tell";
+  if (figure.value === null) return `Not known: ${figure.reason ?? "no reason was given"}`;
+  const parts = [exactBytes(figure.value), fromInWords(figure.from).toLowerCase()];
+  if (figure.error !== 0) parts.push(errorInWords(figure).toLowerCase());
+  return parts.join(", ");
+}
+
+const STATES: Record<string, [badge: string, words: string]> = {
+  ready: ["READY", "It answers."],
+  loading: ["LOADING", "Its process is there, its port is not open yet."],
+  starting: ["STARTING", "Its port is open, it does not answer yet."],
+  sleeping: ["SLEEPING", "It answers, but its weights are offloaded and its KV cache is given back."],
+  "metrics-disabled": ["NO METRICS", "It answers, but shows no metrics of an engine."],
+  unreachable: ["UNREACHABLE", "It does not answer."],
+};
+
+export function stateBadge(state: string): string {
+  return STATES[state]?.[0] ?? state.toUpperCase();
+}
+
+export function stateInWords(model: Model): string {
+  const words = STATES[model.state]?.[1] ?? "";
+  return model.reason ? `${words} ${model.reason}`.trim() : words;
+}
+
+// KV cache in use, 0..100; null: not known.
+export function kvPercent(model: Model): number | null {
+  const ratio = model.kv_cache.usage_ratio;
+  return ratio === null ? null : 100 * ratio;
+}
+
+export type Level = "normal" | "warning" | "critical";
+
+export function kvLevel(used: number | null): Level {
+  if (used === null || used < 70) return "normal";
+  return used < 85 ? "warning" : "critical";
+}
