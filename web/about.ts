@@ -4,7 +4,7 @@
 
 import { byId, element } from "./dom";
 import { Figure } from "./messages";
-import { UNKNOWN, errorInWords, exactBytes, figureText, fromInWords } from "./words";
+import { UNKNOWN, errorInWords, exactBytes, figureText, fromInWords, sentence } from "./words";
 
 export interface Entry {
   name: string;
@@ -27,11 +27,6 @@ export function figureEntry(name: string, figure: Figure | undefined, note = "")
   if (figure.value !== null && figure.reason) lines.push(sentence(figure.reason));
   if (note) lines.push(note);
   return { name, text: text === UNKNOWN ? text : `${text} GiB`, lines };
-}
-
-function sentence(text: string): string {
-  const end = /[.!?]$/.test(text) ? "" : ".";
-  return text.charAt(0).toUpperCase() + text.slice(1) + end;
 }
 
 const popover = byId("about");

@@ -10,6 +10,7 @@ import { GIB, UNKNOWN } from "./words";
 const HEIGHT = 132;
 const FINE_MS = 1000;
 const COARSE_MS = 10_000;
+const TIME_STEPS = [60, 120, 300, 600, 1200, 1800, 3600, 7200]; // seconds between labels
 
 export interface Tops {
   allocated: number | null; // bytes
@@ -71,7 +72,7 @@ class Chart {
     return {
       width,
       height: HEIGHT,
-      padding: [6, 6, 0, 0],
+      padding: [6, 18, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -84,8 +85,8 @@ class Chart {
         y: { range: () => [0, this.top] },
       },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, values: (_, ticks) => ticks.map(timeText) },
-        { ...axis, size: 40, gap: 4, space: 34, splits: () => [0, this.top / 2, this.top], values: (_, ticks) => ticks.map(shortText) },
+        { ...axis, size: 24, gap: 4, space: 48, incrs: TIME_STEPS, values: (_, ticks) => ticks.map(timeText) },
+        { ...axis, size: 40, gap: 4, space: 30, values: (_, ticks) => ticks.map(shortText) },
       ],
       series: [
         {},

@@ -60,7 +60,7 @@ export function partsOf(device: Device): Part[] {
   }
   parts.push({ kind: "reserved", name: "Driver", figure: measured(device.reserved_bytes ?? 0) });
   parts.push({ kind: "free", name: "Free", figure: measured(free) });
-  const always = new Set(["kv-used", "kv-free", "free"]);
+  const always = new Set(device.models_bytes ? ["kv-used", "kv-free", "free"] : ["free"]);
   return parts.filter(({ kind, figure }) => always.has(kind) || figure.value !== 0);
 }
 

@@ -12,7 +12,7 @@ type Kind = "good" | "bad" | "plain";
 
 const list = byId("events");
 const empty = byId("events-empty");
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 
 interface Line {
   text: HTMLElement;

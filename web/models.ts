@@ -95,7 +95,7 @@ function gpusOf(model: Model, detail: Detail): string {
 
 class Row {
   readonly root = element("tr", { role: "row" });
-  private readonly name = element("button", { type: "button", class: "model-name", title: "Show its past" });
+  private readonly name = element("button", { type: "button", class: "model-name" });
   private readonly place = element("span", { class: "quiet place" });
   private readonly state = element("span", { class: "badge" });
   private readonly stale = element("span", { class: "badge", "data-badge": "stale", hidden: true }, "STALE");
@@ -155,6 +155,7 @@ class Row {
     setAttribute(this.root, "data-selected", key === selected ? "" : null);
     setAttribute(this.name, "aria-pressed", String(key === selected));
     setText(this.name, model.model);
+    setAttribute(this.name, "title", `${model.model}: show its past`);
     setText(this.place, `${model.port === 0 ? "socket" : `:${model.port}`}${this.gpus ? ` · ${this.gpus}` : ""}`);
     setText(this.state, stateBadge(model.state));
     setAttribute(this.state, "data-badge", model.state);

@@ -3,7 +3,7 @@
 
 import { byId, setAttribute, setHidden, setText } from "./dom";
 import { Detail, Status } from "./messages";
-import { wholeSeconds } from "./words";
+import { sentence, wholeSeconds } from "./words";
 
 const STALE_MS = 2000; // as the daemon has it for the driver's figures
 
@@ -36,8 +36,7 @@ const OUTAGES: Record<string, [title: string, text: string]> = {
 
 function outage(status: Extract<Status, { state: "no-data" }>): Notice {
   const [title, text] = OUTAGES[status.code] ?? ["No figures of the GPUs", "The driver gives none at the moment."];
-  const remedy = status.remedy ? `${status.remedy.charAt(0).toUpperCase()}${status.remedy.slice(1)}` : "";
-  return { title, text, remedy, reason: `The daemon says: ${status.reason}` };
+  return { title, text, remedy: sentence(status.remedy), reason: `The daemon says: ${status.reason}` };
 }
 
 function noticeOf(now: Connection): Notice | undefined {

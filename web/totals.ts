@@ -19,15 +19,13 @@ export interface Sums {
 // Of those models where it is known; as uncertain as the least certain of them.
 function sum(models: readonly Model[], figureOf: (model: Model) => Figure): Figure {
   const known = models.map(figureOf).filter(({ value }) => value !== null);
-  if (known.length === 0) {
-    const reason = models.length === 0 ? "there is no model" : "it is not known of any model";
-    return { value: null, from: "unknown", error: null, reason };
-  }
+  if (models.length > 0 && known.length === 0)
+    return { value: null, from: "unknown", error: null, reason: "it is not known of any model" };
   const missing = models.length - known.length;
   const from = (["estimated", "derived"] as const).find((word) => known.some((f) => f.from === word));
   return {
     value: known.reduce((bytes, { value }) => bytes + (value as number), 0),
-    from: from ?? known[0]?.from ?? "unknown",
+    from: from ?? known[0]?.from ?? "measured",
     error: known.reduce<number | null>(
       (error, f) => (error === null || f.error === null ? null : error + f.error),
       0,
@@ -38,7 +36,7 @@ function sum(models: readonly Model[], figureOf: (model: Model) => Figure): Figu
 
 function sumOf(models: readonly Model[], of: (model: Model) => number | null): number | null {
   const known = models.map(of).filter((value) => value !== null);
-  return known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
+  return models.length > 0 && known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
 }
 
 export function sumsOf(detail: Detail): Sums {
@@ -79,6 +77,7 @@ function showNumber(name: string, text: string, value: number | null): void {
 }
 
 function windowInWords(detail: Detail): string {
+  if (detail.models.length === 0) return "no model is served";
   if (detail.prefix_cache.hit_percent === null) return "nothing was looked up";
   return detail.prefix_cache.in_window ? "of tokens, last minute" : "of tokens, since the engines' start";
 }
@@ -93,12 +92,13 @@ export function showTotals(detail: Detail, sums: Sums): void {
   setShare(byId("allocated-share"), (allocated.value ?? 0) / (total.value || 1));
   setText(byId("allocated-note"), free === null ? "not known" : `${gib(free)} GiB not allocated`);
 
+  const n = detail.models.length;
   const share = kvShare(sums);
   const unknown = detail.kv_cache.unknown_models;
   const gap = unknown > 0 ? `not known of ${unknown} model${unknown > 1 ? "s" : ""}` : "";
   const of = share === null ? "" : `${percent(share)} of the pools`;
   setShare(byId("kv-share"), (share ?? 0) / 100);
-  setText(byId("kv-note"), [of, gap].filter((part) => part !== "").join(", ") || "no pool is known");
+  setText(byId("kv-note"), [of, gap].filter((part) => part !== "").join(", ") || (n === 0 ? "no model is served" : "no pool is known"));
 
   const hits = sums.hitPercent;
   showNumber("hit-percent", hits === null ? UNKNOWN : hits.toFixed(1), hits);
@@ -109,9 +109,8 @@ export function showTotals(detail: Detail, sums: Sums): void {
   showNumber("waiting", count(sums.waiting), sums.waiting);
   const all = (sums.running ?? 0) + (sums.waiting ?? 0);
   setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
-  const n = detail.models.length;
   const served = detail.models.filter((model) => model.state === "ready").length;
-  setText(byId("requests-note"), `${served} of ${n} model${n === 1 ? "" : "s"} ready`);
+  setText(byId("requests-note"), n === 0 ? "no model is served" : `${served} of ${n} model${n === 1 ? "" : "s"} ready`);
 }
 
 function parts(detail: Detail): About["entries"] {

@@ -52,6 +52,12 @@ export function size(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+export function sentence(text: string): string {
+  if (text === "") return "";
+  const end = /[.!?]$/.test(text) ? "" : ".";
+  return text.charAt(0).toUpperCase() + text.slice(1) + end;
+}
+
 export function duration(ms: number): string {
   const seconds = Math.max(ms, 0) / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
