@@ -23,7 +23,7 @@ export function figureEntry(name: string, figure: Figure | undefined, note = "")
   const lines =
     figure.value === null
       ? [`Not known: ${figure.reason ?? "no reason was given"}.`]
-      : [exactBytes(figure.value), `${fromInWords(figure.from)}.`, `${errorInWords(figure)}.`];
+      : [exactBytes(figure.value), `${fromInWords(figure.from)}: ${errorInWords(figure)}.`];
   if (figure.value !== null && figure.reason) lines.push(sentence(figure.reason));
   if (note) lines.push(note);
   return { name, text: text === UNKNOWN ? text : `${text} GiB`, lines };

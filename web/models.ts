@@ -69,7 +69,7 @@ function aboutModel(model: Model, deviceText: string): About {
       ? (kv.reason ?? "")
       : `${count(kv.used_blocks)} of ${count(kv.blocks)} blocks${kv.block_tokens === null ? "" : ` of ${kv.block_tokens} tokens`}.`;
   const tokens = kv.capacity_tokens === null ? "" : `Room for ${count(kv.capacity_tokens)} tokens.`;
-  const place = [model.port === 0 ? "on a Unix socket" : `port ${model.port}`];
+  const place = [model.port === 0 ? "On a Unix socket" : `Port ${model.port}`];
   if (model.pid !== null) place.push(`process ${model.pid}`);
   if (deviceText) place.push(deviceText);
   return {

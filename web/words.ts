@@ -74,7 +74,7 @@ const FROM: Record<Figure["from"], string> = {
   measured: "Measured by the GPU driver",
   engine: "Said by the engine itself",
   derived: "Worked out exactly from what engine and driver say",
-  estimated: "Worked out, with an error",
+  estimated: "Estimated",
   unknown: "Not known",
 };
 
@@ -84,9 +84,9 @@ export function fromInWords(from: Figure["from"]): string {
 
 export function errorInWords(figure: Figure): string {
   if (figure.value === null) return "";
-  if (figure.error === null) return "How far it may be off is not known";
-  if (figure.error === 0) return "Exact";
-  return `Off by ${size(figure.error)} at most (${exactBytes(figure.error)})`;
+  if (figure.error === null) return "how far it may be off is not known";
+  if (figure.error === 0) return "exact";
+  return `off by ${size(figure.error)} at most (${exactBytes(figure.error)})`;
 }
 
 // One line, for what appears when the mouse rests on a number.
@@ -94,7 +94,7 @@ export function figureHint(figure: Figure | undefined): string {
   if (!figure) return "This daemon does not tell";
   if (figure.value === null) return `Not known: ${figure.reason ?? "no reason was given"}`;
   const parts = [exactBytes(figure.value), fromInWords(figure.from).toLowerCase()];
-  if (figure.error !== 0) parts.push(errorInWords(figure).toLowerCase());
+  if (figure.error !== 0) parts.push(errorInWords(figure));
   return parts.join(", ");
 }
 

@@ -313,6 +313,52 @@ static void test_origins(void **state)
     gate_free(listed);
 }
 
+// clang-format off
+static const struct {
+    const char *row, *origin, *site, *mode, *dest;
+    bool page;
+    int status;
+} visits[] = {
+    {"a link of another site", NULL, "cross-site", "navigate", "document", true, 0},
+    {"a link of a sister", NULL, "same-site", "navigate", "document", true, 0},
+    {"typed", NULL, "none", "navigate", "document", true, 0},
+    {"a program", NULL, NULL, NULL, NULL, true, 0},
+    {"its own script", NULL, "same-origin", "no-cors", "script", false, 0},
+    {"a link to figures", NULL, "cross-site", "navigate", "document", false, 403},
+    {"a frame", NULL, "cross-site", "navigate", "iframe", true, 403},
+    {"a plug-in", NULL, "cross-site", "navigate", "object", true, 403},
+    {"fetched", NULL, "cross-site", "cors", "empty", true, 403},
+    {"fetched blindly", NULL, "cross-site", "no-cors", "empty", true, 403},
+    {"an image", NULL, "cross-site", "no-cors", "image", true, 403},
+    {"a script", NULL, "cross-site", "no-cors", "script", true, 403},
+    {"a form that posts", "https://evil.com", "cross-site", "navigate", "document", true, 403},
+    {"a form from nowhere", "null", "cross-site", "navigate", "document", true, 403},
+    {"no destination", NULL, "cross-site", "navigate", NULL, true, 403},
+    {"no mode", NULL, "cross-site", NULL, "document", true, 403},
+};
+// clang-format on
+
+static void test_visits(void **state)
+{
+    struct gate *gate = open_gate(false, NULL);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(visits); i++) {
+        struct http_request request = {.minor = 1,
+                                       .host = span_of("localhost:1"),
+                                       .origin = span_or_none(visits[i].origin),
+                                       .sec_fetch_site = span_or_none(visits[i].site),
+                                       .sec_fetch_mode = span_or_none(visits[i].mode),
+                                       .sec_fetch_dest = span_or_none(visits[i].dest)};
+        struct gate_peer peer = {.page = visits[i].page};
+        int status = check(gate, request, &peer, 0).status;
+
+        if (status != visits[i].status)
+            fail_msg("[%s] is %d", visits[i].row, status);
+    }
+    gate_free(gate);
+}
+
 static void test_preflight(void **state)
 {
     struct gate *gate = open_gate(true, TOKEN);
@@ -524,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_where_host_is_not_looked_at),
         cmocka_unit_test(test_authority_of_the_target),
         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_visits),
         cmocka_unit_test(test_preflight),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_long_token),

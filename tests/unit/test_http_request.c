@@ -232,6 +232,8 @@ static void test_fields(void **state)
     static const char head[] = GET_11 "Accept: a/b\r\nAUTHORIZATION:  Bearer x \r\n" HOST
                                       "last-event-id: 7\r\nOrigin: http://o\r\n"
                                       "Sec-Fetch-Site: none\r\nAccept: second\r\n"
+                                      "Accept-Encoding: br\r\nIf-None-Match: \"t\"\r\n"
+                                      "Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n"
                                       "Acceptable: no\r\nX-Origin: no\r\n" END;
     struct http_request request;
 
@@ -242,6 +244,10 @@ static void test_fields(void **state)
     assert_true(span_is(request.last_event_id, "7"));
     assert_true(span_is(request.origin, "http://o"));
     assert_true(span_is(request.sec_fetch_site, "none"));
+    assert_true(span_is(request.accept_encoding, "br"));
+    assert_true(span_is(request.if_none_match, "\"t\""));
+    assert_true(span_is(request.sec_fetch_mode, "cors"));
+    assert_true(span_is(request.sec_fetch_dest, "empty"));
 
     assert_int_equal(http_request_parse(span_of(GET_11 HOST "Origin:\r\n" END), &request),
                      0);
@@ -252,6 +258,83 @@ static void test_fields(void **state)
     assert_null(request.last_event_id.at);
     assert_null(request.sec_fetch_site.at);
     assert_null(request.query.at);
+}
+
+// clang-format off
+static const struct {
+    const char *list; // Accept-Encoding; NULL: absent
+    bool gzip;
+} codings[] = {
+    {NULL, false},
+    {"", false},
+    {"gzip", true},
+    {"GZip", true},
+    {"deflate, gzip;q=1.0, *;q=0.5", true},
+    {"br ,\tgzip ", true},
+    {"gzip;q=0.001", true},
+    {"gzip; q=0.5", true},
+    {"gzip;q=0", false},
+    {"gzip ; Q=0.000", false},
+    {"br, gzip;q=0.0, deflate", false},
+    {"gzip;", true},
+    {"xgzip", false},
+    {"gzipx", false},
+    {"x-gzip;q=1", false},
+    {"identity", false},
+    {",,,", false},
+    {";q=0", false},
+};
+
+static const struct {
+    const char *list; // If-None-Match; NULL: absent
+    bool matches;     // "abc"
+} tags[] = {
+    {NULL, false},
+    {"", false},
+    {"\"abc\"", true},
+    {"W/\"abc\"", true},
+    {"*", true},
+    {"\"x\", W/\"abc\"", true},
+    {"\"x\",\"abc\",\"y\"", true},
+    {"abc", false},
+    {"W/abc", false},
+    {"W/", false},
+    {"w/\"abc\"", false},
+    {"\"ABC\"", false},
+    {"\"abcd\"", false},
+    {"\"ab\"", false},
+};
+// clang-format on
+
+static struct span exact_or_none(const char *text)
+{
+    return text ? exact(span_of(text)) : (struct span){NULL, 0};
+}
+
+static void test_codings(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(codings); i++) {
+        struct span list = exact_or_none(codings[i].list);
+
+        if (http_accepts_coding(list, "gzip") != codings[i].gzip)
+            fail_msg("[%s] is not %d", codings[i].list, codings[i].gzip);
+        if (list.at)
+            release(list);
+    }
+}
+
+static void test_tags(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+        struct span list = exact_or_none(tags[i].list);
+
+        if (http_tag_matches(list, "\"abc\"") != tags[i].matches)
+            fail_msg("[%s] is not %d", tags[i].list, tags[i].matches);
+        if (list.at)
+            release(list);
+    }
 }
 
 static void test_field_limit(void **state)
@@ -399,6 +482,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads),       cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_codings),     cmocka_unit_test(test_tags),
         cmocka_unit_test(test_field_limit), cmocka_unit_test(test_queries),
         cmocka_unit_test(test_lengths),     cmocka_unit_test(test_length_of_first),
     };
