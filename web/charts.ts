@@ -51,10 +51,16 @@ class Chart {
   private top = 1;
   private from = 0;
   private until = 1;
+  private width = 0;
 
   constructor(private readonly kind: Kind) {
     const head = element("h3", {}, element("span", {}, kind.name), this.now);
     this.root = element("figure", { class: "chart", "data-chart": kind.key }, head, this.frame);
+    // Asking for the width when there is data would lay out the page once more each time.
+    new ResizeObserver(([entry]) => {
+      this.width = Math.floor(entry?.contentRect.width ?? 0);
+      if (this.width > 0) this.plot?.setSize({ width: this.width, height: HEIGHT });
+    }).observe(this.frame);
   }
 
   private text(value: number | null | undefined): string {
@@ -113,13 +119,9 @@ class Chart {
     if (most > this.top) this.top = roundUp(most);
     this.last = this.text(values.at(-1));
     const data: uPlot.AlignedData = [history.times, values];
-    const width = Math.floor(this.frame.clientWidth);
-    if (width <= 0) return;
-    if (!this.plot) this.plot = new uPlot(this.options(width), data, this.frame);
-    else {
-      if (this.plot.width !== width) this.plot.setSize({ width, height: HEIGHT });
-      this.plot.setData(data, true);
-    }
+    if (this.width <= 0) return;
+    if (this.plot) this.plot.setData(data, true);
+    else this.plot = new uPlot(this.options(this.width), data, this.frame);
     if (!this.plot.cursor.left || this.plot.cursor.left < 0) setText(this.now, this.last);
     setAttribute(this.frame, "data-points", String(known.length));
     setAttribute(this.frame, "aria-label", this.label(known));

@@ -24,6 +24,7 @@ let detail: Detail | undefined;
 let sums: Sums | undefined;
 let receivedAt = 0;
 let status: Status = { state: "connecting" };
+let past: Extract<ToPage, { kind: "history" }> | undefined;
 let paused = false;
 let frame = 0;
 
@@ -75,15 +76,17 @@ function onMessage(message: ToPage): void {
     case "advice":
       return showAdvice(message.advice);
     case "history":
-      if (message.key === place.model && message.seconds === RANGES[place.range])
-        charts.draw(message.history, message.seconds, chartEnd(), tops());
-      return;
+      past = message;
+      if (status.state === "live" && !paused) return; // with the next document, in one frame
+      break;
   }
   schedule();
 }
 
-function chartEnd(): number {
-  return (detail?.unix_ms ?? Date.now()) / 1000;
+function drawPast(): void {
+  if (past && past.key === place.model && past.seconds === RANGES[place.range])
+    charts.draw(past.history, past.seconds, (detail?.unix_ms ?? Date.now()) / 1000, tops());
+  past = undefined;
 }
 
 // Up to where the charts go: what there is to be had.
@@ -111,6 +114,7 @@ function render(): void {
     showFoot(detail);
   }
   showTitle();
+  drawPast();
   charts.tick(place.model, place.range);
 }
 
@@ -197,7 +201,6 @@ function begin(): void {
   });
   openTotals(() => (detail && sums ? { detail, sums } : undefined));
   startTheme(() => charts.refresh(true));
-  addEventListener("resize", () => charts.refresh());
   setInterval(() => {
     if (status.state !== "live" || paused) schedule();
   }, 1000);

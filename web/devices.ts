@@ -6,6 +6,8 @@ import { Keyed, byId, element, setAttribute, setHidden, setText } from "./dom";
 import { Detail, Device, Figure } from "./messages";
 import { UNKNOWN, exactBytes, figureHint, figureText, gib } from "./words";
 
+const STEP = 0.2; // percent of a bar: less is not seen
+
 interface Part {
   kind: string; // of the style sheet
   name: string;
@@ -83,10 +85,12 @@ class PartView {
   private readonly name = element("span");
   private readonly swatch = element("i", { class: "swatch", "aria-hidden": "true" });
   private part: Part | undefined;
+  private share = -1;
 
   constructor(title: () => string) {
     this.root = element("button", { type: "button", class: "part" }, this.swatch, this.name, this.value);
     const light = (on: boolean) => () => {
+      if (on) this.showHint();
       this.segment.classList.toggle("lit", on);
       this.root.classList.toggle("lit", on);
     };
@@ -104,19 +108,25 @@ class PartView {
     }
   }
 
+  // Only when somebody points there: it changes with every document.
+  private showHint(): void {
+    if (!this.part) return;
+    const hint = `${this.part.name}: ${figureHint(this.part.figure)}`;
+    setAttribute(this.root, "title", hint);
+    setAttribute(this.segment, "title", hint);
+  }
+
   show(part: Part, total: number): void {
     this.part = part;
     const bytes = part.figure.value ?? 0;
-    const hint = `${part.name}: ${figureHint(part.figure)}`;
     for (const node of [this.segment, this.swatch]) setAttribute(node, "data-kind", part.kind);
     setAttribute(this.root, "data-figure", part.kind);
     setAttribute(this.root, "data-bytes", String(bytes));
-    setAttribute(this.root, "title", hint);
-    setAttribute(this.segment, "title", hint);
     setText(this.name, part.name);
     setText(this.value, figureText(part.figure));
-    const share = `${((100 * Math.max(bytes, 0)) / total).toFixed(2)}%`;
-    if (this.segment.style.flexBasis !== share) this.segment.style.flexBasis = share;
+    const share = Math.round((100 * Math.max(bytes, 0)) / total / STEP) * STEP;
+    if (share !== this.share) this.segment.style.flexBasis = `${share}%`;
+    this.share = share;
     setHidden(this.segment, bytes <= 0);
   }
 }

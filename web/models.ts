@@ -104,6 +104,8 @@ class Row {
   private readonly percent = element("span", { class: "percent" });
   private readonly about = element("button", { type: "button", class: "about-button" }, "?");
   private readonly cells = new Map<string, HTMLTableCellElement>();
+  private readonly values = new Map<string, HTMLElement>();
+  private readonly figures = new Map<string, Figure>();
   private model: Model | undefined;
   private gpus = "";
 
@@ -119,27 +121,39 @@ class Row {
     this.name.addEventListener("click", () => this.model && onSelect(keyOf(this.model)));
     const show = () => this.model && showAbout(this.about, aboutModel(this.model, this.gpus));
     this.about.addEventListener("click", show);
-    for (const key of numbers) this.cells.get(key)?.addEventListener("click", show);
+    for (const key of numbers) {
+      this.cells.get(key)?.addEventListener("click", show);
+      this.cells.get(key)?.addEventListener("pointerenter", () => this.showHint(key));
+    }
   }
 
   private add(key: string, ...children: Node[]): void {
-    const made = cell(key, ...children);
+    const value = element("span", { class: "value" });
+    const made = cell(key, ...(children.length > 0 ? children : [value]));
     this.cells.set(key, made);
+    this.values.set(key, value);
     this.root.append(made);
   }
 
   private figure(key: string, name: string, figure: Figure): void {
     const node = this.cells.get(key) as HTMLElement;
-    setText(node, figureText(figure));
+    setText(this.values.get(key) as HTMLElement, figureText(figure));
     setAttribute(node, "data-figure", name);
     setAttribute(node, "data-bytes", figure.value === null ? null : String(figure.value));
     setAttribute(node, "data-unknown", figure.value === null ? "" : null);
-    setAttribute(node, "title", figureHint(figure));
+    if (figure.value === null) setAttribute(node, "title", figureHint(figure));
+    this.figures.set(key, figure);
+  }
+
+  // Only when somebody points there: it changes with every document.
+  private showHint(key: string): void {
+    const figure = this.figures.get(key);
+    if (figure) setAttribute(this.cells.get(key) as HTMLElement, "title", figureHint(figure));
   }
 
   private number(key: string, text: string, why: string | null = null): void {
     const node = this.cells.get(key) as HTMLElement;
-    setText(node, text);
+    setText(this.values.get(key) as HTMLElement, text);
     setAttribute(node, "data-figure", key);
     setAttribute(node, "data-unknown", text === UNKNOWN ? "" : null);
     setAttribute(node, "title", text === UNKNOWN ? (why ?? "Not known") : null);

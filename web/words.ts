@@ -60,14 +60,15 @@ export function sentence(text: string): string {
 
 export function duration(ms: number): string {
   const seconds = Math.max(ms, 0) / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 1) return "<1 s";
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 3600)} h`;
 }
 
+// Of what ends or is over: "0 s" is now.
 export function wholeSeconds(ms: number): string {
-  return ms < 120_000 ? `${Math.max(Math.round(ms / 1000), 0)} s` : duration(ms);
+  return ms < 1000 ? `${Math.max(Math.round(ms / 1000), 0)} s` : duration(ms);
 }
 
 const FROM: Record<Figure["from"], string> = {
