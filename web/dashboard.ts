@@ -183,8 +183,11 @@ function begin(): void {
   });
   byId("pause").addEventListener("click", () => setPaused(!paused));
   byId("retry").addEventListener("click", () => link.send({ kind: "retry" }));
-  byId("download-json").addEventListener("click", () => detail && saveJson(detail));
-  byId("download-csv").addEventListener("click", () => detail && saveCsv(detail));
+  for (const [id, save] of [["download-json", saveJson], ["download-csv", saveCsv]] as const)
+    byId(id).addEventListener("click", () => {
+      if (detail) save(detail);
+      byId("download-menu").hidePopover();
+    });
   chartModel.addEventListener("change", () => {
     place.model = chartModel.value;
     onPlace();

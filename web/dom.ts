@@ -70,6 +70,16 @@ export function setChildren(parent: Element, children: readonly Element[]): void
     focused.focus({ preventScroll: true });
 }
 
+// Two names may be written as one identifier: the second of a key is another.
+function unique<Item>(items: readonly (readonly [string, Item])[]): (readonly [string, Item])[] {
+  const seen = new Map<string, number>();
+  return items.map(([key, item]) => {
+    const before = seen.get(key) ?? 0;
+    seen.set(key, before + 1);
+    return [before === 0 ? key : `${key}#${before}`, item];
+  });
+}
+
 // As many children as there are `items`, by key: those that are there already are kept.
 export class Keyed<Item, View extends { readonly root: HTMLElement }> {
   private readonly views = new Map<string, View>();
@@ -80,7 +90,8 @@ export class Keyed<Item, View extends { readonly root: HTMLElement }> {
     private readonly update: (view: View, item: Item) => void,
   ) {}
 
-  show(items: readonly (readonly [string, Item])[]): void {
+  show(given: readonly (readonly [string, Item])[]): void {
+    const items = unique(given);
     const keys = new Set(items.map(([key]) => key));
     for (const key of this.views.keys()) if (!keys.has(key)) this.views.delete(key);
     const roots = items.map(([key, item]) => {
