@@ -25,7 +25,8 @@ export function isInexact(figure: Figure): boolean {
 // "~" stands before what was worked out.
 export function figureText(figure: Figure | undefined): string {
   if (!figure || figure.value === null) return UNKNOWN;
-  return (isInexact(figure) ? "~" : "") + gib(figure.value);
+  const text = gib(figure.value);
+  return isInexact(figure) && /^-?\d/.test(text) ? `~${text}` : text; // "<0.1" says as much
 }
 
 export function count(value: number | null): string {
