@@ -6,7 +6,7 @@ import { Place } from "./address";
 import { Keyed, byId, element, setAttribute, setHidden, setShare, setText } from "./dom";
 import { filterOf } from "./filter";
 import { Detail, Figure, Hits, Model, keyOf } from "./messages";
-import { UNKNOWN, count, duration, figureHint, figureText, kvLevel, kvPercent, percent, stateBadge, stateInWords } from "./words";
+import { UNKNOWN, count, duration, figureHint, figureText, kvLevel, kvPercent, percent, shortCount, stateBadge, stateInWords } from "./words";
 
 const RESORT_MS = 2000; // so that rows by a live figure do not dance
 
@@ -50,6 +50,15 @@ function hitsEntry(name: string, hits: Hits): Entry {
   return { name, text: percent(hits.hit_percent, 1), lines };
 }
 
+function requestsEntry({ requests }: Model): Entry {
+  const preempted = requests.preemptions === null ? "" : `${count(requests.preemptions)} were thrown out for want of KV blocks since its start.`;
+  return {
+    name: "Requests",
+    text: count(requests.running),
+    lines: [`${count(requests.waiting)} are waiting.`, preempted],
+  };
+}
+
 const SOURCES: Record<string, string> = {
   engine: "the engine's own count of bytes",
   kv_bytes_per_block: "kv_bytes_per_block of the configuration",
@@ -81,6 +90,7 @@ function aboutModel(model: Model, deviceText: string): About {
       figureEntry("KV used", kv.used_bytes, blocks),
       figureEntry("KV pool", kv.capacity_bytes, [source, tokens].join(" ").trim()),
       figureEntry("KV kept for reuse", kv.retained_bytes),
+      requestsEntry(model),
       hitsEntry("Hits, last minute", model.prefix_cache.minute),
       hitsEntry("Hits, five minutes", model.prefix_cache.five_minutes),
       hitsEntry("Hits, since its start", model.prefix_cache.lifetime),
@@ -182,9 +192,9 @@ class Row {
     this.showKv(model);
     const never = "Nothing was looked up in the last minute, or the engine does not tell";
     this.number("hit", percent(model.prefix_cache.minute.hit_percent), never);
-    this.number("run", count(model.requests.running));
-    this.number("wait", count(model.requests.waiting));
-    this.number("preempt", count(model.requests.preemptions));
+    this.number("run", shortCount(model.requests.running));
+    this.number("wait", shortCount(model.requests.waiting));
+    this.number("preempt", shortCount(model.requests.preemptions));
     this.showAge(sinceMs);
   }
 

@@ -4,7 +4,7 @@
 import { About, figureEntry, showAbout } from "./about";
 import { byId, setAttribute, setShare, setText } from "./dom";
 import { Detail, Figure, Model } from "./messages";
-import { UNKNOWN, count, figureHint, figureText, gib, percent } from "./words";
+import { UNKNOWN, figureHint, figureText, gib, percent, shortCount } from "./words";
 
 export interface Sums {
   allocated: Figure;
@@ -105,8 +105,8 @@ export function showTotals(detail: Detail, sums: Sums): void {
   setShare(byId("hit-share"), (hits ?? 0) / 100);
   setText(byId("hit-note"), windowInWords(detail));
 
-  showNumber("running", count(sums.running), sums.running);
-  showNumber("waiting", count(sums.waiting), sums.waiting);
+  showNumber("running", shortCount(sums.running), sums.running);
+  showNumber("waiting", shortCount(sums.waiting), sums.waiting);
   const all = (sums.running ?? 0) + (sums.waiting ?? 0);
   setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
   const served = detail.models.filter((model) => model.state === "ready").length;

@@ -7,6 +7,7 @@ export const GIB = 2 ** 30;
 export const UNKNOWN = "--";
 
 const grouped = new Intl.NumberFormat("en-US");
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
 export function gib(bytes: number): string {
   const value = bytes / GIB;
@@ -31,6 +32,11 @@ export function figureText(figure: Figure | undefined): string {
 
 export function count(value: number | null): string {
   return value === null ? UNKNOWN : grouped.format(value);
+}
+
+// For where there is little room: "1.2M".
+export function shortCount(value: number | null): string {
+  return value === null ? UNKNOWN : (value < 100_000 ? grouped : compact).format(value);
 }
 
 export function percent(value: number | null, digits = 0): string {
