@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dashboard in a real browser while things go wrong: models, drivers, daemons, tokens, names."""
+"""The dashboard in a real browser when models, drivers, daemons and tokens come and go."""
 import contextlib
 import json
 import os
@@ -101,9 +101,7 @@ def test_the_life_of_a_model():
         state["answer"] = hang
         eventually("it is stale", lambda: states(tab)[0][2] == "", 15)
         assert "STALE" in tab.text(row)
-        age = tab.text(f'{row} [data-column="age"]')
-        assert float(age.split()[0]) > 0.4, age
-        tab.wait(f"document.querySelector('{row} [data-column=age]').innerText !== '{age}'")
+        tab.wait(f"parseInt(document.querySelector('{row} [data-column=age]').innerText) >= 2")
 
         engine.__exit__()
         eventually("nobody listens", lambda: states(tab)[0][1] == "unreachable", 20)
@@ -190,7 +188,8 @@ def test_a_token():
                 assert "asks for a token" in tab.text("#notice-title")
                 assert not tab.is_visible("#figures")
                 give(tab, "of-another-daemon-0123456789abcdef")
-                tab.wait("document.querySelector('#notice-title').innerText.includes('not the token')")
+                tab.wait("document.querySelector('#notice-title')"
+                         ".innerText.includes('not the token')")
                 give(tab, f"  {TOKEN} ")
                 tab.wait_for_state("live")
                 assert not tab.is_visible("#token-form") and tab.is_visible("#figures")
@@ -275,7 +274,8 @@ def test_names_are_text():
         tab.evaluate("void fetch('http://evil.example/f', {mode: 'no-cors'}).catch(() => 0)")
         eventually("the trap works", lambda: any("evil.example/f" in s for s in TRAP.seen))
         tab.expected, tab.url = [REFUSED], "http://evil.example/"
-    evil = [request for request in TRAP.seen if "evil" in request]  # others are the browser's own
+    # The browser asks for things of its own.
+    evil = [request for request in TRAP.seen if "evil" in request]
     assert all("evil.example/f" in request for request in evil), evil
 
 

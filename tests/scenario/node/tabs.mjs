@@ -13,6 +13,7 @@ const STEP_MS = 10_000;
 
 const [executablePath, ...args] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath, args });
+const whole = await browser.newBrowserCDPSession();
 const profiles = [];
 const tabs = [];
 
@@ -33,6 +34,26 @@ function watch(page) {
   page.on("request", (request) => tab.requests.push(request.url()));
   page.on("popup", (other) => tab.faults.push(`opened ${other.url()}`));
   return tab;
+}
+
+// Playwright has no sessions for shared workers: their messages go through the browser's.
+async function askTarget(targetId, method, params) {
+  const { sessionId } = await whole.send("Target.attachToTarget", { targetId, flatten: false });
+  const answered = new Promise((resolve) => {
+    const take = (event) => {
+      const said = JSON.parse(event.message);
+      if (event.sessionId !== sessionId || said.id !== 1) return;
+      whole.off("Target.receivedMessageFromTarget", take);
+      resolve(said);
+    };
+    whole.on("Target.receivedMessageFromTarget", take);
+  });
+  const message = JSON.stringify({ id: 1, method, params });
+  await whole.send("Target.sendMessageToTarget", { sessionId, message });
+  const { result, error } = await answered;
+  await whole.send("Target.detachFromTarget", { sessionId });
+  if (error) throw new Error(`${method}: ${error.message}`);
+  return result;
 }
 
 const ACTIONS = {
@@ -57,6 +78,15 @@ const ACTIONS = {
     const { page } = tabs[tab];
     tabs[tab].session ??= await page.context().newCDPSession(page);
     return tabs[tab].session.send(method, values);
+  },
+  async processes() {
+    return (await whole.send("SystemInfo.getProcessInfo")).processInfo;
+  },
+  // To workers of this kind, "shared_worker": what each answers.
+  async workers({ type, method, values }) {
+    const { targetInfos } = await whole.send("Target.getTargets");
+    return Promise.all(targetInfos.filter((target) => target.type === type)
+      .map((target) => askTarget(target.targetId, method, values)));
   },
   async download({ tab, selector }) {
     const { page } = tabs[tab];
