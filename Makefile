@@ -33,6 +33,8 @@ bench:
 	@bench/data_age.py $(BUILD)
 	@bench/terminal.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
+	@tools/install-node-modules build/node
+	@bench/dashboard.py $(BUILD)
 	@bench/fanout/fanout.py $(BUILD) --with-nchan --with-go
 
 clean:
