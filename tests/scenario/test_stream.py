@@ -100,7 +100,9 @@ def test_routes():
         assert daemon.get("/healthz")[0] == 200
         assert daemon.get("/readyz")[0] == 200
         assert json.loads(daemon.get("/version")[2])["name"] == "vramscoped"
-        for path in ("/", "/vram/", "/vram/streamX", "/VRAM"):
+        status, headers, body = daemon.get("/")
+        assert status == 200 and headers["Content-Type"].startswith("text/html"), body
+        for path in ("/vram/", "/vram/streamX", "/VRAM"):
             status, _, body = daemon.get(path)
             assert status == 404 and json.loads(body)["error"]["code"] == "not-found", path
         for method in ("POST", "PUT", "DELETE"):
