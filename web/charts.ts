@@ -56,6 +56,7 @@ class Chart {
   constructor(private readonly kind: Kind) {
     const head = element("h3", {}, element("span", {}, kind.name), this.now);
     this.root = element("figure", { class: "chart", "data-chart": kind.key }, head, this.frame);
+    setAttribute(this.frame, "aria-label", this.label([]));
     // Asking for the width when there is data would lay out the page once more each time.
     new ResizeObserver(([entry]) => {
       this.width = Math.floor(entry?.contentRect.width ?? 0);
