@@ -81,7 +81,7 @@ def processor_seconds(chromium):
 
 def open_tab_cost(chromium, url):
     with chromium.tab(url, viewport=SIZE) as tab:
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         tab.protocol("Performance.enable")
         time.sleep(5)
         task, all_before = metrics(tab)["TaskDuration"], processor_seconds(chromium)
@@ -163,7 +163,7 @@ def heap_over_time(chromium, document):
         with played(path) as port:
             counter = eventually("the replay listens", lambda: connected(port))
             with chromium.tab(f"http://127.0.0.1:{port}/", viewport=SIZE) as tab:
-                tab.wait_for_state("live")
+                tab.wait_until_live()
                 tab.protocol("Performance.enable")
                 for number in (EARLY, DOCUMENTS // 2, DOCUMENTS):
                     eventually("the documents", lambda: counter.seen >= number, 400, every=0.2)

@@ -6,8 +6,9 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
-from harness import Skip, eventually
+from harness import SKIPPED, Skip, eventually
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODULES = os.environ.get("NODE_MODULES", str(HERE / "node/node_modules"))
@@ -48,6 +49,11 @@ class Tab:
 
     def wait_for_state(self, state, seconds=10):
         self.wait(f"document.body.dataset.state === '{state}'", seconds)
+
+    def wait_until_live(self, seconds=10):
+        """The badge may be a frame ahead of the figures."""
+        self.wait_for_state("live", seconds)
+        self.wait("document.querySelector('[data-figure=allocated]').dataset.bytes", seconds)
 
     def click(self, selector):
         self.call("click", selector)
@@ -158,3 +164,15 @@ class Chromium:
             raise AssertionError("the browser did not end within 20 s")
         finally:
             self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def chromium(*arguments):
+    """One for all scenes of a script, which are skipped where there is none."""
+    try:
+        browser = Chromium(*arguments)
+    except Skip as reason:
+        print(f"skip all: {reason}", flush=True)
+        sys.exit(SKIPPED)
+    with browser:
+        yield browser

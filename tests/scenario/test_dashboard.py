@@ -12,7 +12,7 @@ import time
 from browser import Browser
 from harness import (Daemon, FakeDriver, Spawned, Stream, alone, eventually, run,
                      serve)
-from tabs import Chromium
+from tabs import chromium
 
 GIB = 1 << 30
 DETAIL = "/v1/detail/stream"
@@ -95,7 +95,7 @@ class Host:
 def page(place="", **options):
     options.setdefault("viewport", DESK)
     with CHROMIUM.tab(HOST.url(place), **options) as tab:
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         yield tab
 
 
@@ -196,7 +196,7 @@ def test_figures_are_the_streams():
             eventually(f"the seed's stream has {seed}", lambda: seed in documents.totals, 2)
             used.add(document["kv_cache"]["used_bytes"])
             tab.click("#pause")
-            tab.wait_for_state("live")
+            tab.wait_until_live()
             tab.wait(f"document.querySelector('[data-figure=kv-used]').dataset.bytes !== "
                      f"'{document['kv_cache']['used_bytes']}'")
         assert len(used) == 3, used
@@ -241,7 +241,7 @@ def test_eight_tabs_are_one_stream():
         with contextlib.ExitStack() as stack:
             tabs = [stack.enter_context(profile.open(HOST.url())) for _ in range(8)]
             for tab in tabs:
-                tab.wait_for_state("live")
+                tab.wait_until_live()
             check_subscribers(1)
             before = [tab.data("[data-figure=running]", "value") for tab in tabs]
             for tab, value in zip(tabs, before):
@@ -250,7 +250,7 @@ def test_eight_tabs_are_one_stream():
             for tab in tabs[1:]:
                 tab.call("close")
             check_subscribers(1)
-            tabs[0].wait_for_state("live")
+            tabs[0].wait_until_live()
             tabs[0].check()
             del tab, tabs
             stack.pop_all()
@@ -296,27 +296,33 @@ def test_a_link_to_what_is_shown():
         assert sorted(rows(tab)) == MODELS
 
 
+def check_rows(tab, keys, place):
+    shown = rows(tab), tab.evaluate("location.hash")
+    assert shown == (keys, place), (shown, keys, place)
+
+
 def test_sorting_and_filtering():
     with page() as tab:
         tab.click('th[data-column="model"] button')
-        assert rows(tab) == BY_NAME and tab.evaluate("location.hash") == "#sort=model"
+        check_rows(tab, BY_NAME, "#sort=model")
         tab.click('th[data-column="model"] button')
-        assert rows(tab) == BY_NAME[::-1] and tab.evaluate("location.hash") == "#sort=-model"
-        tab.click('th[data-column="kv"] button')
-        assert rows(tab)[2] == MODELS[2], "what is not known is last"
-        tab.click('th[data-column="kv"] button')
-        assert rows(tab)[2] == MODELS[2], "and so it is the other way round"
+        check_rows(tab, BY_NAME[::-1], "#sort=-model")
+        for place in ("#sort=-kv", "#sort=kv"):
+            tab.click('th[data-column="kv"] button')
+            assert tab.evaluate("location.hash") == place
+            assert rows(tab)[2] == MODELS[2], f"{place}: what is not known is last: {rows(tab)}"
         tab.call("fill", "#filter", "8001")
-        assert rows(tab) == [MODELS[1]] and "filter=8001" in tab.evaluate("location.hash")
+        check_rows(tab, [MODELS[1]], "#sort=kv&filter=8001")
         tab.call("fill", "#filter", "nothing like it")
-        assert rows(tab) == [] and tab.is_visible("#models-none")
+        check_rows(tab, [], "#sort=kv&filter=nothing+like+it")
+        assert tab.is_visible("#models-none")
         tab.call("fill", "#filter", "")
         tab.click(f'tr[data-model="{MODELS[0]}"] .model-name')
         assert f"model={MODELS[0].replace(':', '%3A')}" in tab.evaluate("location.hash")
         tab.wait("document.querySelector('[data-chart=kvUsed] .plot').dataset.points > 0")
         link = tab.evaluate("location.href")
     with CHROMIUM.tab(link) as tab:
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         assert tab.data("tr[data-selected]", "model") == [[MODELS[0]]]
 
 
@@ -358,7 +364,7 @@ def test_the_keyboard_alone():
         still(tab)
         tab.click("#pause")  # from the first button on
         tab.call("reload")
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         reached, seen = tab.evaluate(CAN_BE_REACHED), []
         for _ in reached:
             tab.press("Tab")
@@ -367,7 +373,7 @@ def test_the_keyboard_alone():
             seen.append(at)
         assert sorted(seen) == sorted(reached), (seen, reached)
         tab.call("reload")
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         tab.press("Tab", "Enter")
         assert tab.evaluate("document.activeElement.id") == "content"
         focus(tab, '[data-about="kv"]')
@@ -479,7 +485,7 @@ def test_a_link_on_another_site_leads_to_the_page_alone():
 
 
 alone()
-with Chromium() as CHROMIUM, Host() as HOST:
+with chromium() as CHROMIUM, Host() as HOST:
     run(test_figures_are_the_streams, test_a_model_comes_and_goes, test_the_table_as_a_file,
         test_eight_tabs_are_one_stream, test_a_page_that_nobody_sees_has_no_stream,
         test_a_link_to_what_is_shown, test_sorting_and_filtering, test_about_a_number,

@@ -10,7 +10,7 @@ import time
 
 from harness import (Daemon, Engine, Stream, alone, config, eventually, free_port, page_answer,
                      run, vllm_page)
-from tabs import Chromium
+from tabs import chromium
 
 OPTIONS = ("--gpu", "none", "--no-discover")
 DESK = {"width": 1280, "height": 800}
@@ -81,7 +81,7 @@ def test_the_life_of_a_model():
     ) as file, Daemon(*OPTIONS, "--interval", "200", "--config", file) as daemon, \
             CHROMIUM.tab(daemon.url("/"), viewport=DESK) as tab:
         key = f"org-model:{engine.port}"
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         assert tab.is_visible("#models-empty") and states(tab) == []
         assert "vllm serve" in tab.text("#models-empty")
         assert tab.text('[data-figure="running"]') == "0"
@@ -119,7 +119,7 @@ def test_daemons_come_and_go():
         with Daemon(*OPTIONS, *listen):
             tab = profile.open(f"http://127.0.0.1:{port}/")
             tab.expected = [REFUSED]
-            tab.wait_for_state("live")
+            tab.wait_until_live()
             assert not tab.is_visible("#notice")
             assert "--gpu none" in tab.text("#devices-empty")
         tab.wait_for_state("lost")
@@ -143,7 +143,7 @@ def test_daemons_come_and_go():
         with Daemon(*OPTIONS, *listen) as daemon:
             if tab.is_visible("#retry"):
                 tab.click("#retry")
-            tab.wait_for_state("live", 15)
+            tab.wait_until_live(15)
             assert not tab.is_visible("#notice")
             tab.check()
 
@@ -161,12 +161,12 @@ def test_a_driver_that_is_lost_while_we_look():
                     env={"VRAMSCOPE_FAKE_NVML": script}) as daemon, \
                 CHROMIUM.tab(daemon.url("/")) as tab:
             tab.expected = [REFUSED]
-            tab.wait_for_state("live")
+            tab.wait_until_live()
             assert tab.text('[data-figure="allocated"]') == "10.0"
             say("init 9\n")
             tab.wait("['stale', 'lost'].includes(document.body.dataset.state)", 15)
             say("device GPU-0 Fake H100\nmemory 85899345920 629145600 21474836480\n")
-            tab.wait_for_state("live", 20)
+            tab.wait_until_live(20)
             tab.wait("document.querySelector('[data-figure=allocated]').innerText === '20.0'")
 
 
@@ -191,10 +191,10 @@ def test_a_token():
                 tab.wait("document.querySelector('#notice-title')"
                          ".innerText.includes('not the token')")
                 give(tab, f"  {TOKEN} ")
-                tab.wait_for_state("live")
+                tab.wait_until_live()
                 assert not tab.is_visible("#token-form") and tab.is_visible("#figures")
                 tab.call("reload")
-                tab.wait_for_state("live")
+                tab.wait_until_live()
                 where = tab.evaluate(
                     "[document.documentElement.outerHTML, location.href, document.cookie, "
                     "JSON.stringify(localStorage)].join()")
@@ -223,8 +223,9 @@ def escaped(name):
 
 
 OUT_OF_PLACE = """[...document.querySelectorAll("#models-body tr")].flatMap((row) => {
-  const boxes = [...row.querySelectorAll("*")].filter((part) => part.textContent &&
-    !part.firstElementChild && part.checkVisibility()).map((part) => part.getBoundingClientRect());
+  const boxes = [...row.querySelectorAll("*")]
+    .filter((part) => part.textContent && !part.firstElementChild && part.checkVisibility())
+    .map((part) => part.getBoundingClientRect());
   const cut = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
     Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
   const over = boxes.some((a, i) => boxes.slice(i + 1).some((b) => cut(a, b)));
@@ -239,7 +240,7 @@ def check_names(tab):
         odd = tab.evaluate(OUT_OF_PLACE)
         assert odd == [], (size, odd)
         assert tab.evaluate("document.scrollingElement.scrollWidth") <= size["width"], size
-        assert tab.evaluate("document.querySelector('.tiles').getBoundingClientRect().width") > 300
+        assert tab.evaluate("document.querySelector('.tiles').clientWidth") > 300
     assert tab.evaluate(FOREIGN) == 0
 
 
@@ -253,15 +254,15 @@ def test_names_are_text():
         told = sorted(model["model"] for model in said(daemon)["models"])
         assert sum(name in told for name in NAMES) >= len(NAMES) - 2, told
         tab = stack.enter_context(CHROMIUM.tab(daemon.url("/"), viewport=DESK))
-        tab.wait_for_state("live")
+        tab.wait_until_live()
         names = tab.evaluate("[...document.querySelectorAll('#models-body .model-name')]"
                              ".map((node) => node.textContent)")
         assert sorted(names) == told, (names, told)
         check_names(tab)
         for button in range(0, len(names), 4):
             tab.call("setViewportSize", DESK)
-            tab.evaluate(f"document.querySelectorAll('#models-body .model-name')[{button}].click()")
-            tab.evaluate(f"document.querySelectorAll('.about-button')[{button}].click()")
+            for name in (".model-name", ".about-button"):
+                tab.evaluate(f"document.querySelectorAll('{name}')[{button}].click()")
             assert tab.text("#about-title").strip() in " ".join(names).strip()
             tab.press("Escape")
         tab.click("#downloads")
@@ -269,7 +270,7 @@ def test_names_are_text():
         assert '"\'=HYPERLINK(""http://evil.example/e"")"' in saved["text"], saved["text"]
         assert "evil" not in " ".join(TRAP.seen), TRAP.seen
         link = tab.evaluate("location.href")
-        stack.enter_context(CHROMIUM.tab(link)).wait_for_state("live")
+        stack.enter_context(CHROMIUM.tab(link)).wait_until_live()
     with CHROMIUM.tab("about:blank") as tab:  # what asks elsewhere is caught
         tab.evaluate("void fetch('http://evil.example/f', {mode: 'no-cors'}).catch(() => 0)")
         eventually("the trap works", lambda: any("evil.example/f" in s for s in TRAP.seen))
@@ -280,6 +281,6 @@ def test_names_are_text():
 
 
 alone()
-with Trap() as TRAP, Chromium(f"--proxy-server={TRAP.address}") as CHROMIUM:
+with Trap() as TRAP, chromium(f"--proxy-server={TRAP.address}") as CHROMIUM:
     run(test_the_life_of_a_model, test_daemons_come_and_go,
         test_a_driver_that_is_lost_while_we_look, test_a_token, test_names_are_text)
