@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from harness import SKIPPED, Skip, eventually
+from harness import SKIPPED, Daemon, Skip, eventually
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODULES = os.environ.get("NODE_MODULES", str(HERE / "node/node_modules"))
@@ -168,8 +168,11 @@ class Chromium:
 
 @contextlib.contextmanager
 def chromium(*arguments):
-    """One for all scenes of a script, which are skipped where there is none."""
+    """One for all scenes of a script, which are skipped where there is none, or no page."""
     try:
+        with Daemon("--gpu", "none", "--no-discover") as daemon:
+            if daemon.get("/dashboard.js")[0] == 404:
+                raise Skip("this vramscoped was built without its page")
         browser = Chromium(*arguments)
     except Skip as reason:
         print(f"skip all: {reason}", flush=True)
