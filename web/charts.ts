@@ -8,7 +8,7 @@ import { History } from "./messages";
 import { GIB, UNKNOWN } from "./words";
 
 const HEIGHT = 132;
-const FINE_MS = 1000;
+const FINE_MS = 2000;
 const COARSE_MS = 10_000;
 const TIME_STEPS = [60, 120, 300, 600, 1200, 1800, 3600, 7200]; // seconds between labels
 

@@ -64,7 +64,7 @@ function onMessage(message: ToPage): void {
   switch (message.kind) {
     case "detail":
       if (paused) return;
-      detail = message.detail;
+      detail = JSON.parse(message.json) as Detail;
       receivedAt = performance.now() - message.ageMs;
       seeDetail(detail);
       break;

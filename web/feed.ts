@@ -29,6 +29,7 @@ const past = new Past();
 let watched = false;
 let status: Status = { state: "connecting" };
 let newest: Detail | undefined;
+let newestJson = "";
 let newestAt = 0;
 let advice: Advice[] = [];
 let noAdviceFrom = ""; // the run of the daemon that has no such route
@@ -48,8 +49,8 @@ function setStatus(next: Status): void {
   tell({ kind: "status", status });
 }
 
-function detailMessage(detail: Detail): ToPage {
-  return { kind: "detail", detail, ageMs: Date.now() - newestAt };
+function detailMessage(): ToPage {
+  return { kind: "detail", json: newestJson, ageMs: Date.now() - newestAt };
 }
 
 function ask(path: string, more: RequestInit): Promise<Response> {
@@ -67,6 +68,7 @@ function ask(path: string, more: RequestInit): Promise<Response> {
 function onEvent(event: ServerEvent): void {
   if (event.name !== "message") return; // "lag", "bye": the next id or the end says as much
   newest = JSON.parse(event.data) as Detail;
+  newestJson = event.data;
   newestAt = Date.now();
   failures = 0;
   past.add(newest);
@@ -125,7 +127,7 @@ async function readBody(body: ReadableStream<Uint8Array>, abort: AbortController
       events.feed(decoder.decode(value, { stream: true }));
       lastId = events.lastId;
       retryMs = Math.min(Math.max(events.retryMs ?? retryMs, RETRY_LEAST_MS), RETRY_MOST_MS);
-      if (newest && newest !== before) onNewest(newest); // of a replay, the last alone
+      if (newest && newest !== before) onNewest(); // of a replay, the last alone
     }
   } finally {
     clearTimeout(silence);
@@ -133,9 +135,9 @@ async function readBody(body: ReadableStream<Uint8Array>, abort: AbortController
   }
 }
 
-function onNewest(detail: Detail): void {
+function onNewest(): void {
+  tell(detailMessage());
   if (status.state !== "live") setStatus({ state: "live" });
-  tell(detailMessage(detail));
 }
 
 // One connection, from its request to its end: what to say of it then.
@@ -213,7 +215,7 @@ function onMessage(port: Port, message: ToFeed): void {
       if (!port.visible || before) break;
       port.postMessage({ kind: "status", status });
       port.postMessage({ kind: "advice", advice });
-      if (newest) port.postMessage(detailMessage(newest));
+      if (newest) port.postMessage(detailMessage());
       break;
     }
     case "token":

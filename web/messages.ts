@@ -130,7 +130,7 @@ export interface History {
 
 export type ToPage =
   | { kind: "status"; status: Status }
-  | { kind: "detail"; detail: Detail; ageMs: number } // since it came in
+  | { kind: "detail"; json: string; ageMs: number } // a Detail; text costs less to send
   | { kind: "advice"; advice: Advice[] }
   | { kind: "history"; key: string; seconds: number; history: History };
 
