@@ -127,10 +127,11 @@ static long count_descriptors(void)
 static void print_end(const struct follower *follower, const char *why)
 {
     print(json_pack(
-        "{s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:s}", "type", "end", "why", why, "at",
+        "{s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:s}", "type", "end", "why", why, "at",
         now() - follower->began, "processed", (json_int_t)follower->processed, "rss_kib",
-        (json_int_t)status_field("VmRSS"), "descriptors", (json_int_t)count_descriptors(),
-        "threads", (json_int_t)status_field("Threads"), "version", vramscope_version()));
+        (json_int_t)status_field("VmRSS"), "peak_kib", (json_int_t)status_field("VmHWM"),
+        "descriptors", (json_int_t)count_descriptors(), "threads",
+        (json_int_t)status_field("Threads"), "version", vramscope_version()));
 }
 
 static double time_left(const struct follower *follower)

@@ -8,8 +8,6 @@ import concurrent.futures
 import contextlib
 import json
 import os
-import pathlib
-import re
 import socket
 import subprocess
 import threading
@@ -204,30 +202,17 @@ def options_of(row):
         yield str(value)
 
 
-def watch_memory(pid, peaks):
-    """The most it ever had; what wait4() says counts the script it was forked from."""
-    with contextlib.suppress(OSError, TypeError):
-        while True:
-            status_file = pathlib.Path(f"/proc/{pid}/status").read_text()
-            peaks.append(int(re.search(r"VmHWM:\s+(\d+)", status_file)[1]))
-            time.sleep(0.05)
-
-
 def follow(row):
     """Lines of the client, the server with when it came, its peak memory and CPU time."""
-    peaks = []
     with Hostile(row) as hostile:
         process = subprocess.Popen([FOLLOW_EVENTS, *options_of(row), hostile.url],
                                    stdout=subprocess.PIPE)
-        watcher = threading.Thread(target=watch_memory, args=(process.pid, peaks))
-        watcher.start()
         with process.stdout:
             lines = [json.loads(line) for line in process.stdout]
         _, code, usage = os.wait4(process.pid, 0)
         process.returncode = code
-        watcher.join()
         assert code == 0, f"ended with {code}"
-        return lines, hostile, (max(peaks), usage.ru_utime + usage.ru_stime)
+        return lines, hostile, (lines[-1]["peak_kib"], usage.ru_utime + usage.ru_stime)
 
 
 def check_reasons(row, lines):
