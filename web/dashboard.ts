@@ -17,6 +17,9 @@ import { startTheme } from "./theme";
 import { Sums, kvShare, openTotals, showTotals, sumsOf } from "./totals";
 import { percent, size } from "./words";
 
+// More rows than anybody follows at once are drawn once a second, all figures together.
+const MANY_MODELS = 8;
+const MANY_MS = 900;
 const TOKEN_KEY = "vramscope-token"; // sessionStorage: gone with the tab
 
 const place = readPlace(location.hash);
@@ -27,6 +30,7 @@ let status: Status = { state: "connecting" };
 let past: Extract<ToPage, { kind: "history" }> | undefined;
 let paused = false;
 let frame = 0;
+let renderedAt = -Infinity;
 
 function storedToken(): string {
   try {
@@ -67,6 +71,7 @@ function onMessage(message: ToPage): void {
       detail = JSON.parse(message.json) as Detail;
       receivedAt = performance.now() - message.ageMs;
       seeDetail(detail);
+      if (detail.models.length > MANY_MODELS && receivedAt - renderedAt < MANY_MS) return;
       break;
     case "status":
       seeStatus(status, message.status);
@@ -103,6 +108,7 @@ function schedule(): void {
 
 function render(): void {
   frame = 0;
+  renderedAt = performance.now();
   showConnection(connection());
   if (detail) {
     sums = sumsOf(detail);
