@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_output.h"
 
+#include "base/write_all.h"
 #include "tui/display_text.h"
 
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -27,28 +27,6 @@ void cli_output_init(bool ascii, bool colours)
     output.ascii = ascii;
     output.colours = colours;
     output.error = 0;
-}
-
-/* A pipe or terminal that somebody else has set to non-blocking is waited for. */
-static int write_all(int fd, struct span text)
-{
-    while (text.len > 0) {
-        ssize_t n = write(fd, text.at, text.len);
-
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd room = {fd, POLLOUT, 0};
-
-            (void)poll(&room, 1, -1);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return neg_errno();
-        text.at += n;
-        text.len -= (size_t)n;
-    }
-    return 0;
 }
 
 int cli_flush(void)
@@ -165,7 +143,7 @@ void cli_message(const char *format, ...)
     buf_add_str(&line, "vramscope: ");
     display_text(&line, span_of(text), output.ascii, -1);
     buf_add_char(&line, '\n');
-    (void)write_all(STDERR_FILENO, buf_span(&line)); // nobody is left to be told
+    (void)!write_all(STDERR_FILENO, buf_span(&line)); // nobody is left to be told
     buf_done(&line);
 }
 

@@ -2,6 +2,7 @@
 #include "tui/screen_file.h"
 
 #include "base/buf.h"
+#include "base/write_all.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,21 +35,6 @@ static void add_line(struct buf *out, const struct canvas *canvas, int row)
     }
     buf_cut(out, end);
     buf_add_char(out, '\n');
-}
-
-static int write_all(int fd, struct span text)
-{
-    while (text.len > 0) {
-        ssize_t n = write(fd, text.at, text.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return neg_errno();
-        text.at += n;
-        text.len -= (size_t)n;
-    }
-    return 0;
 }
 
 int screen_file_write(const struct canvas *canvas, int64_t unix_ms,
