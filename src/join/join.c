@@ -109,6 +109,16 @@ static bool has_row(const struct join_facts *facts, const struct join_engine *en
            engine_has_figures(engine->engine, facts->now_ns);
 }
 
+/* In tokens: as the server says, else as it was told when it was started. */
+static uint64_t longest_request(const struct model_facts *model)
+{
+    if (!model)
+        return UNKNOWN;
+    if (model->max_model_len != UNKNOWN || !model->has_launch)
+        return model->max_model_len;
+    return model->launch.max_model_len;
+}
+
 /* What is known of its KV cache. */
 static struct kv_bytes join_model(const struct join_facts *facts,
                                   const struct join_engine *from,
@@ -134,6 +144,7 @@ static struct kv_bytes join_model(const struct join_facts *facts,
         .stale = engine_is_stale(engine, facts->now_ns),
         .page_ns = engine->page_ns,
         .pace_ns = engine->pace_ns,
+        .max_model_len = longest_request(from->model),
         .devices = share->devices,
         .allocated_bytes = share->bytes,
         .kv_used_bytes = kv.used,

@@ -18,7 +18,34 @@ enum {
     SNAPSHOT_COMM_SIZE = 16,
     SNAPSHOT_PROCESSES_MAX = 128,
     SNAPSHOT_LIMITED_MAX = 32,
+    SNAPSHOT_EVENTS_MAX = 16,
+    EVENT_TEXT_SIZE = 200,
 };
+
+enum event_kind {
+#define EVENT(kind, name, severity) EVENT_##kind,
+#include "snapshot/events.def"
+#undef EVENT
+    EVENT_KINDS
+};
+
+enum event_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL };
+
+/* Something that happened on the host. */
+struct event {
+    uint64_t
+        id; // rises by one; goes on after a restart of the daemon where history is kept
+    int64_t unix_ms;
+    enum event_kind kind;
+    char served_name[ENGINE_NAME_MAX + 1]; // of the model; "": it is of none
+    uint16_t port;                         // likewise; 0
+    char device[GPU_UUID_MAX];             // "": it is of none
+    char text[EVENT_TEXT_SIZE];            // for people, the words may change
+};
+
+const char *event_name(enum event_kind kind); // "engine_found", ...
+enum event_severity event_severity(enum event_kind kind);
+const char *event_severity_name(enum event_severity severity); // "info", "warning", ...
 
 /* Where a number comes from. */
 enum provenance {
@@ -95,6 +122,7 @@ struct snapshot_model {
     const char *kv_source;           // who says how large a block is; a literal, or NULL
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
+    uint64_t max_model_len;  // tokens of the longest request; UNKNOWN
     uint64_t devices;        // bit per index of `devices` that it holds memory on
     struct hit_counts prefix_minute;
     struct hit_counts prefix_five_minutes;
@@ -164,6 +192,7 @@ struct snapshot {
     uint32_t n_devices;
     uint32_t n_models;
     uint32_t n_processes;
+    uint32_t n_events;
     uint32_t processes_left_out; // there was no room for them
     struct gpu_source_state sources[GPU_SOURCES_MAX];
     struct snapshot_device devices[GPU_DEVICES_MAX];
@@ -171,6 +200,8 @@ struct snapshot {
 
     /* The largest ones, by falling bytes; those of unknown size first. */
     struct snapshot_process processes[SNAPSHOT_PROCESSES_MAX];
+
+    struct event events[SNAPSHOT_EVENTS_MAX]; // the newest, oldest first
 };
 
 struct snapshot_pool;

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshot/snapshot.h"
+
+static const struct {
+    const char *name;
+    enum event_severity severity;
+} kinds[EVENT_KINDS] = {
+#define EVENT(kind, name, severity) [EVENT_##kind] = {name, SEVERITY_##severity},
+#include "snapshot/events.def"
+#undef EVENT
+};
+
+const char *event_name(enum event_kind kind)
+{
+    return kinds[kind].name;
+}
+
+enum event_severity event_severity(enum event_kind kind)
+{
+    return kinds[kind].severity;
+}
+
+const char *event_severity_name(enum event_severity severity)
+{
+    static const char *const names[] = {
+        [SEVERITY_INFO] = "info",
+        [SEVERITY_WARNING] = "warning",
+        [SEVERITY_CRITICAL] = "critical",
+    };
+
+    return names[severity];
+}
