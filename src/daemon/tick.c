@@ -126,6 +126,7 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
     };
     struct snapshot *snapshot;
 
+    service_tell_self(front_service(daemon->front), &facts.self);
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
     facts.servers_known = daemon->discovery != NULL;
     if (daemon->discovery)

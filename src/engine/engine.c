@@ -73,6 +73,7 @@ void engine_take_page(struct engine *engine, const struct engine_page *page,
 {
     engine->page = *page;
     engine->page_ns = now_ns;
+    engine->scrapes.read++;
     engine->strange = 0;
     engine->answered = true;
     engine->nobody_listens = false;
@@ -113,6 +114,7 @@ void engine_take_failure(struct engine *engine, enum engine_failure failure,
     bool starting = (failure == ENGINE_FAIL_SILENT || failure == ENGINE_FAIL_NOT_YET) &&
                     !engine->answered;
 
+    engine->scrapes.failed++;
     engine->nobody_listens = failure == ENGINE_FAIL_REFUSED;
     engine->answered = engine->answered || failure == ENGINE_FAIL_DISABLED;
     if (failure == ENGINE_FAIL_DISABLED)

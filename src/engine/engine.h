@@ -48,6 +48,14 @@ enum engine_failure {
     ENGINE_FAIL_OTHER,
 };
 
+/* What we have asked of a server, and for how long, since it has been known here. */
+struct engine_scrapes {
+    uint64_t read;     // metrics pages that were
+    uint64_t failed;   // that were not: no answer, or none that is such a page
+    uint64_t last_ns;  // how long the last one took; 0: there was none
+    uint64_t total_ns; // how long all requests took, those beside pages too
+};
+
 struct engine {
     char url[ENGINE_URL_MAX]; // as configured or found, without a path's trailing slash
     uint16_t port;
@@ -64,6 +72,7 @@ struct engine {
     uint64_t interval_ns;     // the least that pace may be
     uint64_t recent_ns[ENGINE_RECENT];
     uint32_t n_recent;
+    struct engine_scrapes scrapes; // those of processes before this one, too
     struct hit_window minute;
     struct hit_window five_minutes;
 };

@@ -292,11 +292,22 @@ static void take_page(struct scraper *scraper, const struct fetch_result *result
     ask(scraper);
 }
 
+/* What it took of the server's time, whoever it was and whatever came of it. */
+static void count_time(struct scraper *scraper, uint64_t took_ns)
+{
+    struct engine_scrapes *scrapes = &scraper->options.engine->scrapes;
+
+    scrapes->total_ns += took_ns;
+    if (scraper->asking == ENGINE_QUESTIONS)
+        scrapes->last_ns = took_ns;
+}
+
 static void on_done(void *ctx, const struct fetch_result *result)
 {
     struct scraper *scraper = ctx;
 
     scraper->waiting = false;
+    count_time(scraper, result->took_ns);
     if (scraper->stale) {
         scraper->stale = false;
         if (scraper->asking != ENGINE_QUESTIONS)

@@ -16,8 +16,9 @@ enum {
 struct board {
     struct board_options options;
     struct channel *channels[CHANNELS];
-    char boot[17];        // of this run: 16 hexadecimal digits
-    pthread_mutex_t lock; // of all below
+    struct metrics_page *metrics; // NULL: none
+    char boot[17];                // of this run: 16 hexadecimal digits
+    pthread_mutex_t lock;         // of all below
     struct board_state state;
     const struct snapshot *snapshot; // the newest; NULL before the first and in an outage
     struct ring past;
@@ -123,6 +124,8 @@ int board_new(const struct board_options *options, struct board **ret)
     set_outage(board, &starting);
     make_boot(board);
     r = open_channels(board);
+    if (r == 0 && !options->documents)
+        r = metrics_page_new(&board->metrics);
     if (r < 0) {
         board_free(board);
         return r;
@@ -137,6 +140,7 @@ void board_free(struct board *board)
         return;
     for (size_t i = 0; i < CHANNELS; i++)
         channel_free(board->channels[i]);
+    metrics_page_free(board->metrics);
     snapshot_unref(board->snapshot);
     (void)pthread_mutex_destroy(&board->lock);
     free(board);
@@ -145,6 +149,11 @@ void board_free(struct board *board)
 struct channel *board_channel(struct board *board, enum channel_kind kind)
 {
     return board->channels[kind];
+}
+
+struct metrics_page *board_metrics_page(struct board *board)
+{
+    return board->metrics;
 }
 
 int board_publish(struct board *board, const struct snapshot *snapshot)
@@ -157,8 +166,10 @@ int board_publish(struct board *board, const struct snapshot *snapshot)
 
         ret = ret < 0 ? ret : r;
     }
+    if (board->metrics)
+        metrics_page_publish(board->metrics, snapshot);
     set_times(board, snapshot);
-    snapshot_unref(last); // no channel looks at it any more
+    snapshot_unref(last); // nobody looks at it any more
     return ret;
 }
 
@@ -172,6 +183,8 @@ int board_publish_outage(struct board *board, const struct outage *outage)
 
         ret = ret < 0 ? ret : r;
     }
+    if (board->metrics)
+        metrics_page_publish(board->metrics, NULL);
     snapshot_unref(replace_snapshot(board, NULL));
     return ret;
 }

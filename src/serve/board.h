@@ -11,6 +11,7 @@
 #include "encode/seed.h"
 #include "history/ring.h"
 #include "serve/channel.h"
+#include "serve/metrics_page.h"
 #include "serve/outage.h"
 
 enum channel_kind { CHANNEL_SEED, CHANNEL_DETAIL, CHANNELS };
@@ -54,6 +55,9 @@ int board_new(const struct board_options *options, struct board **ret) MUST_CHEC
 void board_free(struct board *board); // after the outlets of its channels
 
 struct channel *board_channel(struct board *board, enum channel_kind kind);
+
+/* NULL: there is none, as the documents come from elsewhere and say more than snapshots. */
+struct metrics_page *board_metrics_page(struct board *board);
 
 /* By the thread that made it. The snapshot is kept; texts are copied. */
 int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include "encode/json.h"
 #include "serve/aggregated.h"
+#include "serve/metrics_accept.h"
 #include "serve/page.h"
 #include "version.h"
 
@@ -121,6 +122,31 @@ static void get_detail(struct desk *desk, struct http_conn *conn,
         answer_failure(desk, conn);
 }
 
+/* In an outage, too: that there is one is what is told then. */
+static void get_metrics(struct desk *desk, struct http_conn *conn,
+                        const struct http_request *request)
+{
+    static const struct outage none = {"not-found", "no metrics are made of a recording",
+                                       ""};
+    struct metrics_page *page = board_metrics_page(desk->options.board);
+    enum metrics_format format = metrics_accept(request->accept);
+    struct http_response response = {.status = 200,
+                                     .type = metrics_content_type(format),
+                                     .extra =
+                                         "Cache-Control: no-store\r\nVary: Accept\r\n"};
+    struct frame *frame;
+
+    if (!page) {
+        answer_error(desk, conn, 404, &none, NULL);
+    } else if (metrics_page_get(page, format, &frame) < 0) {
+        answer_failure(desk, conn);
+    } else {
+        response.body = frame_event(frame);
+        http_respond(conn, &response);
+        frame_unref(frame);
+    }
+}
+
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 {
     return (now_ns - MIN(then_ns, now_ns)) / NS_PER_MS;
@@ -184,6 +210,7 @@ static const struct {
     {"/vram/aggregated", get_aggregated, false, false},
     {"/v1/detail", get_detail, false, false},
     {"/v1/detail/stream", get_detail_stream, false, false},
+    {"/metrics", get_metrics, true, false},
     {"/healthz", get_healthz, false, true},
     {"/readyz", get_readyz, false, true},
     {"/version", get_version, true, false},
@@ -246,12 +273,13 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
-    static const struct outage not_found = {"not-found",
-                                            "no such route: try /, /vram/stream, /vram, "
-                                            "/vram/aggregated, "
-                                            "/v1/detail/stream, /v1/detail, /healthz, "
-                                            "/readyz, /version",
-                                            ""};
+    static const struct outage not_found = {
+        "not-found",
+        "no such route: try /, /vram/stream, /vram, "
+        "/vram/aggregated, "
+        "/v1/detail/stream, /v1/detail, /metrics, /healthz, "
+        "/readyz, /version",
+        ""};
     const struct page_file *file = page_find(request->path);
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");

@@ -271,6 +271,14 @@ int service_publish_outage(struct service *service, const struct outage *outage)
     return board_publish_outage(service->board, outage);
 }
 
+void service_tell_self(struct service *service, const struct snapshot_self *self)
+{
+    struct metrics_page *page = board_metrics_page(service->board);
+
+    if (page)
+        metrics_page_tell_self(page, self);
+}
+
 void service_begin_anew(struct service *service)
 {
     board_begin_anew(service->board);

@@ -65,6 +65,9 @@ int service_publish(struct service *service, const struct snapshot *snapshot) MU
 int service_publish_outage(struct service *service,
                            const struct outage *outage) MUST_CHECK;
 
+/* What the program costs at this moment, for those who ask while there is nothing to show. */
+void service_tell_self(struct service *service, const struct snapshot_self *self);
+
 /* As board_begin_anew(). */
 void service_begin_anew(struct service *service);
 

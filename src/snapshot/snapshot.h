@@ -123,6 +123,7 @@ struct snapshot_model {
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
     uint64_t max_model_len;  // tokens of the longest request; UNKNOWN
+    struct engine_scrapes scrapes;
     uint64_t devices;        // bit per index of `devices` that it holds memory on
     struct hit_counts prefix_minute;
     struct hit_counts prefix_five_minutes;
