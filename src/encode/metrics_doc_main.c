@@ -48,8 +48,8 @@ static const struct {
 static const char introduction[] =
     "# Metrics\n"
     "\n"
-    "<!-- Made from src/encode/metrics.def: `ninja docs/metrics.md` in the build folder "
-    "prints it. -->\n"
+    "<!-- Made from src/encode/metrics.def: `ninja src/metrics.md` in the build folder "
+    "makes it. -->\n"
     "\n"
     "What `GET /metrics` tells; [wire.md](wire.md) has the formats.\n"
     "Names are never changed, only added.\n"

@@ -338,6 +338,23 @@ static void test_strangers(void **state)
     }
 }
 
+/* For who pays for it, which is none of the engine's lives alone. */
+static void test_scrapes_are_counted(void **state)
+{
+    struct engine engine;
+
+    (void)state;
+    begin(&engine);
+    take(&engine, MS, 1 * S);
+    take(&engine, MS, 2 * S);
+    engine_take_failure(&engine, ENGINE_FAIL_SILENT, "", 3 * S);
+    engine_restarted(&engine);
+    engine_take_failure(&engine, ENGINE_FAIL_DISABLED, "", 4 * S);
+    take(&engine, MS, 5 * S);
+    assert_int_equal(engine.scrapes.read, 3);
+    assert_int_equal(engine.scrapes.failed, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_scrapes_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "encode/metrics.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+
+#define S UINT64_C(1000000000)
+
+static struct snapshot snapshot; // too large for a stack
+static struct metrics_writer writer;
+static struct buf out;
+
+static int set_up(void **state)
+{
+    (void)state;
+    metrics_writer_init(&writer);
+    buf_init(&out, METRICS_MAX);
+    memset(&snapshot, 0, sizeof(snapshot));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    metrics_writer_done(&writer);
+    buf_done(&out);
+    return 0;
+}
+
+/* With a NUL. */
+static const char *page_of(const struct metrics_facts *facts, enum metrics_format format)
+{
+    buf_clear(&out);
+    metrics_write(&writer, &out, facts, format);
+    assert_int_equal(out.error, 0);
+    buf_add_char(&out, '\0');
+    return out.data;
+}
+
+static const char *page(enum metrics_format format)
+{
+    const struct metrics_facts facts = {
+        .version = "1.2.3", .snapshot = &snapshot, .sample_unix_ms = 1790000000123};
+
+    return page_of(&facts, format);
+}
+
+static struct snapshot_device *add_device(const char *uuid)
+{
+    struct snapshot_device *device = &snapshot.devices[snapshot.n_devices];
+
+    *device = (struct snapshot_device){
+        .index = snapshot.n_devices++,
+        .instance = GPU_NO_INSTANCE,
+        .mem_total_bytes = 1000,
+        .mem_used_bytes = 900,
+        .mem_reserved_bytes = 10,
+        .models_bytes = 700,
+        .other_bytes = 100,
+        .orphan_bytes = 50,
+        .unattributed_bytes = 50,
+        .kv_pool_bytes = figure_of(400, DERIVED, NULL),
+        .kv_used_bytes = figure_of(200, DERIVED, NULL),
+    };
+    (void)snprintf(device->uuid, sizeof(device->uuid), "%s", uuid);
+    (void)snprintf(device->name, sizeof(device->name), "Some GPU");
+    return device;
+}
+
+static struct snapshot_model *add_model(const char *name, uint16_t port)
+{
+    struct snapshot_model *model = &snapshot.models[snapshot.n_models++];
+
+    *model = (struct snapshot_model){
+        .port = port,
+        .state = ENGINE_READY,
+        .page_ns = 9 * S,
+        .pace_ns = S / 2,
+        .scrapes = {.read = 7, .failed = 2, .last_ns = 1500000, .total_ns = 12345678},
+        .allocated_bytes = figure_of(711, MEASURED, NULL),
+        .kv_pool_bytes = figure_of(422, BY_ENGINE, NULL),
+        .kv_used_bytes = figure_of(233, DERIVED, NULL),
+        .kv_retained_bytes = figure_of(30, BY_ENGINE, NULL),
+        .prefix_minute = {1, 4},
+        .prefix_five_minutes = {2, 3},
+    };
+    (void)snprintf(model->served_name, sizeof(model->served_name), "%s", name);
+    snapshot_make_id(name, model->id);
+    engine_page_clear(&model->page);
+    model->page.kv_usage_ratio = 0.5;
+    model->page.requests_running = 3;
+    model->page.requests_waiting = 0;
+    model->page.preemptions = 5;
+    model->page.prefix = (struct hit_counts){9007199254740993.0, 1e16};
+    return model;
+}
+
+/* Everything known, and no two numbers that could be taken for each other. */
+static void fill(void)
+{
+    static const struct snapshot_self self = {
+        .rss_bytes = 12000000,
+        .cpu_seconds = 1.25,
+        .subscribers = 4,
+        .frames_sent = 101,
+        .frames_skipped = 6,
+        .worker_restarts = 1,
+        .late_seconds = 0.0005,
+        .limited = {{"clients", 8}, {"line", 0}},
+        .n_limited = 2,
+    };
+    struct snapshot_device *part;
+
+    snapshot.self = self;
+    snapshot.taken_ns = 10 * S;
+    snapshot.gpu_taken_ns = 10 * S - 40000000;
+    snapshot.total_bytes = figure_of(2000, MEASURED, NULL);
+    snapshot.allocated_bytes = figure_of(1790, MEASURED, NULL);
+    snapshot.models_bytes = 1402;
+    snapshot.other_bytes = 203;
+    snapshot.orphan_bytes = 104;
+    snapshot.unattributed_bytes = -19;
+    snapshot.kv_used_bytes = 405;
+    snapshot.kv_unknown = 1;
+    snapshot.hit_percent = 73.45;
+    snapshot.hit_percent_in_window = true;
+    snapshot.n_sources = 1;
+    (void)snprintf(snapshot.sources[0].backend, sizeof(snapshot.sources[0].backend),
+                   "nvml");
+    (void)add_device("GPU-1");
+    part = add_device("MIG-2");
+    part->instance = 7;
+    part->mem_used_bytes = 890;
+    part->unattributed_bytes = 40;
+    (void)snprintf(part->parent_uuid, sizeof(part->parent_uuid), "GPU-0");
+    (void)add_model("Qwen/Qwen3-0.6B", 8000);
+    add_model("other", 8001)->state = ENGINE_LOADING;
+}
+
+/* The file's bytes with a NUL. */
+static const char *fixture(const char *name)
+{
+    static char text[64 * 1024];
+    char path[4096];
+    const char *folder = getenv("SOURCE_FIXTURES_DIR");
+    FILE *file;
+    size_t n;
+
+    (void)snprintf(path, sizeof(path), "%s/metrics/%s", folder ? folder : "tests/fixtures", name);
+    file = fopen(path, "re");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    n = fread(text, 1, sizeof(text) - 1, file);
+    text[n] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+static void check_fixture(const char *name, const char *text)
+{
+    const char *wanted = fixture(name);
+    size_t line = 1;
+
+    for (size_t i = 0; text[i] || wanted[i]; i++) {
+        if (text[i] != wanted[i])
+            fail_msg("%s, line %zu: \"%.80s\", wanted \"%.80s\"", name, line, text + i,
+                     wanted + i);
+        line += text[i] == '\n';
+    }
+}
+
+static void test_whole_pages(void **state)
+{
+    (void)state;
+    fill();
+    check_fixture("full.txt", page(METRICS_TEXT));
+    check_fixture("full.openmetrics.txt", page(METRICS_OPENMETRICS));
+    // A second time from the same writer, which keeps nothing but memory.
+    check_fixture("full.txt", page(METRICS_TEXT));
+}
+
+static void test_outage(void **state)
+{
+    struct metrics_facts facts = {.version = "1.2.3"};
+
+    (void)state;
+    assert_string_equal(
+        page_of(&facts, METRICS_OPENMETRICS),
+        "# HELP vramscope_build The version that runs.\n"
+        "# TYPE vramscope_build info\n"
+        "vramscope_build_info{version=\"1.2.3\"} 1\n"
+        "# HELP vramscope_up 1 while there are figures, 0 while there is nothing honest "
+        "to say: /readyz tells why.\n"
+        "# TYPE vramscope_up gauge\n"
+        "vramscope_up 0\n"
+        "# EOF\n");
+    fill();
+    facts.self = &snapshot.self;
+    facts.sample_unix_ms = 1790000000123;
+    check_fixture("outage.txt", page_of(&facts, METRICS_TEXT));
+}
+
+/* What makes one figure unknown, and the start of the lines that must then be none. */
+static struct snapshot_device *device = &snapshot.devices[0];
+static struct snapshot_model *model = &snapshot.models[0];
+
+static void no_rss(void)
+{
+    snapshot.self.rss_bytes = UNKNOWN;
+}
+
+static void no_limits(void)
+{
+    snapshot.self.n_limited = 0;
+}
+
+static void no_total(void)
+{
+    snapshot.total_bytes = figure_unknown("it hides");
+}
+
+static void no_gpu(void)
+{
+    snapshot.gpu_taken_ns = 0;
+}
+
+static void no_kv_at_all(void)
+{
+    snapshot.kv_unknown = snapshot.n_models;
+}
+
+static void never_queried(void)
+{
+    snapshot.hit_percent = 0;
+    snapshot.hit_percent_in_window = false;
+    for (size_t i = 0; i < snapshot.n_models; i++)
+        snapshot.models[i].page.prefix = (struct hit_counts){0, 0};
+}
+
+static void no_device_memory(void)
+{
+    device->mem_total_bytes = device->mem_used_bytes = UNKNOWN;
+    device->mem_reserved_bytes = UNKNOWN;
+}
+
+static void no_device_kv(void)
+{
+    device->kv_pool_bytes = device->kv_used_bytes = figure_unknown("");
+}
+
+static void no_allocated(void)
+{
+    model->allocated_bytes = figure_unknown("the driver hides it");
+}
+
+static void no_model_kv(void)
+{
+    model->kv_pool_bytes = model->kv_used_bytes = figure_unknown("");
+    model->kv_retained_bytes = figure_unknown("");
+}
+
+static void no_page(void)
+{
+    engine_page_clear(&model->page);
+    model->page_ns = 0;
+}
+
+static void no_minute(void)
+{
+    model->prefix_minute = (struct hit_counts){0, 0};
+}
+
+static void ratio_alone(void)
+{
+    model->page.prefix_from_ratio = true;
+}
+
+static void no_scrape(void)
+{
+    model->scrapes = (struct engine_scrapes){0};
+}
+
+#define GPU_1 "{uuid=\"GPU-1\",gpu=\"0\"}"
+#define QWEN "{model=\"Qwen/Qwen3-0.6B\",model_id=\"Qwen-Qwen3-0-6B\",port=\"8000\""
+
+static const struct {
+    const char *row;
+    void (*make)(void);
+    const char *absent[12]; // after "vramscope_"
+    const char *still;      // or NULL
+} unknowns[] = {
+    {"own memory", no_rss, {"resident_memory_bytes"}, "cpu_seconds_total 1.25\n"},
+    {"limits", no_limits, {"limited_total"}, NULL},
+    {"total", no_total, {"vram_total_bytes"}, "vram_allocated_bytes 1790\n"},
+    {"no GPU on purpose", no_gpu, {"gpu_figures_age_seconds"}, NULL},
+    {"KV of no model",
+     no_kv_at_all,
+     {"kv_cache_used_bytes"},
+     "kv_cache_unknown_models 2"},
+    {"nothing was looked for",
+     never_queried,
+     {"prefix_cache_hit_ratio ",
+      "model_prefix_cache_hit_ratio" QWEN ",window=\"lifetime"},
+     "model_prefix_cache_queries_total" QWEN "} 0\n"},
+    {"a device's memory",
+     no_device_memory,
+     {"gpu_memory_total_bytes" GPU_1, "gpu_memory_used_bytes" GPU_1,
+      "gpu_memory_reserved_bytes" GPU_1, "gpu_memory_unattributed_bytes" GPU_1},
+     "gpu_memory_models_bytes" GPU_1 " 700\n"},
+    {"a device's KV",
+     no_device_kv,
+     {"gpu_kv_cache_capacity_bytes" GPU_1, "gpu_kv_cache_used_bytes" GPU_1},
+     NULL},
+    {"what a model holds", no_allocated, {"model_allocated_bytes" QWEN}, NULL},
+    {"a model's KV",
+     no_model_kv,
+     {"model_kv_cache_capacity_bytes" QWEN, "model_kv_cache_used_bytes" QWEN,
+      "model_kv_cache_retained_bytes" QWEN},
+     NULL},
+    {"an engine that says nothing",
+     no_page,
+     {"model_kv_cache_usage_ratio" QWEN, "model_prefix_cache_hit_ratio" QWEN,
+      "model_prefix_cache_hits_total" QWEN, "model_prefix_cache_queries_total" QWEN,
+      "model_requests_running" QWEN, "model_requests_waiting" QWEN,
+      "model_preemptions_total" QWEN, "model_figures_age_seconds" QWEN},
+     "model_state" QWEN ",state=\"ready\"} 1\n"},
+    {"no query in a window",
+     no_minute,
+     {"model_prefix_cache_hit_ratio" QWEN ",window=\"1m\""},
+     "model_prefix_cache_hit_ratio" QWEN ",window=\"5m\"} 0.666667\n"},
+    {"an engine with a ratio alone",
+     ratio_alone,
+     {"model_prefix_cache_hit_ratio" QWEN ",window=\"1m\"",
+      "model_prefix_cache_hit_ratio" QWEN ",window=\"5m\"",
+      "model_prefix_cache_hits_total" QWEN, "model_prefix_cache_queries_total" QWEN},
+     "model_prefix_cache_hit_ratio" QWEN ",window=\"lifetime\"} 0.90072\n"},
+    {"not yet scraped",
+     no_scrape,
+     {"engine_scrape_duration_seconds" QWEN},
+     "engine_scrapes_total" QWEN ",result=\"ok\"} 0\n"},
+};
+
+/* Does a line start so? */
+static bool has_line(const char *text, const char *start)
+{
+    char line[600];
+
+    (void)snprintf(line, sizeof(line), "\nvramscope_%s", start);
+    return strstr(text, line);
+}
+
+static void test_unknown_is_absent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(unknowns); i++) {
+        memset(&snapshot, 0, sizeof(snapshot));
+        fill();
+        for (const char *const *absent = unknowns[i].absent; *absent; absent++)
+            if (!has_line(page(METRICS_TEXT), *absent))
+                fail_msg("[%s] %s was never there", unknowns[i].row, *absent);
+        unknowns[i].make();
+        for (const char *const *absent = unknowns[i].absent; *absent; absent++)
+            if (has_line(page(METRICS_TEXT), *absent))
+                fail_msg("[%s] %s is there", unknowns[i].row, *absent);
+        if (unknowns[i].still && !has_line(page(METRICS_TEXT), unknowns[i].still))
+            fail_msg("[%s] no %s", unknowns[i].row, unknowns[i].still);
+    }
+}
+
+/* A family of which no figure is known has no head either. */
+static void test_no_empty_families(void **state)
+{
+    (void)state;
+    fill();
+    snapshot.n_models = 0;
+    assert_null(strstr(page(METRICS_TEXT), "vramscope_model_"));
+}
+
+#define TEN(x) x x x x x x x x x x
+
+static const struct {
+    const char *row;
+    const char *name;
+    const char *label; // its value, as written
+} hostile[] = {
+    {"quotes and a brace", "a\"}\n1 \"b",
+     "a\\\"}\xef\xbf\xbd"
+     "1 \\\"b"},
+    {"backslashes", "a\\nb\\", "a\\\\nb\\\\"},
+    {"line ends", "a\nb\rc",
+     "a\xef\xbf\xbd"
+     "b\xef\xbf\xbd"
+     "c"},
+    {"escapes of a terminal", "\033[2J", "\xef\xbf\xbd[2J"},
+    {"not UTF-8", "a\xff\xc3", "a\xef\xbf\xbd\xef\xbf\xbd"},
+    {"UTF-8", "\xe4\xb8\xad\xc3\xbc", "\xe4\xb8\xad\xc3\xbc"},
+    {"nothing", "", ""},
+    {"128 bytes", TEN("0123456789ab") "cdefghij", TEN("0123456789ab") "cdefghij"},
+    {"129 bytes", TEN("0123456789ab") "cdefghijk", TEN("0123456789ab") "cdefghij"},
+    {"cut before a character", TEN("0123456789ab") "cdefghi\xc3\xbc",
+     TEN("0123456789ab") "cdefghi"},
+    {"cut before an escape", TEN("0123456789ab") "cdefghi\"",
+     TEN("0123456789ab") "cdefghi"},
+    {"quotes alone", TEN("\"\"\"\"\"\"\"") "",
+     TEN("\\\"\\\"\\\"\\\"\\\"\\\"") "\\\"\\\"\\\"\\\""},
+};
+
+static void test_hostile_names(void **state)
+{
+    char wanted[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        memset(&snapshot, 0, sizeof(snapshot));
+        add_model(hostile[i].name, 1)->id[0] = '\0';
+        (void)snprintf(
+            wanted, sizeof(wanted),
+            "model_requests_running{model=\"%s\",model_id=\"\",port=\"1\"} 3\n",
+            hostile[i].label);
+        if (!has_line(page(METRICS_TEXT), wanted))
+            fail_msg("[%s] no %s in %s", hostile[i].row, wanted, out.data);
+    }
+}
+
+/* As of two containers with the same model on the same port. */
+static void test_duplicates(void **state)
+{
+    (void)state;
+    fill();
+    (void)add_model("Qwen/Qwen3-0.6B", 8000);
+    (void)add_model("Qwen/Qwen3-0.6B", 8001);
+    (void)add_model("Qwen/Qwen3-0.6B", 8000);
+    snapshot.devices[1] = snapshot.devices[0];
+    assert_true(has_line(page(METRICS_TEXT), "model_stale" QWEN "} 0\n"));
+    assert_true(has_line(out.data, "model_stale" QWEN ",duplicate=\"2\"} 0\n"));
+    assert_true(has_line(out.data, "model_stale" QWEN ",duplicate=\"3\"} 0\n"));
+    assert_false(has_line(out.data, "model_stale" QWEN ",duplicate=\"4\""));
+    assert_false(strstr(out.data, "8001\",duplicate"));
+    assert_true(has_line(out.data, "gpu_memory_total_bytes{uuid=\"GPU-1\",gpu=\"0\","
+                                   "duplicate=\"2\"} 1000\n"));
+}
+
+static void fill_text(char *text, size_t size)
+{
+    memset(text, '"', size - 1);
+    text[size - 1] = '\0';
+}
+
+/* No engine can make the page so large that nobody gets it. */
+static void test_the_largest_page(void **state)
+{
+    (void)state;
+    fill();
+    for (size_t i = 0; i < GPU_DEVICES_MAX; i++) {
+        snapshot.devices[i] = snapshot.devices[1];
+        fill_text(snapshot.devices[i].uuid, GPU_UUID_MAX);
+        fill_text(snapshot.devices[i].parent_uuid, GPU_UUID_MAX);
+        fill_text(snapshot.devices[i].name, GPU_NAME_MAX);
+        snapshot.devices[i].mem_total_bytes = UNKNOWN - 1;
+    }
+    for (size_t i = 0; i < SNAPSHOT_MODELS_MAX; i++) {
+        snapshot.models[i] = snapshot.models[0];
+        snapshot.models[i].port = UINT16_MAX;
+        fill_text(snapshot.models[i].served_name, ENGINE_NAME_MAX + 1);
+        memset(snapshot.models[i].id, '-', ENGINE_NAME_MAX);
+        snapshot.models[i].allocated_bytes.value = UNKNOWN - 1;
+    }
+    snapshot.n_devices = GPU_DEVICES_MAX;
+    snapshot.n_models = SNAPSHOT_MODELS_MAX;
+    (void)page(METRICS_OPENMETRICS);
+    assert_true(out.len < METRICS_MAX);
+    assert_true(strcmp(out.data + out.len - strlen("# EOF\n") - 1, "# EOF\n") == 0);
+}
+
+static const struct {
+    const char *row;
+    double ratio;
+    const char *written; // NULL: absent
+} ratios[] = {
+    {"none", 0, "0"},
+    {"all", 1, "1"},
+    {"a third", 1.0 / 3, "0.333333"},
+    {"two thirds", 2.0 / 3, "0.666667"},
+    {"small", 1e-6, "0.000001"},
+    {"smaller", 4e-7, "0"},
+    {"no number", (double)NAN, NULL},
+    {"without end", (double)INFINITY, NULL},
+    {"negative", -0.5, NULL},
+    {"absurd", 1e300, NULL},
+};
+
+static void test_numbers(void **state)
+{
+    char wanted[64];
+
+    (void)state;
+    (void)setlocale(LC_ALL,
+                    "de_DE.UTF-8"); // whose decimal point is a comma, if it is there
+    fill();
+    for (size_t i = 0; i < ARRAY_LEN(ratios); i++) {
+        model->page.kv_usage_ratio = ratios[i].ratio;
+        (void)snprintf(wanted, sizeof(wanted), "} %s\n", ratios[i].written);
+        (void)page(METRICS_TEXT);
+        if (!ratios[i].written && has_line(out.data, "model_kv_cache_usage_ratio" QWEN))
+            fail_msg("[%s] is there", ratios[i].row);
+        if (ratios[i].written &&
+            !strstr(strstr(out.data, "\nvramscope_model_kv_cache_usage_ratio" QWEN),
+                    wanted))
+            fail_msg("[%s] is not %s", ratios[i].row, ratios[i].written);
+    }
+    (void)setlocale(LC_ALL, "C");
+}
+
+/* Boards and rules stand on these: a name is never changed or taken away. */
+static const char *const names[] = {
+    "build_info",
+    "up",
+    "last_sample_timestamp_seconds",
+    "tick_lateness_seconds",
+    "resident_memory_bytes",
+    "cpu_seconds_total",
+    "subscribers",
+    "frames_sent_total",
+    "frames_skipped_total",
+    "worker_restarts_total",
+    "limited_total",
+    "vram_total_bytes",
+    "vram_allocated_bytes",
+    "vram_models_bytes",
+    "vram_other_bytes",
+    "vram_orphan_bytes",
+    "vram_unattributed_bytes",
+    "kv_cache_used_bytes",
+    "kv_cache_unknown_models",
+    "prefix_cache_hit_ratio",
+    "gpu_figures_age_seconds",
+    "gpu_info",
+    "gpu_memory_total_bytes",
+    "gpu_memory_used_bytes",
+    "gpu_memory_reserved_bytes",
+    "gpu_memory_models_bytes",
+    "gpu_memory_other_bytes",
+    "gpu_memory_orphan_bytes",
+    "gpu_memory_unattributed_bytes",
+    "gpu_kv_cache_capacity_bytes",
+    "gpu_kv_cache_used_bytes",
+    "model_allocated_bytes",
+    "model_kv_cache_capacity_bytes",
+    "model_kv_cache_used_bytes",
+    "model_kv_cache_retained_bytes",
+    "model_kv_cache_usage_ratio",
+    "model_prefix_cache_hit_ratio",
+    "model_prefix_cache_hits_total",
+    "model_prefix_cache_queries_total",
+    "model_requests_running",
+    "model_requests_waiting",
+    "model_preemptions_total",
+    "model_state",
+    "model_stale",
+    "model_figures_age_seconds",
+    "engine_up",
+    "engine_scrape_interval_seconds",
+    "engine_scrape_duration_seconds",
+    "engine_scrapes_total",
+    "engine_scrape_seconds_total",
+};
+
+enum kind { GAUGE, COUNTER, INFO };
+
+static const struct {
+    const char *name;
+    enum kind kind;
+    const char *unit;
+    const char *help;
+} table[] = {
+#define METRIC(of, name, kind, unit, more, value, help) {#name, kind, unit, help},
+#include "encode/metrics.def"
+#undef METRIC
+};
+
+static bool ends_in(const char *text, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+
+    return len >= n && memcmp(text + len - n, end, n) == 0;
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (i >= ARRAY_LEN(table) || strcmp(table[i].name, names[i]) != 0)
+            fail_msg("%s is not in its place", names[i]);
+    assert_int_equal(ARRAY_LEN(table), ARRAY_LEN(names)); // a new one belongs here, too
+}
+
+/* What the formats ask of names, which promtool looks at only for the older one. */
+static void test_conventions(void **state)
+{
+    static const char *const endings[] = {
+        [GAUGE] = "", [COUNTER] = "_total", [INFO] = "_info"};
+    static const char *const units[] = {"bytes", "seconds", "ratio"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const char *name = table[i].name;
+        size_t len = strlen(name) - strlen(endings[table[i].kind]);
+
+        if (!ends_in(name, strlen(name), endings[table[i].kind]))
+            fail_msg("%s is a counter or info by its type alone", name);
+        if (!ends_in(name, len, table[i].unit))
+            fail_msg("%s does not end in its unit", name);
+        for (size_t j = 0; j < ARRAY_LEN(units); j++)
+            if (ends_in(name, len, units[j]) && strcmp(units[j], table[i].unit) != 0)
+                fail_msg("%s has a unit that is not said", name);
+        if (table[i].kind == GAUGE &&
+            (ends_in(name, len, "_total") || ends_in(name, len, "_info")))
+            fail_msg("%s is no counter", name);
+        if (strpbrk(table[i].help, "\\\"\n|"))
+            fail_msg("what %s is would have to be escaped", name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_whole_pages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unknown_is_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_empty_families, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hostile_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_duplicates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_largest_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_conventions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
