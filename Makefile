@@ -27,6 +27,7 @@ bench:
 	@ninja -C $(BUILD)
 	@for page in $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt); do \
 	    $(BUILD)/bench/bench_prom $$page; done
+	@$(BUILD)/bench/bench_metrics
 	@bench/daemon.py $(BUILD)
 	@bench/discovery.py $(BUILD)
 	@bench/cadence.py $(BUILD)
