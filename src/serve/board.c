@@ -161,13 +161,13 @@ int board_publish(struct board *board, const struct snapshot *snapshot)
     const struct snapshot *last = replace_snapshot(board, snapshot_ref(snapshot));
     int ret = 0;
 
+    if (board->metrics) // before whoever is told by a stream can ask for them
+        metrics_page_publish(board->metrics, snapshot);
     for (size_t i = 0; i < CHANNELS; i++) {
         int r = channel_publish(board->channels[i], snapshot);
 
         ret = ret < 0 ? ret : r;
     }
-    if (board->metrics)
-        metrics_page_publish(board->metrics, snapshot);
     set_times(board, snapshot);
     snapshot_unref(last); // nobody looks at it any more
     return ret;

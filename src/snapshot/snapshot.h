@@ -124,7 +124,7 @@ struct snapshot_model {
     uint64_t pace_ns;        // between two scrapes
     uint64_t max_model_len;  // tokens of the longest request; UNKNOWN
     struct engine_scrapes scrapes;
-    uint64_t devices;        // bit per index of `devices` that it holds memory on
+    uint64_t devices; // bit per index of `devices` that it holds memory on
     struct hit_counts prefix_minute;
     struct hit_counts prefix_five_minutes;
 };

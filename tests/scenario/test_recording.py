@@ -262,6 +262,7 @@ def test_outages_and_ids():
     with recording(text) as path, Replay(path) as replay:
         readers = [Reader(replay, route) for route in ("/vram/stream", DETAIL)]
         eventually("an outage", lambda: replay.get("/vram")[0] == 503)
+        assert replay.get("/metrics")[0] == 404  # a store would take them for those of now
         status, headers, body = replay.get("/v1/detail")
         assert status == 503 and headers["Retry-After"] == "1", (status, headers)
         assert json.loads(body)["error"]["code"] == "no-data", body

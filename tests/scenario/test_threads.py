@@ -68,6 +68,31 @@ def test_the_past_is_the_same_on_every_thread():
         assert min(late) >= 10 and late == sorted(late), late
 
 
+def test_metrics_are_the_same_on_every_thread():
+    stamp = re.compile(r"^vramscope_last_sample_timestamp_seconds (\S+)$", re.M)
+    with Daemon(*BARE, "--fanout-threads", 4) as daemon:
+        def ask(pages):
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                known = json.loads(daemon.get("/v1/detail")[2])["unix_ms"] / 1000
+                for accept in ("text/plain", "application/openmetrics-text"):
+                    text = daemon.get("/metrics", headers={"Accept": accept})[2].decode()
+                    pages.append((float(stamp.search(text)[1]), accept, text, known))
+        series = [[] for _ in range(6)]
+        askers = [threading.Thread(target=ask, args=(pages,)) for pages in series]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+    seen = {}
+    for pages in series:  # whoever answered, nobody is sent back in time
+        stamps = [when for when, *_ in pages]
+        assert len(set(stamps)) > 5 and stamps == sorted(stamps), stamps
+        for when, accept, text, known in pages:
+            assert seen.setdefault((when, accept), text) == text
+            assert when >= known, (when, known)
+
+
 def test_coming_back_to_whatever_thread():
     with Daemon(*BARE, "--fanout-threads", 3) as daemon:
         with Stream(daemon, "/v1/detail/stream") as stream:
@@ -181,7 +206,7 @@ def test_a_unix_socket_is_served_by_all():
 
 
 run(test_every_thread_sends_the_same, test_the_past_is_the_same_on_every_thread,
-    test_coming_back_to_whatever_thread,
+    test_metrics_are_the_same_on_every_thread, test_coming_back_to_whatever_thread,
     test_limits_hold_over_all_threads, test_clients_come_and_go_while_events_are_sent,
     test_sigterm_ends_streams_of_every_thread, test_nobody_else_takes_the_address,
     test_sigterm_before_the_first_snapshot, test_a_unix_socket_is_served_by_all)

@@ -154,7 +154,8 @@ static const char *fixture(const char *name)
     FILE *file;
     size_t n;
 
-    (void)snprintf(path, sizeof(path), "%s/metrics/%s", folder ? folder : "tests/fixtures", name);
+    (void)snprintf(path, sizeof(path), "%s/metrics/%s",
+                   folder ? folder : "tests/fixtures", name);
     file = fopen(path, "re");
     if (!file)
         fail_msg("%s: %s", path, strerror(errno));
@@ -225,6 +226,11 @@ static void no_limits(void)
 static void no_total(void)
 {
     snapshot.total_bytes = figure_unknown("it hides");
+}
+
+static void never_set(void)
+{
+    snapshot.allocated_bytes = (struct figure){0};
 }
 
 static void no_gpu(void)
@@ -300,6 +306,7 @@ static const struct {
     {"own memory", no_rss, {"resident_memory_bytes"}, "cpu_seconds_total 1.25\n"},
     {"limits", no_limits, {"limited_total"}, NULL},
     {"total", no_total, {"vram_total_bytes"}, "vram_allocated_bytes 1790\n"},
+    {"a figure that nobody has set", never_set, {"vram_allocated_bytes"}, NULL},
     {"no GPU on purpose", no_gpu, {"gpu_figures_age_seconds"}, NULL},
     {"KV of no model",
      no_kv_at_all,
@@ -375,11 +382,15 @@ static void test_unknown_is_absent(void **state)
     }
 }
 
-/* A family of which no figure is known has no head either. */
+/* A family of which no figure is known has no head either; one of which any is, has. */
 static void test_no_empty_families(void **state)
 {
     (void)state;
     fill();
+    model->allocated_bytes = figure_unknown("the driver hides it");
+    assert_non_null(strstr(page(METRICS_TEXT),
+                           "# TYPE vramscope_model_allocated_bytes gauge\n"
+                           "vramscope_model_allocated_bytes{model=\"other\","));
     snapshot.n_models = 0;
     assert_null(strstr(page(METRICS_TEXT), "vramscope_model_"));
 }
