@@ -66,7 +66,7 @@ void past_free(struct past *past);
  */
 void past_add(struct past *past, const struct snapshot *snapshot);
 
-/* Nothing from before is remembered; numbers of series are not used again. */
+/* By who adds. Nothing from before is remembered; numbers of series are not used again. */
 void past_clear(struct past *past);
 
 /* Whose rows are of this number? False: none that are still remembered. */
@@ -78,6 +78,7 @@ bool past_series(struct past *past, uint32_t series, struct past_series *ret);
  */
 struct past_reader;
 
+/* It begins with the oldest there is. */
 int past_reader_new(struct past *past, struct past_reader **ret) MUST_CHECK;
 void past_reader_free(struct past_reader *reader);
 
