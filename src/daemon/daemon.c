@@ -232,6 +232,17 @@ static int open_signals(struct daemon *daemon)
     return r;
 }
 
+static int open_front(struct daemon *daemon, struct complaint *complaint)
+{
+    struct front_options options = {
+        .loop = &daemon->loop, .config = daemon->config, .manager = daemon->manager};
+
+    if (past_new(PAST_BYTES, &daemon->past) < 0)
+        return complain(complaint, -ENOMEM, "out of memory");
+    options.past = daemon->past;
+    return front_open(&options, &daemon->front, complaint);
+}
+
 /* What takes rights that are given up: sockets, children, other people's descriptors. */
 static int open_outside(struct daemon *daemon, struct complaint *complaint)
 {
@@ -241,7 +252,7 @@ static int open_outside(struct daemon *daemon, struct complaint *complaint)
     r = service_manager_open(&daemon->manager, complaint); // before children and threads
     if (r < 0)
         return r;
-    r = front_open(&daemon->loop, config, daemon->manager, &daemon->front, complaint);
+    r = open_front(daemon, complaint);
     if (r < 0)
         return r;
     r = host_new(config->proc_root, &daemon->host);
@@ -404,6 +415,7 @@ bool daemon_free(struct daemon *daemon)
         return false;
 
     front_free(daemon->front);
+    past_free(daemon->past);
     service_manager_free(daemon->manager);
     snapshot_unref(daemon->newest);
     snapshot_pool_free(daemon->snapshots);

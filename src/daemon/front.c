@@ -179,11 +179,12 @@ static int open_tls(const struct config *config, struct tls **ret,
     return warn_of(tls_new(config->tls_cert, config->tls_key, complaint, ret), complaint);
 }
 
-static int open_service(struct front *front, uv_loop_t *loop, const struct config *config,
-                        struct service_manager *manager, struct complaint *complaint)
+static int open_service(struct front *front, const struct front_options *front_options,
+                        struct complaint *complaint)
 {
+    const struct config *config = front_options->config;
     struct service_options options = {
-        .loop = loop,
+        .loop = front_options->loop,
         .limits = limits_of(config),
         .tls = front->tls,
         .allow_public = may_be_public(config),
@@ -192,6 +193,7 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
         .socket_mode = (uint32_t)config->socket_mode,
         .model_id =
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
+        .past = front_options->past,
         .interval_ms = config->interval_ms,
         .now_ns = ticker_now_ns,
     };
@@ -199,7 +201,7 @@ static int open_service(struct front *front, uv_loop_t *loop, const struct confi
 
     if (r < 0)
         return complain(complaint, r, "out of memory");
-    r = listen_on_all(front, config, manager, complaint);
+    r = listen_on_all(front, config, front_options->manager, complaint);
     if (r == 0)
         warn_of_public(front, config);
     return r;
@@ -250,8 +252,7 @@ void front_commit(struct front *front, const struct config *config)
     (void)!gate_apply(front->gate, &options); // as it was tried
 }
 
-int front_open(uv_loop_t *loop, const struct config *config,
-               struct service_manager *manager, struct front **ret,
+int front_open(const struct front_options *options, struct front **ret,
                struct complaint *complaint)
 {
     struct front *front = calloc(1, sizeof(*front));
@@ -260,10 +261,10 @@ int front_open(uv_loop_t *loop, const struct config *config,
     if (!front)
         return complain(complaint, -ENOMEM, "out of memory");
     *ret = front; // closed and freed by the caller, whatever was opened
-    r = open_gate(front, config, complaint);
+    r = open_gate(front, options->config, complaint);
     if (r == 0)
-        r = open_tls(config, &front->tls, complaint);
-    return r < 0 ? r : open_service(front, loop, config, manager, complaint);
+        r = open_tls(options->config, &front->tls, complaint);
+    return r < 0 ? r : open_service(front, options, complaint);
 }
 
 int front_check(const struct config *config, struct complaint *complaint)

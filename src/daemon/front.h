@@ -15,6 +15,14 @@
 
 struct front;
 
+/* All of it is lent: the configuration for the call, what else there is until the end. */
+struct front_options {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct service_manager *manager; // NULL: none has started us
+    struct past *past;               // of what is published
+};
+
 /* As many descriptors as its clients take, before anything else is opened. */
 int front_raise_descriptors(const struct config *config,
                             struct complaint *complaint) MUST_CHECK;
@@ -24,8 +32,7 @@ int front_raise_descriptors(const struct config *config,
  * take the place of the default address; who connects waits for front_start().
  * Where *ret is set on failure, it is to be closed and freed like any other.
  */
-int front_open(uv_loop_t *loop, const struct config *config,
-               struct service_manager *manager, struct front **ret,
+int front_open(const struct front_options *options, struct front **ret,
                struct complaint *complaint) MUST_CHECK;
 
 /* Would its certificate do? For --check-config; what is doubtful is logged. */

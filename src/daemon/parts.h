@@ -15,6 +15,7 @@
 #include "daemon/gpu_log.h"
 #include "daemon/self_cost.h"
 #include "daemon/service_manager.h"
+#include "history/past.h"
 #include "net/ticker.h"
 
 #define NS_PER_MS 1000000ULL
@@ -34,6 +35,7 @@ struct daemon {
     struct demo *demo;           // NULL: no --demo
     struct snapshot_pool *snapshots;
     const struct snapshot *newest;
+    struct past *past; // of what the front publishes
     struct front *front;
     struct service_manager *manager;  // NULL: none has started us
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read

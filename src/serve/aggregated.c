@@ -10,26 +10,32 @@
 enum {
     WINDOW_SECONDS = 5, // where none is asked for
     WINDOW_SECONDS_MAX = 60,
+    SAMPLES_MAX = 640, // 60 s at 100 ms, and some for beats that come early
 };
 
 #define NS_PER_S 1000000000ULL
-
-struct aggregated {
-    struct board *board;
-    struct buf models; // the newest rows
-    struct ring_sample samples[RING_SAMPLES];
-    double values[RING_SAMPLES]; // of one figure
-};
+#define PPM_OF_PERCENT 1e4
 
 static const struct {
     const char *key;
+    enum past_figure figure;
     unsigned decimals; // 0: bytes, which are int64
-} figures[RING_FIGURES] = {
-    [RING_ALLOCATED_BYTES] = {"allocated_vram_bytes", 0},
-    [RING_KV_USED_BYTES] = {"used_kv_cache_bytes", 0},
-    [RING_HIT_PERCENT] = {"prefix_cache_hit_rate", 2},
-    [RING_REQUESTS_RUNNING] = {"num_requests_running", 2},
-    [RING_REQUESTS_WAITING] = {"num_requests_waiting", 2},
+    double unit;
+} figures[] = {
+    {"allocated_vram_bytes", PAST_ALLOCATED_BYTES, 0, 1},
+    {"used_kv_cache_bytes", PAST_KV_USED_BYTES, 0, 1},
+    {"prefix_cache_hit_rate", PAST_HIT_PPM, 2, PPM_OF_PERCENT},
+    {"num_requests_running", PAST_REQUESTS_RUNNING, 2, 1},
+    {"num_requests_waiting", PAST_REQUESTS_WAITING, 2, 1},
+};
+
+enum { FIGURES = ARRAY_LEN(figures) };
+
+struct aggregated {
+    struct board *board;
+    struct past_reader *past;
+    struct buf models;                   // the newest rows
+    double values[FIGURES][SAMPLES_MAX]; // NAN: not known
 };
 
 int aggregated_new(struct board *board, struct aggregated **ret)
@@ -40,6 +46,10 @@ int aggregated_new(struct board *board, struct aggregated **ret)
         return -ENOMEM;
     aggregated->board = board;
     buf_init(&aggregated->models, SEED_EVENT_MAX);
+    if (past_reader_new(board_past(board), &aggregated->past) < 0) {
+        aggregated_free(aggregated);
+        return -ENOMEM;
+    }
     *ret = aggregated;
     return 0;
 }
@@ -48,6 +58,7 @@ void aggregated_free(struct aggregated *aggregated)
 {
     if (!aggregated)
         return;
+    past_reader_free(aggregated->past);
     buf_done(&aggregated->models);
     free(aggregated);
 }
@@ -100,16 +111,36 @@ static void write_number(struct buf *out, const char *key, double value,
         buf_add_u64(out, value < (double)INT64_MAX ? (uint64_t)round(value) : INT64_MAX);
 }
 
+static double number_of(uint64_t value, double unit)
+{
+    return value == UNKNOWN ? (double)NAN : (double)value / unit;
+}
+
+/* Those taken after `since_ns` and until `newest_ns`, the newest of them: how many. */
+static size_t take_samples(struct aggregated *aggregated, uint64_t since_ns,
+                           uint64_t newest_ns)
+{
+    const struct past_moment *moment;
+    size_t n = 0;
+
+    past_reader_seek(aggregated->past, since_ns);
+    for (;; n++) {
+        moment = past_reader_next(aggregated->past);
+        if (!moment || moment->taken_ns > newest_ns)
+            return MIN(n, (size_t)SAMPLES_MAX);
+        for (size_t i = 0; i < FIGURES; i++)
+            aggregated->values[i][n % SAMPLES_MAX] =
+                number_of(moment->rows[0].figures[figures[i].figure], figures[i].unit);
+    }
+}
+
 /* {"min":...,"max":...,"avg":...,"p95":...,"p99":...,"count":N} */
-static void write_figure(struct aggregated *aggregated, size_t n, enum ring_figure figure,
-                         struct buf *out)
+static void write_figure(double *values, size_t n, size_t figure, struct buf *out)
 {
     unsigned decimals = figures[figure].decimals;
     struct aggregate sum;
 
-    for (size_t i = 0; i < n; i++)
-        aggregated->values[i] = aggregated->samples[i].figures[figure];
-    aggregate(aggregated->values, n, &sum);
+    aggregate(values, n, &sum);
     buf_add_str(out, ",\"");
     buf_add_str(out, figures[figure].key);
     write_number(out, "\":{\"min\":", sum.min, decimals);
@@ -125,25 +156,29 @@ static void write_figure(struct aggregated *aggregated, size_t n, enum ring_figu
 int aggregated_write(struct aggregated *aggregated, unsigned window_seconds,
                      uint64_t now_ns, struct buf *out)
 {
-    struct board_past past = {.since_ns = now_ns - MIN(window_seconds * NS_PER_S, now_ns),
-                              .samples = aggregated->samples,
-                              .models = &aggregated->models};
+    uint64_t since_ns = now_ns - MIN(window_seconds * NS_PER_S, now_ns);
+    struct buf *models = &aggregated->models;
+    struct board_newest newest;
+    size_t n;
     int r;
 
-    buf_clear(past.models);
-    r = board_look_back(aggregated->board, &past);
+    buf_clear(models);
+    r = board_newest(aggregated->board, models, &newest);
     if (r == 0)
-        r = past.models->error;
+        r = models->error;
     if (r < 0)
         return r;
+    // The newest holds until the next, however old it is.
+    since_ns = MIN(since_ns, newest.taken_ns - MIN(newest.taken_ns, (uint64_t)1));
+    n = take_samples(aggregated, since_ns, newest.taken_ns);
     buf_add_str(out, "{\"total_vram_bytes\":");
-    json_u64(out, past.total_bytes);
-    for (size_t i = 0; i < RING_FIGURES; i++)
-        write_figure(aggregated, past.n, (enum ring_figure)i, out);
+    json_u64(out, newest.total_bytes);
+    for (size_t i = 0; i < FIGURES; i++)
+        write_figure(aggregated->values[i], n, i, out);
     buf_printf(out,
                ",\"window_seconds\":%u,\"sample_count\":%zu,\"models\":", window_seconds,
-               past.n);
-    buf_add(out, past.models->data, past.models->len);
+               n);
+    buf_add(out, models->data, models->len);
     buf_add_str(out, "}\n");
     return 0;
 }

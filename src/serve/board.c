@@ -17,11 +17,12 @@ struct board {
     struct board_options options;
     struct channel *channels[CHANNELS];
     struct metrics_page *metrics; // NULL: none
+    struct past *past;            // lent, or `own_past`
+    struct past *own_past;        // NULL: another's is lent
     char boot[17];                // of this run: 16 hexadecimal digits
     pthread_mutex_t lock;         // of all below
     struct board_state state;
     const struct snapshot *snapshot; // the newest; NULL before the first and in an outage
-    struct ring past;
 };
 
 static void write_seed(void *ctx, struct buf *out, const struct snapshot *snapshot)
@@ -74,6 +75,17 @@ static int open_channels(struct board *board)
     return r < 0 ? r : channel_new(&detail, &board->channels[CHANNEL_DETAIL]);
 }
 
+static int open_past(struct board *board)
+{
+    board->past = board->options.past;
+    if (board->past)
+        return 0;
+    if (past_new(PAST_BYTES, &board->own_past) < 0)
+        return -ENOMEM;
+    board->past = board->own_past;
+    return 0;
+}
+
 static void set_outage(struct board *board, const struct outage *outage)
 {
     struct board_state *state = &board->state;
@@ -95,8 +107,6 @@ static const struct snapshot *replace_snapshot(struct board *board,
     (void)pthread_mutex_lock(&board->lock);
     last = board->snapshot;
     board->snapshot = snapshot;
-    if (snapshot)
-        ring_add(&board->past, snapshot);
     (void)pthread_mutex_unlock(&board->lock);
     return last;
 }
@@ -126,6 +136,8 @@ int board_new(const struct board_options *options, struct board **ret)
     r = open_channels(board);
     if (r == 0 && !options->documents)
         r = metrics_page_new(&board->metrics);
+    if (r == 0)
+        r = open_past(board);
     if (r < 0) {
         board_free(board);
         return r;
@@ -142,6 +154,7 @@ void board_free(struct board *board)
         channel_free(board->channels[i]);
     metrics_page_free(board->metrics);
     snapshot_unref(board->snapshot);
+    past_free(board->own_past);
     (void)pthread_mutex_destroy(&board->lock);
     free(board);
 }
@@ -158,9 +171,11 @@ struct metrics_page *board_metrics_page(struct board *board)
 
 int board_publish(struct board *board, const struct snapshot *snapshot)
 {
-    const struct snapshot *last = replace_snapshot(board, snapshot_ref(snapshot));
+    const struct snapshot *last;
     int ret = 0;
 
+    past_add(board->past, snapshot); // before anybody can find that it is the newest
+    last = replace_snapshot(board, snapshot_ref(snapshot));
     if (board->metrics) // before whoever is told by a stream can ask for them
         metrics_page_publish(board->metrics, snapshot);
     for (size_t i = 0; i < CHANNELS; i++) {
@@ -193,24 +208,27 @@ void board_begin_anew(struct board *board)
 {
     for (size_t i = 0; i < CHANNELS; i++)
         channel_forget(board->channels[i]);
-    (void)pthread_mutex_lock(&board->lock);
-    ring_clear(&board->past);
-    (void)pthread_mutex_unlock(&board->lock);
+    past_clear(board->past);
 }
 
-int board_look_back(struct board *board, struct board_past *past)
+int board_newest(struct board *board, struct buf *models, struct board_newest *ret)
 {
     const struct snapshot *snapshot;
 
     (void)pthread_mutex_lock(&board->lock);
     snapshot = board->snapshot;
     if (snapshot) {
-        past->n = ring_copy(&board->past, past->since_ns, past->samples);
-        past->total_bytes = snapshot->total_bytes.value;
-        seed_write_models(past->models, snapshot, board->options.model_id);
+        ret->taken_ns = snapshot->taken_ns;
+        ret->total_bytes = snapshot->total_bytes.value;
+        seed_write_models(models, snapshot, board->options.model_id);
     }
     (void)pthread_mutex_unlock(&board->lock);
     return snapshot ? 0 : -ENODATA;
+}
+
+struct past *board_past(struct board *board)
+{
+    return board->past;
 }
 
 bool board_is_out(struct board *board)

@@ -2,14 +2,14 @@
 /*
  * board.h - what is published at this moment, for any thread to read
  *
- * Either a snapshot, in each of its forms, or the reason why there is none; and what the
- * totals were in the last minute.
+ * Either a snapshot, in each of its forms, or the reason why there is none. What is
+ * published is put into the past as well.
  */
 #ifndef SERVE_BOARD_H
 #define SERVE_BOARD_H
 
 #include "encode/seed.h"
-#include "history/ring.h"
+#include "history/past.h"
 #include "serve/channel.h"
 #include "serve/metrics_page.h"
 #include "serve/outage.h"
@@ -28,6 +28,7 @@ struct board_documents {
 struct board_options {
     enum seed_model_id model_id;
     const struct board_documents *documents; // lent for the call; NULL: made here
+    struct past *past;                       // lent, added to; NULL: one of its own
     uint64_t interval_ms;
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
@@ -42,13 +43,10 @@ struct board_state {
     char remedy[OUTAGE_TEXT_SIZE];
 };
 
-/* What was published in the past, and the newest of it. */
-struct board_past {
-    uint64_t since_ns;           // how far to look back: as ring_copy() has it
-    struct ring_sample *samples; // RING_SAMPLES; of them `n` are filled in
-    struct buf *models;          // the newest rows are appended, as the seed has them
-    size_t n;
-    uint64_t total_bytes; // of the newest; UNKNOWN
+/* What the newest snapshot says beside what is in the past. */
+struct board_newest {
+    uint64_t taken_ns;
+    uint64_t total_bytes; // UNKNOWN
 };
 
 int board_new(const struct board_options *options, struct board **ret) MUST_CHECK;
@@ -66,8 +64,12 @@ int board_publish_outage(struct board *board, const struct outage *outage) MUST_
 /* What is published next is of another run: its numbers begin anew. */
 void board_begin_anew(struct board *board);
 
-/* Nothing from before is looked back at. -ENODATA: there is no snapshot now. */
-int board_look_back(struct board *board, struct board_past *past) MUST_CHECK;
+/* Its rows are appended, as the seed has them. -ENODATA: there is no snapshot now. */
+int board_newest(struct board *board, struct buf *models,
+                 struct board_newest *ret) MUST_CHECK;
+
+/* Whatever was the newest is in it; lent. */
+struct past *board_past(struct board *board);
 
 bool board_is_out(struct board *board);
 struct board_state board_state(struct board *board);

@@ -118,6 +118,7 @@ int service_new(const struct service_options *options, struct service **ret)
 {
     const struct board_options board = {.model_id = options->model_id,
                                         .documents = options->documents,
+                                        .past = options->past,
                                         .interval_ms = options->interval_ms,
                                         .now_ns = options->now_ns};
     struct service *service = calloc(1, sizeof(*service));

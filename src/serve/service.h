@@ -20,6 +20,7 @@
 enum { SERVICE_THREADS_MAX = 64 };
 
 struct board_documents;
+struct past;
 struct service;
 
 struct service_options {
@@ -32,6 +33,7 @@ struct service_options {
     uint32_t socket_mode; // as http_server_options has it
     enum seed_model_id model_id;
     const struct board_documents *documents; // as board_options has it; without threads
+    struct past *past;                       // as board_options has it
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
