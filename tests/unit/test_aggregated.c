@@ -144,6 +144,35 @@ static void test_document(void **state)
                                       "\"p99\":0.0,\"count\":1" REST("60", "1", "0"));
 }
 
+/* With a long interval there is never nothing, and never what was before the newest. */
+static void test_newest_holds(void **state)
+{
+    (void)state;
+    publish(10000 * MS, 1, 1);
+    publish(40000 * MS, 7, 7);
+    now_ns += 29000 * MS;
+    write_window(5);
+    assert_written(
+        ALLOCATED("1") "\"min\":7,\"max\":7,\"avg\":7,\"p95\":7,\"p99\":7,\"count\":"
+                       "1" RATE("1") "\"min\":7.0,\"max\":7.0,\"avg\":7.0,\"p95\":7.0,"
+                                     "\"p99\":7.0,\"count\":1" REST("5", "1", "7"));
+}
+
+/* Where more are in the window than there is room for, it is the newest of them. */
+static void test_many(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 2000; i++)
+        publish(i * MS, i, i);
+    write_window(60);
+    assert_written(
+        ALLOCATED("640") "\"min\":1361,\"max\":2000,\"avg\":1681,"
+                         "\"p95\":1968,\"p99\":1994,\"count\":640" RATE(
+                             "640") "\"min\":1361.0,\"max\":2000.0,\"avg\":1680.5,"
+                                    "\"p95\":1968.05,\"p99\":1993.61,\"count\":640" REST(
+                                        "60", "640", "2000"));
+}
+
 static void test_outage(void **state)
 {
     static const struct outage outage = {"no-driver", "it is gone", ""};
@@ -247,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queries), WITH_BOARD(test_document),
+        WITH_BOARD(test_newest_holds),  WITH_BOARD(test_many),
         WITH_BOARD(test_outage),        WITH_BOARD(test_another_run),
         WITH_BOARD(test_extremes),      WITH_BOARD(test_full),
     };

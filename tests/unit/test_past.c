@@ -360,10 +360,13 @@ static void test_least_size(void **state)
     uint64_t first, last;
 
     (void)state;
-    for (uint64_t i = 1; i <= 20000; i++)
+    for (uint64_t i = 1; i <= 20000; i++) {
         add_at(past, i * 500 * MS);
-    past_reader_seek(reader, 0);
-    assert_in_range(read_all(reader, &first, &last), PAST_CHUNK_ROOM / 20, 20000);
+        if (i <= 10000 || i % 50)
+            continue;
+        past_reader_seek(reader, 0);
+        assert_in_range(read_all(reader, &first, &last), PAST_CHUNK_ROOM / 20, 10000);
+    }
     past_reader_free(reader);
     past_free(past);
     past = NULL;
@@ -623,7 +626,7 @@ static void test_half_an_hour(void **state)
     print_message("%zu moments of %d models, %.1f minutes, %.1f bytes each\n", held,
                   BUSY_MODELS, (double)(newest - oldest) / 6e10,
                   (double)PAST_BYTES / (double)held);
-    assert_in_range(held, HALF_AN_HOUR, 3 * HALF_AN_HOUR - 1);
+    assert_in_range(held, HALF_AN_HOUR * 6 / 5, 3 * HALF_AN_HOUR - 1);
     past_reader_free(reader);
     past_free(past);
 }
