@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "recording/recording.h"
+#include "recording/recording_gzip.h"
 #include "recording/recording_line.h"
 
 #include <fcntl.h>
-#include <zlib.h>
 
 enum {
-    OUT_MAX = 64 * 1024,
-    GZIP_WINDOW = 15 + 16, // the largest, in a gzip member
-    GZIP_MEMORY = 8,       // zlib's default
     MEMBER_MS = 60 * 1000,
     FLUSH_MS = 5 * 1000,
 };
@@ -16,15 +13,12 @@ enum {
 struct recording_writer {
     char *path; // "stdout" for "-"
     int fd;
-    int error; // that ended it
-    bool gzip;
-    bool in_member;
+    int error;                   // that ended it
+    struct recording_gzip *gzip; // NULL: plain
     int64_t member_ms,
         flushed_ms; // of the entry that it began with, or was flushed after
     uint64_t written;
     struct buf line;
-    z_stream deflate;
-    unsigned char out[OUT_MAX];
 };
 
 static int no_memory(struct complaint *why)
@@ -32,61 +26,22 @@ static int no_memory(struct complaint *why)
     return complain(why, -ENOMEM, "out of memory");
 }
 
-static int write_out(struct recording_writer *writer, const void *data, size_t len)
+static int write_out(void *ctx, struct span text)
 {
-    const char *at = data;
+    struct recording_writer *writer = ctx;
 
-    while (len > 0) {
-        ssize_t n = write(writer->fd, at, len);
+    while (text.len > 0) {
+        ssize_t n = write(writer->fd, text.at, text.len);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return neg_errno();
-        at += n;
-        len -= (size_t)n;
+        text.at += n;
+        text.len -= (size_t)n;
         writer->written += (size_t)n;
     }
     return 0;
-}
-
-static int write_deflated(struct recording_writer *writer)
-{
-    z_stream *z = &writer->deflate;
-    int r = write_out(writer, writer->out, sizeof(writer->out) - z->avail_out);
-
-    z->next_out = writer->out;
-    z->avail_out = sizeof(writer->out);
-    return r;
-}
-
-/* Compress, and write what comes of it: with Z_NO_FLUSH, once there is much of it. */
-static int deflate_out(struct recording_writer *writer, struct span text, int flush)
-{
-    z_stream *z = &writer->deflate;
-    int r = 0;
-
-    z->next_in = (unsigned char *)(uintptr_t)text.at;
-    z->avail_in = (unsigned)text.len;
-    do {
-        if (z->avail_out == 0)
-            r = write_deflated(writer);
-        if (r == 0)
-            (void)deflate(z, flush); // fails on a stream that is none
-    } while (r == 0 && z->avail_out == 0);
-    return r == 0 && flush != Z_NO_FLUSH ? write_deflated(writer) : r;
-}
-
-static int end_member(struct recording_writer *writer)
-{
-    int r;
-
-    if (!writer->in_member)
-        return 0;
-    r = deflate_out(writer, (struct span){NULL, 0}, Z_FINISH);
-    (void)deflateReset(&writer->deflate);
-    writer->in_member = false;
-    return r;
 }
 
 /* A clock that was set back does not keep what is due from being done. */
@@ -100,18 +55,16 @@ static int write_gzip(struct recording_writer *writer, struct span line, int64_t
     bool flush;
     int r = 0;
 
-    if (writer->in_member && is_due(writer->member_ms, unix_ms, MEMBER_MS))
-        r = end_member(writer);
+    if (is_due(writer->member_ms, unix_ms, MEMBER_MS))
+        r = recording_gzip_end(writer->gzip);
     if (r < 0)
         return r;
-    if (!writer->in_member) {
-        writer->in_member = true;
+    if (!recording_gzip_in_member(writer->gzip))
         writer->member_ms = writer->flushed_ms = unix_ms;
-    }
     flush = is_due(writer->flushed_ms, unix_ms, FLUSH_MS);
     if (flush)
         writer->flushed_ms = unix_ms;
-    return deflate_out(writer, line, flush ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+    return recording_gzip_add(writer->gzip, line, flush);
 }
 
 static int tell(struct recording_writer *writer, int r, struct complaint *why)
@@ -123,8 +76,7 @@ static int write_line(struct recording_writer *writer, int64_t unix_ms,
                       struct complaint *why)
 {
     struct span line = buf_span(&writer->line);
-    int r = writer->gzip ? write_gzip(writer, line, unix_ms)
-                         : write_out(writer, line.at, line.len);
+    int r = writer->gzip ? write_gzip(writer, line, unix_ms) : write_out(writer, line);
 
     writer->error = r;
     return r < 0 ? tell(writer, r, why) : 0;
@@ -150,23 +102,9 @@ static int open_file(struct recording_writer *writer, const char *path, bool rep
     return complain(why, neg_errno(), "%s: cannot be made: %s", path, strerror(errno));
 }
 
-static int open_gzip(struct recording_writer *writer)
-{
-    z_stream *z = &writer->deflate;
-
-    if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return -ENOMEM;
-    z->next_out = writer->out;
-    z->avail_out = sizeof(writer->out);
-    writer->gzip = true;
-    return 0;
-}
-
 static void writer_free(struct recording_writer *writer)
 {
-    if (writer->gzip)
-        (void)deflateEnd(&writer->deflate);
+    recording_gzip_free(writer->gzip);
     buf_done(&writer->line);
     free(writer->path);
     free(writer);
@@ -185,7 +123,8 @@ int recording_create(const char *path, bool replace, const char *url, int64_t un
     writer->path = strdup(strcmp(path, "-") == 0 ? "stdout" : path);
     recording_head_write(&writer->line, url, unix_ms);
     if (!writer->path || writer->line.error ||
-        (ends_with(path, ".gz") && open_gzip(writer) < 0))
+        (ends_with(path, ".gz") && recording_gzip_new(RECORDING_EFFORT_USUAL, write_out,
+                                                      writer, &writer->gzip) < 0))
         r = no_memory(why);
     if (r == 0)
         r = open_file(writer, path, replace, why);
@@ -245,7 +184,9 @@ int recording_close(struct recording_writer *writer, struct complaint *why)
 
     if (!writer)
         return 0;
-    r = writer->error ? writer->error : end_member(writer);
+    r = writer->error;
+    if (r == 0 && writer->gzip)
+        r = recording_gzip_end(writer->gzip);
     closed = close_file(writer);
     if (r == 0)
         r = closed;
