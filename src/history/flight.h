@@ -21,13 +21,18 @@ enum {
     FLIGHT_PENDING_BYTES = 1 << 20, // of documents not yet compressed
     FLIGHT_BEFORE_MS = 5 * 60 * 1000,
     FLIGHT_AFTER_MS = 10 * 1000,
+    FLIGHT_PAUSE_MS =
+        60 * 1000, // between two recordings, however often the alarm is raised
     FLIGHT_FILES_MAX = 20,
     FLIGHT_FILES_BYTES = 64 << 20,
 };
 
 struct flight;
 
-/* `folder` is there, and ours: its recordings flight-*.ndjson.gz are. Lent for the call. */
+/*
+ * `folder` is there, and ours: its recordings flight-*.ndjson.gz are, and what a crash has
+ * left of one is removed. Lent for the call. Negative: it cannot be opened.
+ */
 int flight_new(const char *folder, struct flight **ret) MUST_CHECK;
 void flight_free(struct flight *flight);
 
@@ -37,7 +42,10 @@ void flight_add(struct flight *flight, int64_t unix_ms, struct span id,
 /* There was none, for this reason. */
 void flight_add_outage(struct flight *flight, int64_t unix_ms, const char *reason);
 
-/* Keep what is there. One that follows while another is being waited for joins it. */
+/*
+ * Keep what is there. One that follows while another is being waited for joins it; one
+ * that follows a recording too soon waits for the pause to end.
+ */
 void flight_alarm(struct flight *flight, enum event_kind kind, int64_t unix_ms);
 
 /*
