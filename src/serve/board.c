@@ -17,6 +17,7 @@ struct board {
     struct board_options options;
     struct channel *channels[CHANNELS];
     struct metrics_page *metrics; // NULL: none
+    struct board_tap tap;         // zeroed: none
     struct past *past;            // lent, or `own_past`
     struct past *own_past;        // NULL: another's is lent
     char boot[17];                // of this run: 16 hexadecimal digits
@@ -61,7 +62,7 @@ static int open_channels(struct board *board)
                                      .ctx = board,
                                      .event_max = DETAIL_EVENT_MAX,
                                      .past = DETAIL_PAST,
-                                     .lazy = true,
+                                     .lazy = !board->options.tap,
                                      .boot = board->boot,
                                      .now_ns = board->options.now_ns};
     const struct board_documents *documents = board->options.documents;
@@ -130,6 +131,8 @@ int board_new(const struct board_options *options, struct board **ret)
     if (!board)
         return -ENOMEM;
     board->options = *options;
+    if (options->tap)
+        board->tap = *options->tap;
     (void)pthread_mutex_init(&board->lock, NULL); // cannot fail
     set_outage(board, &starting);
     make_boot(board);
@@ -169,6 +172,15 @@ struct metrics_page *board_metrics_page(struct board *board)
     return board->metrics;
 }
 
+static void tell_tap(const struct board *board, const struct snapshot *snapshot)
+{
+    struct span id, document;
+
+    if (board->tap.document &&
+        channel_newest(board->channels[CHANNEL_DETAIL], &id, &document))
+        board->tap.document(board->tap.ctx, (int64_t)snapshot->unix_ms, id, document);
+}
+
 int board_publish(struct board *board, const struct snapshot *snapshot)
 {
     const struct snapshot *last;
@@ -184,6 +196,7 @@ int board_publish(struct board *board, const struct snapshot *snapshot)
         ret = ret < 0 ? ret : r;
     }
     set_times(board, snapshot);
+    tell_tap(board, snapshot);
     snapshot_unref(last); // nobody looks at it any more
     return ret;
 }
@@ -201,6 +214,8 @@ int board_publish_outage(struct board *board, const struct outage *outage)
     if (board->metrics)
         metrics_page_publish(board->metrics, NULL);
     snapshot_unref(replace_snapshot(board, NULL));
+    if (board->tap.outage)
+        board->tap.outage(board->tap.ctx, outage->reason);
     return ret;
 }
 

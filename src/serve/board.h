@@ -25,10 +25,21 @@ struct board_documents {
     const char *boot; // of their ids; its text may change before board_begin_anew()
 };
 
+/*
+ * Who is told of each detail document and each outage, on the thread that publishes. What
+ * is told is lent for the call. Documents are then made whether anybody asks for them.
+ */
+struct board_tap {
+    void (*document)(void *ctx, int64_t unix_ms, struct span id, struct span document);
+    void (*outage)(void *ctx, const char *reason);
+    void *ctx;
+};
+
 struct board_options {
     enum seed_model_id model_id;
     const struct board_documents *documents; // lent for the call; NULL: made here
     struct past *past;                       // lent, added to; NULL: one of its own
+    const struct board_tap *tap;             // lent for the call; NULL: none
     uint64_t interval_ms;
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };

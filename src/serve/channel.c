@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#define ID "id: "              // of an event, before its JSON
 #define WARM_NS 60000000000ULL // rendered on after the last reader has left
 
 enum { TRAY_MAX = 8 }; // a loop so far behind that more come loses the oldest
@@ -39,7 +40,7 @@ struct channel {
     pthread_mutex_t lock;            // of all below, and of the trays
     const struct snapshot *snapshot; // lent; NULL in an outage
     struct frame *newest;            // made from it; NULL: not yet
-    struct span json;                // within `newest`
+    struct span id, json;            // within `newest`; without ids the first is empty
     bool kept;                       // hubs keep frames that were rendered before
     uint64_t warm_until_ns;
 };
@@ -118,7 +119,7 @@ static int render(struct channel *channel)
 {
     const struct snapshot *snapshot = channel->snapshot;
     struct frame *frame = frame_new(channel->frames);
-    size_t prefix, json;
+    size_t prefix, id_end, json;
     struct buf *text;
     int r;
 
@@ -127,8 +128,11 @@ static int render(struct channel *channel)
     text = frame_text(frame);
     prefix = text->len;
     if (channel->options.boot)
-        buf_printf(text, "id: %s-%llu\nretry: 2000\n", channel->options.boot,
+        buf_printf(text, ID "%s-%llu", channel->options.boot,
                    (unsigned long long)snapshot->seq);
+    id_end = text->len;
+    if (channel->options.boot)
+        buf_add_str(text, "\nretry: 2000\n");
     buf_add_str(text, "data: ");
     json = text->len;
     channel->options.write(channel->options.ctx, text, snapshot);
@@ -140,6 +144,10 @@ static int render(struct channel *channel)
         return r;
     }
     channel->json.at = frame_event(frame).at + (json - prefix);
+    channel->id = (struct span){frame_event(frame).at, id_end - prefix};
+    if (channel->options.boot)
+        channel->id =
+            (struct span){channel->id.at + strlen(ID), channel->id.len - strlen(ID)};
     channel->newest = frame;
     channel->kept = true;
     post(channel, LETTER_EVENT, frame, snapshot->seq);
@@ -197,6 +205,20 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot)
     if (posted)
         wake_all(channel);
     return r;
+}
+
+bool channel_newest(struct channel *channel, struct span *ret_id, struct span *ret_json)
+{
+    bool there;
+
+    lock(channel);
+    there = channel->newest != NULL;
+    if (there) {
+        *ret_id = channel->id;
+        *ret_json = channel->json;
+    }
+    unlock(channel);
+    return there;
 }
 
 static int comment(struct channel *channel, const char *reason)

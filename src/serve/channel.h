@@ -39,6 +39,12 @@ void channel_free(struct channel *channel); // after its outlets
 /* The newest snapshot, lent until the next call. -E2BIG: the event is too large. */
 int channel_publish(struct channel *channel, const struct snapshot *snapshot) MUST_CHECK;
 
+/*
+ * The id and the JSON of what was published last, lent until the next is; by who publishes.
+ * False: it was not rendered, or there is none.
+ */
+bool channel_newest(struct channel *channel, struct span *ret_id, struct span *ret_json);
+
 /* There is none: subscribers get a comment with the reason. */
 int channel_publish_outage(struct channel *channel, const char *reason) MUST_CHECK;
 

@@ -119,6 +119,7 @@ int service_new(const struct service_options *options, struct service **ret)
     const struct board_options board = {.model_id = options->model_id,
                                         .documents = options->documents,
                                         .past = options->past,
+                                        .tap = options->tap,
                                         .interval_ms = options->interval_ms,
                                         .now_ns = options->now_ns};
     struct service *service = calloc(1, sizeof(*service));

@@ -20,6 +20,7 @@
 enum { SERVICE_THREADS_MAX = 64 };
 
 struct board_documents;
+struct board_tap;
 struct past;
 struct service;
 
@@ -34,6 +35,7 @@ struct service_options {
     enum seed_model_id model_id;
     const struct board_documents *documents; // as board_options has it; without threads
     struct past *past;                       // as board_options has it
+    const struct board_tap *tap;             // likewise
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
