@@ -110,7 +110,8 @@ static int finish_file(struct flight_folder *folder)
 static int find_name(const struct flight_folder *folder, int64_t unix_ms,
                      const char *kind, char name[NAME_SIZE])
 {
-    time_t seconds = (time_t)(MIN(MAX(unix_ms, (int64_t)0), (int64_t)UNIX_MS_MAX) / 1000);
+    int64_t at_ms = MAX(unix_ms, (int64_t)0);
+    time_t seconds = (time_t)(MIN(at_ms, (int64_t)UNIX_MS_MAX) / 1000);
     char when[32];
     struct stat status;
     struct tm utc;
