@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/aggregated.h"
 
-#include "base/number.h"
 #include "encode/json.h"
 #include "history/aggregate.h"
+#include "serve/parameters.h"
 
 #include <math.h>
 
@@ -63,40 +63,13 @@ void aggregated_free(struct aggregated *aggregated)
     free(aggregated);
 }
 
-/* The next of a=1&b=2. False: there is none left. */
-static bool take_item(struct span *query, struct span *ret)
-{
-    const char *end = query->len ? memchr(query->at, '&', query->len) : NULL;
-    size_t len = end ? (size_t)(end - query->at) : query->len;
-
-    if (query->len == 0)
-        return false;
-    *ret = (struct span){query->at, len};
-    len += end != NULL;
-    *query = (struct span){query->at + len, query->len - len};
-    return true;
-}
-
 int aggregated_read_window(struct span query, unsigned *ret_seconds)
 {
-    static const char name[] = "window";
-    const size_t name_len = strlen(name);
     uint64_t seconds = WINDOW_SECONDS;
-    bool given = false;
-    struct span item;
+    int r = parameter_read_u64(query, "window", 1, WINDOW_SECONDS_MAX, &seconds);
 
-    while (take_item(&query, &item)) {
-        if (item.len < name_len || memcmp(item.at, name, name_len) != 0)
-            continue;
-        if (item.len > name_len && item.at[name_len] != '=')
-            continue; // another's name begins with it
-        if (given || item.len == name_len)
-            return -EINVAL;
-        given = true;
-        item = (struct span){item.at + name_len + 1, item.len - name_len - 1};
-        if (number_read_u64(item, WINDOW_SECONDS_MAX, &seconds) < 0 || seconds == 0)
-            return -EINVAL;
-    }
+    if (r < 0)
+        return r;
     *ret_seconds = (unsigned)seconds;
     return 0;
 }
