@@ -4,7 +4,7 @@
 #include "history/store_file.h"
 #include "history/store_parts.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 /*
@@ -228,6 +228,13 @@ static void close_database(struct store *store)
     store_forget_names(store);
 }
 
+static int why_read_only(const char *path)
+{
+    OWNED(close_fd) int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? neg_errno() : -EROFS;
+}
+
 /* The file is there and says that it is ours. */
 static int open_database(struct store *store)
 {
@@ -243,7 +250,7 @@ static int open_database(struct store *store)
                                SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
                            NULL);
     if (code == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
-        return access(store->path, W_OK) < 0 ? neg_errno() : -EROFS;
+        return why_read_only(store->path);
     if (code == SQLITE_OK)
         code = store_set_up(store->db);
     if (code == SQLITE_OK) {
@@ -283,7 +290,7 @@ static int open_file(struct store *store, struct complaint *complaint)
     if (r == 0)
         r = store_file_make(store->path, complaint);
     if (r < 0 && r != -EBADMSG)
-        return r == -EEXIST ? -EBADMSG : r;
+        return r;
     if (r >= 0) {
         r = open_database(store);
         if (r == 0)
@@ -315,13 +322,17 @@ int store_open(const char *path, const struct store_limits *limits, struct store
     store->limits = *limits;
     r = store_file_resolve(path, &store->path, complaint);
     if (r == 0)
+        r = store_file_look(
+            store->path,
+            complaint); // beside what is not ours nothing is made, no lock even
+    if (r >= 0 || r == -EBADMSG)
         r = store_file_lock(store->path, &store->lock, complaint);
     if (r == 0)
         r = open_file(store, complaint);
     if (r < 0) {
         store->is_damaged = false; // put aside already, or left as it is
         store_close(store);
-        return r;
+        return r == -EEXIST ? -EBADMSG : r;
     }
     store->is_damaged = false;
     *ret = store;

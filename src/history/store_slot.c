@@ -52,7 +52,7 @@ void store_tally_sample(struct store_tally *tally, const struct store_sample *sa
     for (size_t i = 0; i < STORE_FIGURES; i++) {
         double value = sample->figures[i];
 
-        one.figures[i].known = isnan(value) ? 0 : 1;
+        one.figures[i].known = isnan(value) ? 0U : 1U;
         one.figures[i].sum = one.figures[i].min = one.figures[i].max = value;
     }
     count_preemptions(&one, sample, counter);
