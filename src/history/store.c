@@ -24,9 +24,10 @@ int store_errno(struct store *store)
 
 int store_step(struct store *store, sqlite3_stmt *statement)
 {
-    int code = sqlite3_step(statement);
-    int r;
+    int code, r;
 
+    errno = 0; // store_file_errno() looks at it
+    code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         return 1;
     r = code == SQLITE_DONE ? 0 : store_errno(store);

@@ -25,16 +25,23 @@ static const struct {
     {SQLITE_TOOBIG, -E2BIG},   {SQLITE_INTERRUPT, -EINTR},
 };
 
-/* Of what the system said, no room is no room, by whatever limit. */
-static int system_error(int error)
+/*
+ * What the system said to the database, which forgets it when a commit fails: then errno
+ * still has it. Of that, no room is believed; no room is no room, by whatever limit.
+ */
+static int system_error(int told, int last)
 {
-    if (error == EDQUOT || error == EFBIG)
+    bool no_room = last == EDQUOT || last == EFBIG;
+
+    if (told == EDQUOT || told == EFBIG || (told == 0 && no_room))
         return -ENOSPC;
-    return error > 0 ? -error : -EIO;
+    return told > 0 ? -told : -EIO;
 }
 
 int store_file_errno(int code, sqlite3 *db)
 {
+    int last = errno;
+
     if (code == SQLITE_READONLY_DBMOVED)
         return -ESTALE;
     if (code == SQLITE_IOERR_NOMEM)
@@ -44,7 +51,7 @@ int store_file_errno(int code, sqlite3 *db)
     for (size_t i = 0; i < ARRAY_LEN(errors); i++)
         if (errors[i].code == (code & 0xff))
             return errors[i].error;
-    return system_error(db ? sqlite3_system_errno(db) : 0);
+    return system_error(db ? sqlite3_system_errno(db) : 0, last);
 }
 
 /* `path` with something behind it. */
