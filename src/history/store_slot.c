@@ -45,19 +45,24 @@ void store_count(const struct store_sample *sample, struct store_counter *counte
 void store_tally_sample(struct store_tally *tally, const struct store_sample *sample,
                         struct store_counter *counter)
 {
-    struct store_tally one;
-
-    store_tally_init(&one);
-    one.count = 1;
+    tally->count++;
     for (size_t i = 0; i < STORE_FIGURES; i++) {
         double value = sample->figures[i];
 
-        one.figures[i].known = isnan(value) ? 0U : 1U;
-        one.figures[i].sum = one.figures[i].min = one.figures[i].max = value;
+        if (isnan(value))
+            continue;
+        if (tally->figures[i].known++ == 0) {
+            tally->figures[i].sum = tally->figures[i].min = tally->figures[i].max = value;
+            continue;
+        }
+        tally->figures[i].sum += value;
+        if (value < tally->figures[i].min)
+            tally->figures[i].min = value;
+        if (value > tally->figures[i].max)
+            tally->figures[i].max = value;
     }
-    count_preemptions(&one, sample, counter);
+    count_preemptions(tally, sample, counter);
     store_count(sample, counter);
-    store_tally_add(tally, &one);
 }
 
 void store_tally_add(struct store_tally *tally, const struct store_tally *other)
