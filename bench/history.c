@@ -182,7 +182,7 @@ static void tell_batches(double took_ms)
         "ms; all with trimming %.1f s, %.0f MB written\n",
         n_batches, BATCH_TICKS, MODELS + 1, sum / (double)n_batches,
         (double)batch_ms[n_batches * 99 / 100], (double)batch_ms[n_batches - 1],
-        took_ms / 1e3);
+        took_ms / 1e3, (double)own_number("/proc/self/io", "write_bytes:") / 1e6);
 }
 
 /* One range, of one model or of all and the host, best of five. */
@@ -218,13 +218,16 @@ static void read_range(struct store *store, const char *what, const char *model,
 
 static int print_table(void *ctx, int n, char **values, char **names)
 {
+    double rows = n == 3 ? strtod(values[1], NULL) : 0;
+    double bytes = n == 3 ? strtod(values[2], NULL) : 0;
+
     (void)ctx;
     (void)names;
-    if (n == 3)
+    if (rows > 0)
         (void)printf("%-8s %9s rows %11s bytes: %.0f bytes a row, %.2f MB a model-day\n",
-                     values[0], values[1], values[2], atof(values[2]) / atof(values[1]),
-                     atof(values[2]) / atof(values[1]) * 86400 /
-                         (strcmp(values[0], "slot") == 0 ? 10 : 0.5) / 1e6);
+                     values[0], values[1], values[2], bytes / rows,
+                     bytes / rows * 86400 / (strcmp(values[0], "slot") == 0 ? 10 : 0.5) /
+                         1e6);
     return 0;
 }
 

@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 
 /*
- * A file of this size is read through when it is opened, in a tenth of a second; damage of
- * a larger one is found where it is read, and then it is put aside likewise.
+ * A file up to this size is read through when it is opened: 170 MB/s were measured, so
+ * that takes a tenth of a second, and 512 MiB would take three. Damage of a larger one is
+ * found where it is read, and it is put aside likewise.
  */
 #define CHECKED_BYTES (16 << 20)
 

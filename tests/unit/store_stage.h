@@ -424,7 +424,7 @@ static int set_up_past(void **state)
 
         (void)snprintf(row->served_name, sizeof(row->served_name), "%s", name_of(model));
         snapshot_make_id(row->served_name, row->id);
-        row->port = (uint16_t)(8000 + model);
+        row->port = (uint16_t)(9000 - model); // the last one first
     }
     past_add(past, snapshot);
     snapshot_unref(snapshot);

@@ -131,6 +131,23 @@ static void test_batches(void **state)
     close_store();
 }
 
+/* A batch that had left a slot behind: after it was given up, it has not. */
+static void test_slot_given_up(void **state)
+{
+    (void)state;
+    open_store();
+    add_plain(START_MS, 1, 1);
+    assert_int_equal(store_commit(store), 0);
+    add_plain(START_MS + STORE_SLOT_MS, 1, 1);
+    store_roll_back(store);
+    assert_int_equal(count_rows("slot"), 0);
+    add_plain(START_MS + STORE_SLOT_MS, 1, 1);
+    add_plain(START_MS + 2 * STORE_SLOT_MS, 1, 1);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(count_rows("slot"), 4);
+    close_store();
+}
+
 static void test_series(void **state)
 {
     static struct history_series series[8];
@@ -157,8 +174,8 @@ static void test_series(void **state)
     assert_string_equal(series[0].of.served_name, "");
     for (int i = 1; i < 4; i++) {
         assert_false(series[i].is_host);
-        assert_int_equal(series[i].of.port, 8000 + i);
-        assert_string_equal(series[i].of.served_name, name_of((uint32_t)i));
+        assert_int_equal(series[i].of.port, 9000 - (4 - i));
+        assert_string_equal(series[i].of.served_name, name_of((uint32_t)(4 - i)));
     }
     close_store();
 }
@@ -274,6 +291,15 @@ static void test_buckets_of_the_old(void **state)
     assert_int_equal(points[n - 1].count, 1);
     assert_true(of_slots > 50);
     assert_int_equal(count_of(points, (size_t)n), 3000); // each row once
+    from_ms = 0;
+    for (ssize_t i = 0; i < n; i += 7) { // and so in pieces
+        struct history_point piece[7];
+        ssize_t got = read_points(0, 0, &from_ms, piece, ARRAY_LEN(piece));
+
+        assert_int_equal(got, MIN(n - i, (ssize_t)7));
+        for (ssize_t k = 0; k < got; k++)
+            assert_int_equal(piece[k].unix_ms, points[i + k].unix_ms);
+    }
     close_store();
 }
 
@@ -467,6 +493,18 @@ static void damage_all_pages(void)
         assert_int_equal(pwrite(fd, junk, sizeof(junk), at), sizeof(junk));
 }
 
+/* Of some thousand rows in the middle: nothing else reads them when a store is opened. */
+static void damage_one_page(void)
+{
+    OWNED(close_fd) int fd = open(store_path, O_WRONLY);
+    char junk[4096];
+
+    memset(junk, 0x5a, sizeof(junk));
+    assert_int_equal(
+        pwrite(fd, junk, sizeof(junk), store_floor(size_of_file() / 2, sizeof(junk))),
+        sizeof(junk));
+}
+
 static void damage_end(void)
 {
     assert_int_equal(truncate(store_path, size_of_file() / 2), 0);
@@ -499,6 +537,7 @@ static void test_damaged_files(void **state)
         const char *row;
         void (*damage)(void);
     } rows[] = {{"all pages", damage_all_pages},
+                {"a page", damage_one_page},
                 {"cut off", damage_end},
                 {"zeros", damage_beginning},
                 {"a table is gone", damage_schema},
@@ -689,20 +728,57 @@ static void test_another_writer(void **state)
     close_store();
 }
 
+/* One who reads and stays: the log grows to its limit, and no further. */
+static void test_reader_that_stays(void **state)
+{
+    sqlite3 *other = NULL;
+
+    (void)state;
+    open_store();
+    add_plain(START_MS, 1, 1);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(sqlite3_open(store_path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN; SELECT * FROM sample", 0, 0, 0),
+                     SQLITE_OK);
+    add_plain(START_MS + 500, 1, 1);
+    assert_int_equal(store_commit(store), 0);
+    store->wal_pages = STORE_WAL_PAGES_MAX + 1; // as if it were
+    assert_int_equal(try_add(START_MS + 1000, 1, 1), -EBUSY);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", 0, 0, 0), SQLITE_OK);
+    assert_int_equal(try_add(START_MS + 1000, 1, 1), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_true(store->wal_pages < 100);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(count_rows("sample"), 6);
+    close_store();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_store)
-        TEST(test_round_trip),        TEST(test_events),
-        TEST(test_batches),           TEST(test_series),
-        TEST(test_buckets),           TEST(test_buckets_of_the_old),
-        TEST(test_clock_set_back),    TEST(test_clock_set_back_far),
-        TEST(test_trim_under_way),    TEST(test_trim_by_age),
-        TEST(test_trim_by_size),      TEST(test_names_are_bounded),
-        TEST(test_damaged_files),     TEST(test_damage_while_open),
-        TEST(test_files_of_others),   TEST(test_paths),
-        TEST(test_two_at_once),       TEST(test_moved_away),
-        TEST(test_no_right_to_write), TEST(test_another_writer),
+        TEST(test_round_trip),
+        TEST(test_events),
+        TEST(test_batches),
+        TEST(test_slot_given_up),
+        TEST(test_series),
+        TEST(test_buckets),
+        TEST(test_buckets_of_the_old),
+        TEST(test_clock_set_back),
+        TEST(test_clock_set_back_far),
+        TEST(test_trim_under_way),
+        TEST(test_trim_by_age),
+        TEST(test_trim_by_size),
+        TEST(test_names_are_bounded),
+        TEST(test_damaged_files),
+        TEST(test_damage_while_open),
+        TEST(test_files_of_others),
+        TEST(test_paths),
+        TEST(test_two_at_once),
+        TEST(test_moved_away),
+        TEST(test_no_right_to_write),
+        TEST(test_another_writer),
+        TEST(test_reader_that_stays),
     };
 
     return cmocka_run_group_tests(tests, set_up_past, tear_down_past);
