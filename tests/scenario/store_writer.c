@@ -3,12 +3,14 @@
  * Writes batches into a store as fast as it takes them, from where it ends: ten moments of
  * a host with three models, and an event. After each commit it says what was committed:
  * the time of the last moment. Figures follow from the time, so that who reads can tell.
- * With a number behind the path no file may be larger than so many bytes, until that has
- * made three batches fail.
+ * STORE_WRITER_ROOM=N: no file may be larger than N bytes, until that has made three
+ * batches fail. STORE_WRITER_KILL=N: of the N-th write to a file half is done, and then
+ * the program kills itself.
  */
 #include "history/store.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -18,6 +20,26 @@ enum { MODELS = 3, MOMENTS = 10, STEP_MS = 500, FAILURES = 3 };
 
 static struct past *past;
 static struct past_moment moment; // with the numbers of the models
+
+static long writes_left;
+
+static ssize_t write_half(int fd, const void *bytes, size_t n, off64_t at)
+{
+    if (--writes_left > 0)
+        return pwrite64(fd, bytes, n, at);
+    if (pwrite64(fd, bytes, n / 2, at) >= 0)
+        (void)raise(SIGKILL);
+    return -1;
+}
+
+static void kill_at_write(const char *number)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    writes_left = number ? strtol(number, NULL, 10) : 0;
+    if (writes_left > 0 && vfs)
+        (void)vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)write_half);
+}
 
 static int set_up_past(void)
 {
@@ -122,6 +144,7 @@ int main(int argc, char **argv)
 {
     const struct store_limits limits = {20 * 60 * 1000, 2 * 3600 * 1000, 2 * 3600 * 1000,
                                         3 << 20};
+    const char *room = getenv("STORE_WRITER_ROOM");
     struct complaint complaint;
     struct store *store = NULL;
     int r;
@@ -129,12 +152,13 @@ int main(int argc, char **argv)
     if (argc < 2 || set_up_past() < 0)
         return 2;
     (void)signal(SIGXFSZ, SIG_IGN); // the call fails instead
+    kill_at_write(getenv("STORE_WRITER_KILL"));
     r = store_open(argv[1], &limits, &store, &complaint);
     if (complaint.text[0])
         (void)printf("complaint %s\n", complaint.text);
     if (r < 0)
         return 1;
-    r = argc > 2 ? limit_files((rlim_t)strtoul(argv[2], NULL, 10)) : 0;
+    r = room ? limit_files((rlim_t)strtoul(room, NULL, 10)) : 0;
     if (r == 0)
         r = write_all_batches(store);
     tell("failed", r);

@@ -11,6 +11,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -25,10 +26,11 @@ BATCH_MS = STEP_MS * MOMENTS
 
 
 class Writer:
-    def __init__(self, path, *arguments):
+    def __init__(self, path, **settings):
         self.output = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([WRITER, path, *map(str, arguments)],
-                                        stdout=self.output)
+        settings = {f"STORE_WRITER_{name.upper()}": str(n) for name, n in settings.items()}
+        self.process = subprocess.Popen([WRITER, path], stdout=self.output,
+                                        env={**os.environ, **settings})
 
     def lines(self):
         text = os.pread(self.output.fileno(), 64 << 20, 0).decode()
@@ -40,7 +42,10 @@ class Writer:
     def kill(self):
         assert self.process.poll() is None, f"ended by itself: {self.lines()[-3:]}"
         self.process.kill()
-        self.process.wait()
+        return self.was_killed()
+
+    def was_killed(self):
+        assert self.process.wait(20) == -signal.SIGKILL, self.lines()[-3:]
         complaints = [rest for first, rest in self.lines() if first == "complaint"]
         assert not complaints, complaints
         return self.numbers("committed")
@@ -122,27 +127,29 @@ def killed_at_any_instant():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "history.db"
         for turn in range(KILLS):
-            with Writer(path) as writer:
-                time.sleep(random.uniform(0, 0.02 if turn % 4 == 0 else 0.25))
-                committed = writer.kill() or committed
+            at_write = turn % 2 and random.randint(1, 500)
+            with Writer(path, kill=at_write) as writer:
+                if at_write:  # half of which was done
+                    committed = writer.was_killed() or committed
+                else:
+                    time.sleep(random.uniform(0, 0.02 if turn % 4 == 0 else 0.25))
+                    committed = writer.kill() or committed
             if committed:
                 check(path, committed)
         simulated_ms = committed[-1] - START_MS
-        assert simulated_ms > 3 * 3600 * 1000, simulated_ms  # so much was trimmed, too
+        assert simulated_ms > 2 * 3600 * 1000, simulated_ms  # so much was trimmed, too
         assert path.stat().st_size <= 3 << 20, path.stat().st_size
         assert not list(path.parent.glob("*.damaged"))
 
 
 def killed_while_made():
     """There is a whole file or none."""
-    random.seed(2)
     made = 0
-    for _ in range(30):
+    for turn in range(30):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "history.db"
-            with Writer(path) as writer:
-                time.sleep(random.uniform(0, 0.06))
-                committed = writer.kill()
+            with Writer(path, kill=turn + 1) as writer:
+                committed = writer.was_killed()
             if path.exists():
                 made += 1
                 check(path, committed)
@@ -156,7 +163,7 @@ def full_disk():
     """Batches fail whole, and go on when there is room."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "history.db"
-        with Writer(path, 400000) as writer:
+        with Writer(path, room=400000) as writer:
             eventually("it is full", lambda: len(writer.numbers("full")) == 3)
             full_ms = writer.numbers("full")[0]
             eventually("it goes on", lambda: writer.numbers("committed")[-1] > full_ms + 60000)
