@@ -3,7 +3,7 @@
  * What history on disk costs: a day of a host with 16 busy models at 2 Hz goes through
  * past_add(), a reader and store_add_moment() in batches of five seconds, with trimming as
  * the daemon does it; time is injected. Then ranges are read as `/v1/history` reads them.
- * Usage: history [FOLDER] [HOURS]
+ * Usage: bench_history [FOLDER] [HOURS] [SECONDS OF A BATCH]
  */
 #include "history/store.h"
 
@@ -28,6 +28,7 @@ enum {
 #define HOUR_MS INT64_C(3600000)
 
 static uint64_t dice = 88172645463325252;
+static uint64_t batch_ticks = 10;
 static float batch_ms[TIMES_MAX];
 static size_t n_batches;
 
@@ -146,7 +147,7 @@ static int write_all(struct store *store, uint64_t ticks)
     for (uint64_t tick = 0; r == 0 && tick < ticks; tick++) {
         make_snapshot(snapshot, tick);
         past_add(past, snapshot);
-        if ((tick + 1) % BATCH_TICKS == 0)
+        if ((tick + 1) % batch_ticks == 0)
             r = write_batch(store, past, reader);
         if (tick == ticks / 2)
             (void)printf(
@@ -177,12 +178,13 @@ static void tell_batches(double took_ms)
     qsort(batch_ms, n_batches, sizeof(batch_ms[0]), compare_times);
     for (size_t i = 0; i < n_batches; i++)
         sum += (double)batch_ms[i];
-    (void)printf(
-        "%zu batches of %d moments of %d rows: mean %.2f ms, p99 %.2f ms, most %.1f "
-        "ms; all with trimming %.1f s, %.0f MB written\n",
-        n_batches, BATCH_TICKS, MODELS + 1, sum / (double)n_batches,
-        (double)batch_ms[n_batches * 99 / 100], (double)batch_ms[n_batches - 1],
-        took_ms / 1e3, (double)own_number("/proc/self/io", "write_bytes:") / 1e6);
+    (void)printf("%zu batches of %" PRIu64
+                 " moments of %d rows: mean %.2f ms, p99 %.2f ms, most %.1f "
+                 "ms; all with trimming %.1f s, %.0f MB written\n",
+                 n_batches, batch_ticks, MODELS + 1, sum / (double)n_batches,
+                 (double)batch_ms[n_batches * 99 / 100], (double)batch_ms[n_batches - 1],
+                 took_ms / 1e3,
+                 (double)own_number("/proc/self/io", "write_bytes:") / 1e6);
 }
 
 /* One range, of one model or of all and the host, best of five. */
@@ -265,6 +267,7 @@ int main(int argc, char **argv)
     const struct store_limits limits = {6 * HOUR_MS, 30 * 24 * HOUR_MS, 30 * 24 * HOUR_MS,
                                         512 << 20};
     uint64_t hours = argc > 2 ? strtoul(argv[2], NULL, 10) : 24;
+    uint64_t seconds = argc > 3 ? strtoul(argv[3], NULL, 10) : 5;
     char path[PATH_MAX];
     struct complaint complaint;
     struct store *store = NULL;
@@ -275,6 +278,7 @@ int main(int argc, char **argv)
                    argc > 1 ? argv[1] : "/tmp");
     (void)unlink(path); // of a run before
     (void)printf("RSS at the start: %lld KiB\n", rss_kib());
+    batch_ticks = MAX(seconds, (uint64_t)1) * 1000 / TICK_MS;
     began_ms = now_ms();
     r = store_open(path, &limits, &store, &complaint);
     if (r < 0) {

@@ -93,17 +93,19 @@ static bool is_null(sqlite3_stmt *row, int column)
 
 static double load_figure(sqlite3_stmt *row, int column, size_t figure)
 {
-    double value = sqlite3_column_double(row, column);
+    sqlite3_value *value = sqlite3_column_value(row, column);
 
-    if (is_null(row, column))
+    if (sqlite3_value_type(value) == SQLITE_NULL)
         return NAN;
-    return figure == PAST_HIT_PPM ? value * PPM_PER_PERCENT : value;
+    return sqlite3_value_double(value) * (figure == PAST_HIT_PPM ? PPM_PER_PERCENT : 1);
 }
 
 /* A whole number of them: what percent has lost comes back. */
 static double load_whole(sqlite3_stmt *row, int column, size_t figure)
 {
-    return round(load_figure(row, column, figure));
+    double value = load_figure(row, column, figure);
+
+    return figure == PAST_HIT_PPM ? round(value) : value;
 }
 
 void store_load_sample(sqlite3_stmt *row, struct store_sample *ret)
