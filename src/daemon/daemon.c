@@ -237,9 +237,10 @@ static int open_front(struct daemon *daemon, struct complaint *complaint)
     struct front_options options = {
         .loop = &daemon->loop, .config = daemon->config, .manager = daemon->manager};
 
-    if (past_new(PAST_BYTES, &daemon->past) < 0)
+    if (past_new(PAST_BYTES, &daemon->past) < 0 || journal_new(&daemon->journal) < 0)
         return complain(complaint, -ENOMEM, "out of memory");
     options.past = daemon->past;
+    options.journal = daemon->journal;
     return front_open(&options, &daemon->front, complaint);
 }
 
@@ -307,6 +308,8 @@ static int open_inside(struct daemon *daemon, struct complaint *complaint)
     int r;
 
     r = snapshot_pool_new(&daemon->snapshots);
+    if (r == 0)
+        r = tick_watch(daemon);
     if (r == 0)
         r = engines_new(&daemon->loop, daemon->host, config->proc_root, &daemon->engines);
     if (r == 0)
@@ -415,6 +418,8 @@ bool daemon_free(struct daemon *daemon)
         return false;
 
     front_free(daemon->front);
+    watch_free(daemon->watch);
+    journal_free(daemon->journal);
     past_free(daemon->past);
     service_manager_free(daemon->manager);
     snapshot_unref(daemon->newest);

@@ -194,6 +194,7 @@ static int open_service(struct front *front, const struct front_options *front_o
         .model_id =
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
         .past = front_options->past,
+        .journal = front_options->journal,
         .interval_ms = config->interval_ms,
         .now_ns = ticker_now_ns,
     };

@@ -21,6 +21,7 @@ struct front_options {
     const struct config *config;
     struct service_manager *manager; // NULL: none has started us
     struct past *past;               // of what is published
+    struct journal *journal;         // of what happened
 };
 
 /* As many descriptors as its clients take, before anything else is opened. */

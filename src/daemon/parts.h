@@ -10,12 +10,14 @@
 #include "daemon/discovery.h"
 #include "daemon/docker.h"
 #include "daemon/engines.h"
+#include "daemon/event_log.h"
 #include "daemon/front.h"
 #include "daemon/gpu_feed.h"
 #include "daemon/gpu_log.h"
 #include "daemon/self_cost.h"
 #include "daemon/service_manager.h"
 #include "history/past.h"
+#include "history/watch.h"
 #include "net/ticker.h"
 
 #define NS_PER_MS 1000000ULL
@@ -36,6 +38,9 @@ struct daemon {
     struct snapshot_pool *snapshots;
     const struct snapshot *newest;
     struct past *past; // of what the front publishes
+    struct journal *journal;
+    struct watch *watch;
+    uint64_t logged_event; // the id of the newest that is in the log
     struct front *front;
     struct service_manager *manager;  // NULL: none has started us
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
@@ -57,6 +62,9 @@ struct daemon {
     uint64_t interval_ms; // as at the start: a reload does not change the beat
     int status;           // to exit with
 };
+
+/* The first event of the run: what is watched from now on goes into the journal. */
+int tick_watch(struct daemon *daemon) MUST_CHECK;
 
 /* The first beat of a tick: ask the sources. */
 void tick_collect(struct daemon *daemon, uint64_t now_ns);

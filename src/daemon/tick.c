@@ -2,6 +2,7 @@
 #include "daemon/parts.h"
 
 #include "base/log.h"
+#include "version.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -39,6 +40,23 @@ void tick_collect(struct daemon *daemon, uint64_t now_ns)
     engines_run(daemon->engines, now_ns);
 }
 
+static uint64_t wall_clock_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+int tick_watch(struct daemon *daemon)
+{
+    int r = watch_new(daemon->journal, &daemon->watch);
+
+    if (r == 0)
+        watch_begin(daemon->watch, VRAMSCOPE_VERSION, (int64_t)wall_clock_ms());
+    return r;
+}
+
 /* Why no device's memory is known: the first source that says something. */
 static struct outage outage_of(const struct gpu_sample *gpu)
 {
@@ -60,8 +78,11 @@ static void log_failure(int r)
         log_error("a tick is left out: %s", strerror(-r));
 }
 
-static void publish_outage(struct daemon *daemon, const struct outage *outage)
+static void publish_outage(struct daemon *daemon, const struct outage *outage,
+                           uint64_t now_ns)
 {
+    watch_see_outage(daemon->watch, outage->reason, now_ns, (int64_t)wall_clock_ms());
+    event_log(daemon->journal, &daemon->logged_event);
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
         0) {
         (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
@@ -72,8 +93,10 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage)
     log_failure(service_publish_outage(front_service(daemon->front), outage));
 }
 
-static void publish_snapshot(struct daemon *daemon, const struct snapshot *snapshot)
+static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot)
 {
+    watch_see(daemon->watch, snapshot);
+    event_log(daemon->journal, &daemon->logged_event);
     if (daemon->logged_outage[0]) {
         daemon->logged_outage[0] = '\0';
         log_info("GPU figures are back");
@@ -107,14 +130,6 @@ static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
     return self;
 }
 
-static uint64_t wall_clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
-
 void tick_publish(struct daemon *daemon, uint64_t now_ns)
 {
     struct join_facts facts = {
@@ -139,7 +154,7 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
                                     "see `nvidia-smi` and the kernel log; the reader is "
                                     "started again by itself"};
 
-            publish_outage(daemon, &silent);
+            publish_outage(daemon, &silent, now_ns);
             engines_log(daemon->engines, NULL, now_ns);
             return;
         }
@@ -157,7 +172,7 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
     } else {
         struct outage outage = outage_of(facts.gpu);
 
-        publish_outage(daemon, &outage);
+        publish_outage(daemon, &outage, now_ns);
         engines_log(daemon->engines, NULL, now_ns);
     }
     snapshot_unref(snapshot);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "encode/detail.h"
 
+#include "encode/event_list.h"
 #include "encode/json.h"
 
 #include <math.h>
@@ -322,6 +323,7 @@ static void write_model(struct buf *out, const struct snapshot *snapshot,
     boolean(out, "stale", model->stale);
     age(out, "age_ms", model->page_ns, snapshot->taken_ns);
     number(out, "scrape_interval_ms", model->pace_ns / NS_PER_MS);
+    number(out, "max_model_len", model->max_model_len);
     write_device_list(out, model->devices);
     begin(out, "vram");
     figure(out, "allocated_bytes", model->allocated_bytes);
@@ -401,6 +403,8 @@ void detail_write(struct buf *out, const struct snapshot *snapshot,
     }
     buf_add_char(out, ']');
     write_processes(out, snapshot);
+    key(out, "events");
+    event_list_write(out, snapshot->events, snapshot->n_events);
     write_self(out, &snapshot->self);
     end(out);
 }

@@ -181,6 +181,11 @@ static void tell_tap(const struct board *board, const struct snapshot *snapshot)
         board->tap.document(board->tap.ctx, (int64_t)snapshot->unix_ms, id, document);
 }
 
+const char *board_boot(const struct board *board)
+{
+    return board->boot;
+}
+
 int board_publish(struct board *board, const struct snapshot *snapshot)
 {
     const struct snapshot *last;

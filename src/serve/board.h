@@ -65,6 +65,8 @@ void board_free(struct board *board); // after the outlets of its channels
 
 struct channel *board_channel(struct board *board, enum channel_kind kind);
 
+const char *board_boot(const struct board *board); // of this run, as documents have it
+
 /* NULL: there is none, as the documents come from elsewhere and say more than snapshots. */
 struct metrics_page *board_metrics_page(struct board *board);
 

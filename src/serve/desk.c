@@ -3,9 +3,12 @@
 
 #include "encode/json.h"
 #include "serve/aggregated.h"
+#include "serve/events.h"
 #include "serve/metrics_accept.h"
 #include "serve/page.h"
 #include "version.h"
+
+#include <stdio.h>
 
 enum {
     BODY_MAX = SEED_EVENT_MAX + 8 * 1024,
@@ -147,6 +150,41 @@ static void get_metrics(struct desk *desk, struct http_conn *conn,
     }
 }
 
+/* The buffer is of this answer: few ask, and it can be half a MiB. */
+static void write_events(struct desk *desk, struct http_conn *conn,
+                         const struct events_query *query)
+{
+    struct buf body;
+
+    buf_init(&body, EVENTS_BODY_MAX);
+    if (events_write(desk->options.journal, query, board_boot(desk->options.board),
+                     &body) < 0 ||
+        body.error)
+        answer_failure(desk, conn);
+    else
+        http_respond(conn, &(struct http_response){.status = 200,
+                                                   .type = JSON_TYPE,
+                                                   .extra = NO_STORE,
+                                                   .body = buf_span(&body)});
+    buf_done(&body);
+}
+
+static void get_events(struct desk *desk, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    static const struct outage none = {
+        "not-found", "no events are noted here: this is a recording being played", ""};
+    struct outage bad = {"bad-parameter", "", ""};
+    struct events_query query;
+
+    if (!desk->options.journal)
+        answer_error(desk, conn, 404, &none, NULL);
+    else if (events_read_query(request->query, &query, &bad.reason) < 0)
+        answer_error(desk, conn, 400, &bad, NULL);
+    else
+        write_events(desk, conn, &query);
+}
+
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 {
     return (now_ns - MIN(then_ns, now_ns)) / NS_PER_MS;
@@ -210,11 +248,24 @@ static const struct {
     {"/vram/aggregated", get_aggregated, false, false},
     {"/v1/detail", get_detail, false, false},
     {"/v1/detail/stream", get_detail_stream, false, false},
+    {"/v1/events", get_events, true, false},
     {"/metrics", get_metrics, true, false},
     {"/healthz", get_healthz, false, true},
     {"/readyz", get_readyz, false, true},
     {"/version", get_version, true, false},
 };
+
+/* What there is is told: a person has typed it. */
+static void answer_no_route(struct desk *desk, struct http_conn *conn)
+{
+    char text[OUTAGE_TEXT_SIZE] = "no such route: try /";
+    const struct outage error = {"not-found", text, ""};
+
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ", %s",
+                       routes[i].path);
+    answer_error(desk, conn, 404, &error, NULL);
+}
 
 static void answer_method(struct desk *desk, struct http_conn *conn,
                           enum http_method method)
@@ -273,19 +324,12 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
-    static const struct outage not_found = {
-        "not-found",
-        "no such route: try /, /vram/stream, /vram, "
-        "/vram/aggregated, "
-        "/v1/detail/stream, /v1/detail, /metrics, /healthz, "
-        "/readyz, /version",
-        ""};
     const struct page_file *file = page_find(request->path);
     size_t i = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
     if (i == ARRAY_LEN(routes) && !file && !star)
-        answer_error(desk, conn, 404, &not_found, NULL);
+        answer_no_route(desk, conn);
     else if (request->method != METHOD_GET && request->method != METHOD_HEAD)
         answer_method(desk, conn, request->method);
     else if (file)

@@ -91,6 +91,7 @@ static int open_counter(struct service *service, struct counter *counter)
                    .several = options->threads > 1,
                    .held = true},
         .board = service->board,
+        .journal = options->journal,
         .gate = options->gate,
         .interval_ms = options->interval_ms,
         .now_ns = options->now_ns,

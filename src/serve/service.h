@@ -21,6 +21,7 @@ enum { SERVICE_THREADS_MAX = 64 };
 
 struct board_documents;
 struct board_tap;
+struct journal;
 struct past;
 struct service;
 
@@ -36,6 +37,7 @@ struct service_options {
     const struct board_documents *documents; // as board_options has it; without threads
     struct past *past;                       // as board_options has it
     const struct board_tap *tap;             // likewise
+    struct journal *journal;                 // lent: what happened; NULL: nobody notes it
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
