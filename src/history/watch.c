@@ -79,10 +79,10 @@ const char *watch_bytes(char ret[WATCH_BYTES_SIZE], uint64_t bytes)
 
 const char *watch_time(char ret[WATCH_TIME_SIZE], uint64_t ns)
 {
-    uint64_t s = (ns + NS_PER_S / 2) / NS_PER_S;
+    uint64_t s = ns / NS_PER_S;
 
-    if (ns < NS_PER_S)
-        (void)snprintf(ret, WATCH_TIME_SIZE, "%" PRIu64 " ms", ns / NS_PER_MS);
+    if (s < 10)
+        (void)snprintf(ret, WATCH_TIME_SIZE, "%.1f s", (double)ns / (double)NS_PER_S);
     else if (s < 120)
         (void)snprintf(ret, WATCH_TIME_SIZE, "%" PRIu64 " s", s);
     else if (s < 120 * 60)

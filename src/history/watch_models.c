@@ -113,7 +113,7 @@ static struct track *add(struct watch *watch, const struct snapshot_model *row)
 {
     struct track *track = make_room(watch);
 
-    *track = (struct track){.pid = row->pid};
+    *track = (struct track){.pid = row->pid, .blocks = UNKNOWN};
     begin_anew(track);
     track->at_start = !watch->begun;
     track->asleep.told = row->state == ENGINE_SLEEPING; // by its being found so
@@ -165,7 +165,7 @@ static void see_found(struct watch *watch, struct track *track)
     if (lost_ns)
         told = watch_tell(watch, EVENT_ENGINE_FOUND, watch_about(track),
                           "%s is back after %s: %s", place,
-                          watch_time(passed, watch->now_ns - track->seen_ns), state);
+                          watch_time(passed, watch->now_ns - track->lost_ns), state);
     else
         told = watch_tell(watch, EVENT_ENGINE_FOUND, watch_about(track), "%s %s: %s",
                           place, track->at_start ? "was there" : "was found", state);
@@ -191,6 +191,7 @@ static void see_lost(struct watch *watch, struct track *track)
     if (!told)
         return;
     condition_was_told(&track->there, watch->now_ns);
+    track->lost_ns = track->seen_ns;
     begin_anew(track);
     track->restart_due = false;
 }

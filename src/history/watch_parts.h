@@ -48,6 +48,7 @@ struct track {
     uint16_t port;
     const struct snapshot_model *row; // of the snapshot being looked at; NULL: it is gone
     uint64_t seen_ns;                 // when it was last there
+    uint64_t lost_ns;                 // when it was, as it was told lost
     struct condition there;
     bool at_start; // it was there before we were
 
@@ -140,7 +141,7 @@ enum { WATCH_BYTES_SIZE = 32, WATCH_TIME_SIZE = 32 };
 
 const char *watch_bytes(char ret[WATCH_BYTES_SIZE], uint64_t bytes);
 
-/* "37 s", "4 min". */
+/* "0.5 s", "37 s", "4 min". */
 const char *watch_time(char ret[WATCH_TIME_SIZE], uint64_t ns);
 
 void watch_see_host(struct watch *watch, const struct snapshot *snapshot);
