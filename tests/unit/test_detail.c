@@ -97,7 +97,7 @@ static void test_empty(void **state)
         "\"kv_cache\":{\"used_bytes\":0,\"unknown_models\":0},"
         "\"prefix_cache\":{\"hit_percent\":0.0,\"in_window\":false},"
         "\"gpu\":{\"age_ms\":null,\"sources\":[]},\"devices\":[],\"models\":[],"
-        "\"processes\":[],\"processes_left_out\":0,"
+        "\"processes\":[],\"processes_left_out\":0,\"events\":[],"
         "\"self\":{\"rss_bytes\":0,\"cpu_seconds\":0.0,\"late_ms\":0.0,\"subscribers\":0,"
         "\"frames_sent\":0,\"frames_skipped\":0,\"worker_restarts\":0,\"limited\":{}}}");
 }
@@ -448,6 +448,47 @@ static void test_device_lists(void **state)
     }
 }
 
+static void test_longest_request(void **state)
+{
+    struct snapshot_model *model = add_model("m");
+
+    (void)state;
+    model->max_model_len = 40960;
+    expect("known", ",\"max_model_len\":40960,");
+    model->max_model_len = UNKNOWN;
+    expect("unknown", ",\"max_model_len\":null,");
+}
+
+static void test_events(void **state)
+{
+    struct event *event = snapshot.events;
+
+    (void)state;
+    snapshot.n_events = 1;
+    event->id = 12;
+    event->unix_ms = 1790000000000;
+    event->kind = EVENT_ENGINE_LOST;
+    event->port = 8000;
+    (void)snprintf(event->served_name, sizeof(event->served_name), "Qwen/Qwen3-0.6B");
+    (void)snprintf(event->text, sizeof(event->text), "it is \"gone\"");
+    expect("of a model",
+           ",\"events\":[{\"id\":12,\"unix_ms\":1790000000000,\"kind\":\"engine_lost\","
+           "\"severity\":\"warning\",\"model\":\"Qwen/Qwen3-0.6B\","
+           "\"model_id\":\"Qwen-Qwen3-0-6B\",\"port\":8000,\"device\":null,"
+           "\"text\":\"it is \\\"gone\\\"\"}],");
+    event->port = 0;
+    expect("on a Unix socket", ",\"port\":0,");
+    event->kind = EVENT_GPU_LOST;
+    event->served_name[0] = '\0';
+    event->unix_ms = -5; // a wall clock that was never set
+    (void)snprintf(event->device, sizeof(event->device), "GPU-1");
+    snapshot.events[1] = *event;
+    snapshot.n_events = 2;
+    expect("of a device",
+           "},{\"id\":12,\"unix_ms\":0,\"kind\":\"gpu_lost\",\"severity\":\"critical\","
+           "\"model\":null,\"model_id\":null,\"port\":null,\"device\":\"GPU-1\",");
+}
+
 /* The byte that takes most room in JSON of those that text_clean() leaves. */
 static void fill(char *text, size_t room)
 {
@@ -492,6 +533,17 @@ static void fill_model(struct snapshot_model *model)
         (struct hit_counts){9e18, 9e18};
 }
 
+static void fill_event(struct event *event)
+{
+    event->id = INT64_MAX;
+    event->unix_ms = INT64_MAX;
+    event->kind = EVENT_KV_CAPACITY_CHANGED;
+    event->port = 65535;
+    FILL(event->served_name);
+    FILL(event->device);
+    FILL(event->text);
+}
+
 static void fill_snapshot(void)
 {
     snapshot.seq = snapshot.unix_ms = INT64_MAX;
@@ -526,6 +578,17 @@ static void fill_snapshot(void)
     snapshot.n_models = SNAPSHOT_MODELS_MAX;
     for (size_t i = 0; i < SNAPSHOT_MODELS_MAX; i++)
         fill_model(&snapshot.models[i]);
+    snapshot.n_processes = SNAPSHOT_PROCESSES_MAX;
+    for (size_t i = 0; i < SNAPSHOT_PROCESSES_MAX; i++) {
+        struct snapshot_process *process = &snapshot.processes[i];
+
+        *process =
+            (struct snapshot_process){UINT32_MAX, 63, INT64_MAX, "", OWNER_ENGINE, 65535};
+        FILL(process->comm);
+    }
+    snapshot.n_events = SNAPSHOT_EVENTS_MAX;
+    for (size_t i = 0; i < SNAPSHOT_EVENTS_MAX; i++)
+        fill_event(&snapshot.events[i]);
 }
 
 static void test_full(void **state)
@@ -568,6 +631,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_states, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_device_lists, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_longest_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_bytes, set_up, tear_down),
     };
