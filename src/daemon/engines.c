@@ -312,6 +312,7 @@ static struct join_engine fact_of(const struct watched *watched)
     return (struct join_engine){
         .engine = &watched->engine,
         .root_pid = watched->root.pid,
+        .root_start_ticks = watched->root.start_ticks,
         .name = config->name,
         .launch_name = watched->is_found ? watched->found.name : NULL,
         .cgroup = watched->is_found ? &watched->found.cgroup : NULL,

@@ -113,7 +113,8 @@ static struct track *add(struct watch *watch, const struct snapshot_model *row)
 {
     struct track *track = make_room(watch);
 
-    *track = (struct track){.pid = row->pid, .blocks = UNKNOWN};
+    *track = (struct track){
+        .pid = row->pid, .start_ticks = row->start_ticks, .blocks = UNKNOWN};
     begin_anew(track);
     track->at_start = !watch->begun;
     track->asleep.told = row->state == ENGINE_SLEEPING; // by its being found so
@@ -151,6 +152,12 @@ static void match_rows(struct watch *watch, const struct snapshot *snapshot,
 
 /* ---- Found, lost, restarted ---- */
 
+static void take_process(struct track *track)
+{
+    track->pid = track->row->pid;
+    track->start_ticks = track->row->start_ticks;
+}
+
 static void see_found(struct watch *watch, struct track *track)
 {
     const char *state = engine_state_name(track->row->state);
@@ -160,7 +167,7 @@ static void see_found(struct watch *watch, struct track *track)
 
     if (!condition_is_due(&track->there, true, 0, watch->now_ns))
         return;
-    track->pid = track->row->pid; // found anew, not restarted
+    take_process(track); // found anew, not restarted
     watch_place(place, track);
     if (lost_ns)
         told = watch_tell(watch, EVENT_ENGINE_FOUND, watch_about(track),
@@ -202,6 +209,19 @@ static bool fell(uint64_t before, uint64_t now)
 }
 
 /*
+ * A process that is older than the one before is the same server, seen from further up: its
+ * launcher, or the process above its workers.
+ */
+static bool is_another_process(const struct track *track)
+{
+    const struct snapshot_model *row = track->row;
+
+    if (track->pid && track->start_ticks && row->start_ticks)
+        return row->start_ticks > track->start_ticks;
+    return track->pid && track->pid != row->pid;
+}
+
+/*
  * Another process. Where that is not visible, counters that fell: of as many data-parallel
  * engines as before, since one of them missing on a page lowers the sums.
  */
@@ -210,7 +230,7 @@ static bool was_restarted(const struct track *track)
     const struct engine_page *page = &track->row->page;
 
     if (track->row->pid)
-        return track->pid && track->pid != track->row->pid;
+        return is_another_process(track);
     return page->engines && page->engines == track->page_engines &&
            (fell(track->queries, page_queries(page)) ||
             fell(track->preemptions, page->preemptions));
@@ -244,7 +264,7 @@ static void see_restart(struct watch *watch, struct track *track)
             track->starts_ns = watch->now_ns;
     }
     if (track->row->pid)
-        track->pid = track->row->pid;
+        take_process(track);
     if (!track->restart_due || !pause_is_over(track->restart_told_ns, watch->now_ns) ||
         !tell_restart(watch, track))
         return;

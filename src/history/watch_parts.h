@@ -52,9 +52,10 @@ struct track {
     struct condition there;
     bool at_start; // it was there before we were
 
-    uint32_t pid;     // of its process tree, as last known; 0
-    uint32_t old_pid; // before it was restarted
-    bool restart_due; // to be told
+    uint32_t pid;         // of its process tree, as last known; 0
+    uint64_t start_ticks; // of that process; 0
+    uint32_t old_pid;     // before it was restarted
+    bool restart_due;     // to be told
     uint64_t restart_told_ns;
 
     bool was_ready;     // since it was last (re)started

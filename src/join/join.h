@@ -16,7 +16,8 @@
 /* An engine, and what the operator said about it (UNKNOWN, NULL: nothing). */
 struct join_engine {
     const struct engine *engine;
-    uint32_t root_pid;       // of its process tree; 0: not known
+    uint32_t root_pid; // of its process tree; 0: not known
+    uint64_t root_start_ticks;
     const char *name;        // to be used for it
     const char *launch_name; // as its command line has it; NULL: not known
     uint64_t kv_bytes_per_block;

@@ -107,8 +107,9 @@ struct snapshot_model {
     char served_name[ENGINE_NAME_MAX + 1];
     char id[ENGINE_NAME_MAX + 1]; // identifier form: [A-Za-z0-9-]
     uint16_t port;
-    uint32_t engine; // index in the facts it was made from
-    uint32_t pid;    // of the first process of its tree; 0: not known
+    uint32_t engine;      // index in the facts it was made from
+    uint32_t pid;         // of the first process of its tree; 0: not known
+    uint64_t start_ticks; // when that started, in clock ticks since boot; 0: not known
     char container_id[SNAPSHOT_CONTAINER_ID_SIZE]; // "": in none, or not known
     char pod_uid[SNAPSHOT_POD_UID_SIZE];           // of Kubernetes; likewise
     enum engine_state state;

@@ -5,7 +5,7 @@
  *   a: b: c: d:        the engine (ports 8000 to 8003) that what follows is about
  *   loading starting ready sleeping unreachable disabled   its state; it is there from then on
  *   gone               it has no row
- *   name=X port=N pid=N why=X stale fresh mute     its row; mute: no page comes in
+ *   name=X port=N pid=N since=N (ticks) why=X stale fresh mute     its row; mute: no page comes in
  *   held=N kv=N pool=N (GiB) used=N (percent) preempted=N queries=N blocks=N dp=N source=X
  *   on=N               bits of the devices that it holds memory on
  *   gpu0: gpu1: gpu2:  the device that what follows is about
@@ -214,6 +214,8 @@ static bool take_value(const char *key, const char *value)
         model->port = (uint16_t)count_of(value);
     else if (strcmp(key, "pid") == 0)
         model->pid = (uint32_t)count_of(value);
+    else if (strcmp(key, "since") == 0)
+        model->start_ticks = count_of(value);
     else if (strcmp(key, "held") == 0)
         model->allocated_bytes = gib_of(value);
     else if (strcmp(key, "kv") == 0)
@@ -362,6 +364,12 @@ static const struct script lives[] = {
      "0 engine_found a, 6 engine_lost a, 21 engine_found a"},
     {"is back soon", "a: ready +1 gone +3 pid=200 starting +20",
      "0 engine_found a, 4 engine_restarted a"},
+    {"another process, younger", "a: since=5 ready +1 pid=200 since=6 +20",
+     "0 engine_found a, 1 engine_restarted a"},
+    {"the launcher of its process", "a: since=5 ready +1 pid=200 since=4 +20",
+     "0 engine_found a"},
+    {"another process of the same number", "a: since=5 ready +1 since=6 +20",
+     "0 engine_found a, 1 engine_restarted a"},
     {"another process at once", "a: ready +1 pid=200 +20",
      "0 engine_found a, 1 engine_restarted a"},
     {"its process is not known for a while", "a: ready +1 pid=0 +9 pid=100 +9",
