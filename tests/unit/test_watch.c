@@ -819,6 +819,8 @@ static void test_newest_in_snapshot(void **state)
 
 /* ---- Floods ---- */
 
+enum { FLOOD_DEVICES = 20 };
+
 /* As many engines as there can be, each another one at each look. */
 static struct snapshot *make_flood(unsigned look, bool gpu)
 {
@@ -827,9 +829,13 @@ static struct snapshot *make_flood(unsigned look, bool gpu)
     assert_non_null(snapshot);
     snapshot->taken_ns = host.now_ns;
     snapshot->unix_ms = host.now_ns / MS;
-    snapshot->n_devices = 1;
-    snapshot->devices[0] = host.devices[0];
-    snapshot->devices[0].mem_used_bytes = gpu ? 0 : UNKNOWN;
+    snapshot->n_devices = FLOOD_DEVICES;
+    for (unsigned i = 0; i < FLOOD_DEVICES; i++) {
+        snapshot->devices[i] = host.devices[0];
+        (void)snprintf(snapshot->devices[i].uuid, sizeof(snapshot->devices[i].uuid),
+                       "GPU-%u", i);
+        snapshot->devices[i].mem_used_bytes = gpu ? 0 : UNKNOWN;
+    }
     snapshot->n_models = SNAPSHOT_MODELS_MAX;
     for (unsigned i = 0; i < SNAPSHOT_MODELS_MAX; i++) {
         struct snapshot_model *model = &snapshot->models[i];
@@ -845,7 +851,7 @@ static void test_flood(void **state)
 {
     uint64_t ids[200], n = 0;
     struct event event = {0};
-    bool lost = false;
+    unsigned lost = 0, last_lost = 0;
 
     (void)state;
     for (unsigned look = 0; look < 200; look++) {
@@ -856,13 +862,15 @@ static void test_flood(void **state)
         snapshot_unref(snapshot);
         while (journal_next(journal, seen_id, &event)) {
             seen_id = event.id;
-            lost = lost || event.kind == EVENT_GPU_LOST;
+            lost += event.kind == EVENT_GPU_LOST;
+            last_lost = event.kind == EVENT_GPU_LOST ? look : last_lost;
         }
         assert_true(look > 0 || seen_id == SNAPSHOT_MODELS_MAX);
         ids[n++] = seen_id - before;
         host.now_ns += TICK_MS * MS;
     }
-    assert_true(lost); // there was room for it
+    assert_int_equal(lost, FLOOD_DEVICES); // there was room for all, at once
+    assert_int_equal(last_lost, 150 + WATCH_GPU_MS / TICK_MS);
     for (unsigned look = 60; look < 150; look++)
         assert_in_range(ids[look] + ids[look - 1], 0, 2); // one a second
     assert_true(seen_id >= 128 - 32 + 60);
