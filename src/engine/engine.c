@@ -27,6 +27,7 @@ void engine_page_clear(struct engine_page *page)
         .kv_block_tokens = UNKNOWN,
         .kv_size_tokens = UNKNOWN,
         .kv_memory_bytes = UNKNOWN,
+        .gpu_memory_utilization = (double)NAN,
         .kv_capacity_bytes = UNKNOWN,
         .kv_active_bytes = UNKNOWN,
         .kv_retained_bytes = UNKNOWN,

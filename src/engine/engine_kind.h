@@ -36,6 +36,8 @@ struct engine_page {
     bool kv_skips_layers;                // some layers are exempt from kv_dtype
     bool kv_blocks_ordered;              // their number, whatever bytes were ordered
     uint64_t kv_memory_bytes;            // KV pool per GPU as the operator ordered it
+    bool kv_memory_option;               // its release can be ordered a pool in bytes
+    double gpu_memory_utilization;       // of each GPU's memory, as it was ordered; NAN
     const char *kv_why;         // why one of the above is unknown; a literal, or NULL
     const char *kv_caveat;      // why they may be off; a literal, or NULL
     uint64_t kv_capacity_bytes; // of all engines' pools, by the engine's own count

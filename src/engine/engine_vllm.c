@@ -98,6 +98,8 @@ struct cache_config {
     uint64_t memory_bytes; // UNKNOWN: not ordered in bytes
     uint64_t block_tokens;
     uint64_t size_tokens;
+    double memory_utilization; // NAN: not given
+    bool memory_option;        // the label of memory_bytes is there, with a number or not
     char dtype[ENGINE_DTYPE_MAX + 1];
     bool skips_layers;
     bool blocks_ordered;
@@ -125,6 +127,7 @@ struct labels {
     struct span cache_dtype;
     struct span kv_cache_dtype_skip_layers;
     struct span num_gpu_blocks_override;
+    struct span gpu_memory_utilization;
 };
 
 /* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
@@ -142,6 +145,7 @@ static const struct {
     {"kv_cache_size_tokens", offsetof(struct labels, kv_cache_size_tokens)},
     {"cache_dtype", offsetof(struct labels, cache_dtype)},
     {"num_gpu_blocks_override", offsetof(struct labels, num_gpu_blocks_override)},
+    {"gpu_memory_utilization", offsetof(struct labels, gpu_memory_utilization)},
     {"kv_cache_dtype_skip_layers", offsetof(struct labels, kv_cache_dtype_skip_layers)},
 };
 
@@ -266,6 +270,16 @@ static uint64_t count_in(struct span text, uint64_t max)
     return text.at && number_read_u64(text, max, &value) == 0 ? value : UNKNOWN;
 }
 
+/* A part of the whole, above 0; NAN: it is none. */
+static double part_in(struct span text)
+{
+    double value;
+
+    if (!text.at || number_read(text, &value) < 0 || !(value > 0 && value <= 1))
+        return (double)NAN;
+    return value;
+}
+
 /* A list of layers, as Python prints it; a checkpoint can name them as well as a flag. */
 static bool names_layers(struct span text)
 {
@@ -288,6 +302,8 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
         memcpy(config->engine, labels->engine.at, labels->engine.len);
     config->blocks = count_in(labels->num_gpu_blocks, BLOCKS_MAX);
     config->memory_bytes = count_in(labels->kv_cache_memory_bytes, BYTES_MAX);
+    config->memory_option = labels->kv_cache_memory_bytes.at != NULL;
+    config->memory_utilization = part_in(labels->gpu_memory_utilization);
     config->block_tokens = count_in(labels->block_size, BLOCKS_MAX);
     config->size_tokens = count_in(labels->kv_cache_size_tokens, BYTES_MAX);
     if (labels->cache_dtype.at)
@@ -394,9 +410,15 @@ static void finish_config(const struct vllm_page *page, struct engine_page *ret)
     ret->kv_memory_bytes = agreed(page, offsetof(struct cache_config, memory_bytes));
     ret->kv_block_tokens = agreed(page, offsetof(struct cache_config, block_tokens));
     ret->kv_size_tokens = agreed(page, offsetof(struct cache_config, size_tokens));
-    if (page->n_configs)
+    if (page->n_configs) {
         memcpy(ret->kv_dtype, page->configs[0].dtype, sizeof(ret->kv_dtype));
+        ret->kv_memory_option = page->configs[0].memory_option;
+        ret->gpu_memory_utilization = page->configs[0].memory_utilization;
+    }
     for (uint32_t i = 0; i < page->n_configs; i++) {
+        if (!(fabs(page->configs[i].memory_utilization - ret->gpu_memory_utilization) <=
+              0))
+            ret->gpu_memory_utilization = (double)NAN;
         if (strcmp(page->configs[i].dtype, page->configs[0].dtype) != 0)
             ret->kv_dtype[0] = '\0';
         ret->kv_skips_layers = ret->kv_skips_layers || page->configs[i].skips_layers;

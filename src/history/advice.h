@@ -4,7 +4,7 @@
  *
  * Pure: observations and a snapshot in, advice with its arithmetic out. It never acts, and
  * says nothing where too little was observed (ADVICE_LEAST_MS) or a figure it rests on is
- * not known. docs/advice.md has the formulas.
+ * not known. docs/advice.md has the formulas. Texts are as text_clean() leaves them.
  */
 #ifndef HISTORY_ADVICE_H
 #define HISTORY_ADVICE_H
@@ -14,11 +14,15 @@
 enum {
     ADVICE_MAX = 3 * SNAPSHOT_MODELS_MAX,
     ADVICE_TITLE_SIZE = 160,
-    ADVICE_TEXT_SIZE = 400,
-    ADVICE_LINES = 12,
-    ADVICE_LINE_SIZE = 200,
+    ADVICE_TEXT_SIZE = 800,
+    ADVICE_LINES = 16,
+    ADVICE_LINE_SIZE = 240,
     ADVICE_COMMAND_SIZE = 256,
-    ADVICE_LEAST_MS = 15 * 60 * 1000,
+    ADVICE_LEAST_MS = 15 * 60 * 1000,   // before that a model may not have met its load
+    ADVICE_MEDIUM_MS = 6 * 3600 * 1000, // a part of a day
+    ADVICE_HIGH_MS = 48 * 3600 * 1000,  // two whole days
+
+    OBSERVATION_FULL_PERCENT = 98, // of the KV pool: a further request finds no room
 };
 
 /* What one model was seen to do, with its KV pool as it is now. */
@@ -26,16 +30,18 @@ struct observation {
     struct past_series of;
     int64_t from_ms, to_ms; // of the first and the last sample
     uint64_t observed_ms;   // of that, with samples
-    uint64_t samples;
-    uint64_t kv_pool_bytes; // the same all the while: it begins with the newest pool
+    uint64_t samples;       // whose pool and use of it are known
+    uint64_t kv_pool_bytes; // the same all the while: it begins with the newest; UNKNOWN
     uint64_t kv_used_max;   // bytes; UNKNOWN
-    uint64_t kv_used_p999;  // the 99.9th percentile of the samples, or of the slots' most
-    bool from_slots;        // of ten seconds each; then kv_used_p999 is of their most
-    uint64_t running_max, waiting_max;
-    uint64_t waiting_ms; // with requests waiting
-    double preemptions;  // that happened; NAN: not known
-    double hit_percent;  // mean, weighted by time; NAN
-    uint64_t busy_ms;    // with requests running
+    uint64_t kv_used_p999; // the 99.9th percentile of the samples, or of the slots' most;
+                           // UNKNOWN: likewise, or of more than OBSERVER_EXACT samples
+    bool from_slots;       // some, of ten seconds each; then the most in them count
+    uint64_t running_max, waiting_max; // UNKNOWN
+    uint64_t waiting_ms;               // with requests waiting
+    uint64_t full_ms; // of that, with OBSERVATION_FULL_PERCENT of the pool in use or more
+    double preemptions; // that happened; NAN: not known
+    double hit_percent; // mean, weighted by time; NAN
+    uint64_t busy_ms;   // with requests running
 };
 
 enum advice_kind {
@@ -47,7 +53,12 @@ enum advice_kind {
     ADVICE_KINDS
 };
 
+const char *advice_kind_name(enum advice_kind kind); // "shrink", "grow", ...
+
+/* By what was observed: below ADVICE_MEDIUM_MS, below ADVICE_HIGH_MS, and from there on. */
 enum advice_confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH };
+
+const char *advice_confidence_name(enum advice_confidence confidence); // "low", ...
 
 struct advice {
     enum advice_kind kind;
@@ -56,6 +67,7 @@ struct advice {
     uint64_t observed_ms;
     char served_name[ENGINE_NAME_MAX + 1]; // "": of the host
     uint16_t port;
+    char device[GPU_UUID_MAX]; // that it is of; "": of none
     char title[ADVICE_TITLE_SIZE];
     char text[ADVICE_TEXT_SIZE];
     uint32_t n_lines;
@@ -66,12 +78,22 @@ struct advice {
     uint64_t freed_bytes;          // on each of its GPUs; UNKNOWN
 };
 
-/* How many were written to `ret`, which has room for `max`. */
+/*
+ * How many were written to `ret`, which has room for `max`: the most severe first. Of a
+ * model whose pool in `snapshot` is another than the observed one nothing is said.
+ */
 size_t advise(const struct observation *observations, size_t n,
               const struct snapshot *snapshot, struct advice *ret, size_t max);
 
-/* What is being seen of one model: rows in the order of time. */
+/*
+ * What is being seen of one model: rows in the order of time. Every row counts once,
+ * however long it stands for. Rows without a pool, as of an engine that is down or asleep,
+ * are passed over. It keeps the highest values alone: the 99.9th percentile is exact up to
+ * OBSERVER_EXACT rows, which are 23 days at 2 Hz, or 15 months of slots.
+ */
 struct observer;
+
+enum { OBSERVER_HIGHEST = 4096, OBSERVER_EXACT = (OBSERVER_HIGHEST - 2) * 1000 };
 
 int observer_new(struct observer **ret) MUST_CHECK;
 void observer_free(struct observer *observer);
@@ -89,6 +111,7 @@ struct observed_row {
     bool is_slot;
 };
 
+/* -ENOMEM: the row is left out. */
 int observer_add(struct observer *observer, const struct observed_row *row) MUST_CHECK;
 void observer_end(struct observer *observer, struct observation *ret);
 

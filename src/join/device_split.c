@@ -75,6 +75,18 @@ static bool is_even(const struct division *d)
            degree_or_one(model->launch.pp) == 1 && degree_or_one(model->launch.pcp) == 1;
 }
 
+/* Of one data-parallel engine, a block takes as much on each GPU as on any other. */
+static bool has_even_blocks(const struct division *d)
+{
+    struct division one = *d;
+
+    if (d->engines == 0 || d->seen == 0 || d->seen % d->engines != 0)
+        return false;
+    one.engines = 1;
+    one.seen = d->seen / d->engines;
+    return is_even(&one);
+}
+
 static struct figure even_share(struct figure whole, uint64_t gpus)
 {
     struct figure share = whole;
@@ -180,17 +192,24 @@ static struct figure split_used(const struct division *d, struct figure pool,
     return used_by_pool(d, pool, d->memory->held[device]);
 }
 
-struct kv_share device_split_kv(const struct join_engine *engine,
-                                const struct kv_bytes *kv,
-                                const struct model_memory *memory, unsigned device)
+static struct division division_of(const struct join_engine *engine,
+                                   const struct kv_bytes *kv,
+                                   const struct model_memory *memory)
 {
-    struct division d = {
+    return (struct division){
         .engine = engine,
         .kv = kv,
         .memory = memory,
         .engines = engine->engine->page.engines,
         .seen = (uint64_t)__builtin_popcountll(memory->devices),
     };
+}
+
+struct kv_share device_split_kv(const struct join_engine *engine,
+                                const struct kv_bytes *kv,
+                                const struct model_memory *memory, unsigned device)
+{
+    struct division d = division_of(engine, kv, memory);
     const char *why = doubt_devices(&d);
     struct kv_share share;
 
@@ -199,6 +218,20 @@ struct kv_share device_split_kv(const struct join_engine *engine,
     share.pool = split_pool(&d, device);
     share.used = split_used(&d, share.pool, device);
     return share;
+}
+
+struct figure device_split_each(const struct join_engine *engine,
+                                const struct kv_bytes *kv,
+                                const struct model_memory *memory)
+{
+    struct division d = division_of(engine, kv, memory);
+    const char *why = doubt_devices(&d);
+
+    if (why || kv->pool.how == FROM_NOWHERE)
+        return figure_unknown(why ? why : kv->pool.why);
+    if (!has_even_blocks(&d))
+        return figure_unknown("its GPUs may hold unlike parts of the KV pool");
+    return even_share(kv->pool, d.seen);
 }
 
 /* As exact as the less exact of the two; one unknown makes the sum unknown. */

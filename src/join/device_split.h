@@ -31,6 +31,14 @@ struct kv_share device_split_kv(const struct join_engine *engine,
                                 const struct kv_bytes *kv,
                                 const struct model_memory *memory, unsigned device);
 
+/*
+ * The pool on each of its devices, of engines with a pool each on average. Known only where
+ * a block takes as many bytes on each of the GPUs: without pipeline stages.
+ */
+struct figure device_split_each(const struct join_engine *engine,
+                                const struct kv_bytes *kv,
+                                const struct model_memory *memory);
+
 /* Add a model to the devices that its memory is on. */
 void device_split_add(const struct join_engine *engine, const struct kv_bytes *kv,
                       const struct model_memory *memory, struct snapshot_device *devices);

@@ -222,8 +222,9 @@ static void join_models(const struct join_facts *facts, const struct attribution
         if (!has_row(facts, engine))
             continue;
         kv = join_model(facts, engine, &shares->engines[i], limit, &model);
-        insert(ret, &model);
         find_memory(facts, shares, i, &memory);
+        model.kv_pool_per_gpu = device_split_each(engine, &kv, &memory);
+        insert(ret, &model);
         device_split_add(engine, &kv, &memory, ret->devices);
         if (model.allocated_bytes.how != FROM_NOWHERE)
             ret->models_bytes =

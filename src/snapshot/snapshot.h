@@ -119,6 +119,7 @@ struct snapshot_model {
     struct figure allocated_bytes;
     struct figure kv_used_bytes;
     struct figure kv_pool_bytes;     // over all its GPUs
+    struct figure kv_pool_per_gpu;   // on each of them, where a block is the same on all
     struct figure kv_retained_bytes; // cached blocks that no request holds
     const char *kv_source;           // who says how large a block is; a literal, or NULL
     struct engine_page page; // what it said last; everything unknown when that is too old
