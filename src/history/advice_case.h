@@ -99,7 +99,7 @@ void advice_title(struct advice *ret, const char *format, ...) PRINTF_LIKE(2, 3)
 void advice_text(struct advice *ret, const char *format, ...) PRINTF_LIKE(2, 3); // more
 void advice_line(struct advice *ret, const char *format, ...) PRINTF_LIKE(2, 3);
 
-enum { ADVICE_NAME_SIZE = 64, ADVICE_BYTES_SIZE = 32, ADVICE_TIME_SIZE = 32 };
+enum { ADVICE_NAME_SIZE = 64 };
 
 struct advice_words {
     char text[ADVICE_NAME_SIZE];
@@ -108,6 +108,9 @@ struct advice_words {
 struct advice_words advice_name(const struct snapshot_model *model); // perhaps cut
 struct advice_words advice_gib(uint64_t bytes);                      // "11.27 GiB"
 struct advice_words advice_time(uint64_t ms);                        // "26.3 hours"
+
+/* "P", or "(P - E)" where the pool may be smaller by the error. */
+struct advice_words advice_least_pool(const struct advice_case *it);
 
 /* The lines that every size begins with. */
 void advice_tell_observed(const struct advice_case *it, struct advice *ret);

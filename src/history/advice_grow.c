@@ -32,7 +32,7 @@ static void tell_shortness(const struct advice_case *it, struct advice *ret)
     if (seen->full_ms > 0) {
         advice_line(
             ret,
-            "%d %% or more in use with requests waiting: %.1f s / %.1f s = %.2f %% "
+            "%d %% or more in use with requests waiting: 100 x %.1f s / %.1f s = %.2f %% "
             "of the time",
             OBSERVATION_FULL_PERCENT, (double)seen->full_ms / 1000,
             (double)seen->observed_ms / 1000,

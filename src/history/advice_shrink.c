@@ -58,7 +58,7 @@ static uint64_t takes_at_need(const struct advice_case *it)
 
     if (!it->is_sized || it->need_blocks == UNKNOWN || held == UNKNOWN || held < it->pool)
         return UNKNOWN;
-    return held - it->pool + advice_size_bytes(it, it->need_blocks);
+    return held - (it->pool - it->error) + advice_size_bytes(it, it->need_blocks);
 }
 
 static bool fits(const struct advice_case *candidate, const struct advice_case *it,
@@ -108,14 +108,14 @@ static void tell_who_fits(const struct advice_cases *all, const struct advice_ca
     if (!who)
         return;
     advice_line(ret,
-                "%s%s takes on each GPU: %" PRIu64 " - %" PRIu64 " + %" PRIu64
-                " = %" PRIu64 " bytes (%s)",
+                "%s%s takes on each GPU: %" PRIu64 " - %s + %" PRIu64 " = %" PRIu64
+                " bytes (%s)",
                 who == it ? "another copy" : "a copy of ",
                 who == it ? "" : advice_name(who->model).text,
-                advice_held_bytes(who->snapshot, who->model), who->pool,
+                advice_held_bytes(who->snapshot, who->model), advice_least_pool(who).text,
                 advice_size_bytes(who, who->need_blocks), takes_at_need(who),
                 advice_gib(takes_at_need(who)).text);
-    advice_text(ret, " In the room that there is then, %s%s would fit, too.",
+    advice_text(ret, " There would then be room for %s%s.",
                 who == it ? "another copy of it" : "a copy of ",
                 who == it ? "" : advice_name(who->model).text);
 }

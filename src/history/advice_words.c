@@ -183,8 +183,7 @@ void advice_tell_size(const struct advice_case *it, uint64_t blocks, struct advi
                     blocks, it->pool, it->blocks, size, advice_gib(size).text);
 }
 
-/* "P", or "(P - E)" where the pool may be smaller by the error. */
-static struct advice_words least_pool(const struct advice_case *it)
+struct advice_words advice_least_pool(const struct advice_case *it)
 {
     struct advice_words words;
 
@@ -209,7 +208,7 @@ static void tell_utilization(const struct advice_case *it, uint64_t blocks,
     advice_line(ret,
                 "--gpu-memory-utilization: (%" PRIu64 " - %s + %" PRIu64 ") / %" PRIu64
                 " = 0.%03" PRIu64 ", rounded up",
-                held, least_pool(it).text, advice_size_bytes(it, blocks),
+                held, advice_least_pool(it).text, advice_size_bytes(it, blocks),
                 advice_device_total(device), part);
 }
 
