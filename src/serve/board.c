@@ -251,6 +251,18 @@ struct past *board_past(struct board *board)
     return board->past;
 }
 
+int board_copy_snapshot(struct board *board, struct snapshot *ret)
+{
+    const struct snapshot *snapshot;
+
+    (void)pthread_mutex_lock(&board->lock);
+    snapshot = board->snapshot;
+    if (snapshot)
+        *ret = *snapshot;
+    (void)pthread_mutex_unlock(&board->lock);
+    return snapshot ? 0 : -ENODATA;
+}
+
 bool board_is_out(struct board *board)
 {
     bool out;

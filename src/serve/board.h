@@ -84,6 +84,9 @@ int board_newest(struct board *board, struct buf *models,
 /* Whatever was the newest is in it; lent. */
 struct past *board_past(struct board *board);
 
+/* The newest snapshot. -ENODATA: there is none now. */
+int board_copy_snapshot(struct board *board, struct snapshot *ret) MUST_CHECK;
+
 bool board_is_out(struct board *board);
 struct board_state board_state(struct board *board);
 

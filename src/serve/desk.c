@@ -150,23 +150,17 @@ static void get_metrics(struct desk *desk, struct http_conn *conn,
     }
 }
 
-/* The buffer is of this answer: few ask, and it can be half a MiB. */
-static void write_events(struct desk *desk, struct http_conn *conn,
-                         const struct events_query *query)
+/* A document with a buffer of its own, as few ask for it and it can be large. `r`: made. */
+static void answer_document(struct desk *desk, struct http_conn *conn, int r,
+                            const struct buf *body)
 {
-    struct buf body;
-
-    buf_init(&body, EVENTS_BODY_MAX);
-    if (events_write(desk->options.journal, query, board_boot(desk->options.board),
-                     &body) < 0 ||
-        body.error)
+    if (r < 0 || body->error)
         answer_failure(desk, conn);
     else
         http_respond(conn, &(struct http_response){.status = 200,
                                                    .type = JSON_TYPE,
                                                    .extra = NO_STORE,
-                                                   .body = buf_span(&body)});
-    buf_done(&body);
+                                                   .body = buf_span(body)});
 }
 
 static void get_events(struct desk *desk, struct http_conn *conn,
@@ -175,14 +169,36 @@ static void get_events(struct desk *desk, struct http_conn *conn,
     static const struct outage none = {
         "not-found", "no events are noted here: this is a recording being played", ""};
     struct outage bad = {"bad-parameter", "", ""};
+    OWNED(buf_done) struct buf body;
     struct events_query query;
 
+    buf_init(&body, EVENTS_BODY_MAX);
     if (!desk->options.journal)
         answer_error(desk, conn, 404, &none, NULL);
     else if (events_read_query(request->query, &query, &bad.reason) < 0)
         answer_error(desk, conn, 400, &bad, NULL);
     else
-        write_events(desk, conn, &query);
+        answer_document(desk, conn,
+                        events_write(desk->options.journal, &query,
+                                     board_boot(desk->options.board), &body),
+                        &body);
+}
+
+static void get_advice(struct desk *desk, struct http_conn *conn,
+                       const struct http_request *request)
+{
+    static const struct outage none = {
+        "not-found", "nothing is observed here: this is a recording being played", ""};
+    OWNED(buf_done) struct buf body;
+
+    (void)request;
+    buf_init(&body, ADVICE_BODY_MAX);
+    if (desk->options.observations.read)
+        answer_document(
+            desk, conn,
+            advice_write(desk->options.board, &desk->options.observations, &body), &body);
+    else
+        answer_error(desk, conn, 404, &none, NULL);
 }
 
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
@@ -248,6 +264,7 @@ static const struct {
     {"/vram/aggregated", get_aggregated, false, false},
     {"/v1/detail", get_detail, false, false},
     {"/v1/detail/stream", get_detail_stream, false, false},
+    {"/v1/advice", get_advice, false, false},
     {"/v1/events", get_events, true, false},
     {"/metrics", get_metrics, true, false},
     {"/healthz", get_healthz, false, true},

@@ -9,6 +9,7 @@
 #define SERVE_DESK_H
 
 #include "history/journal.h"
+#include "serve/advice.h"
 #include "serve/board.h"
 #include "serve/gate.h"
 
@@ -17,8 +18,9 @@ struct desk;
 struct desk_options {
     struct http_server_options server; // but for the handler, which is the desk's
     struct board *board;
-    struct journal *journal;  // what happened; NULL: nobody notes it
-    struct gate *gate;        // who is let in
+    struct journal *journal;                 // what happened; NULL: nobody notes it
+    struct observations_source observations; // of the advice
+    struct gate *gate;                       // who is let in
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
     void (*wake)(void *ctx);  // on any thread: desk_deliver() is due

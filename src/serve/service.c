@@ -92,6 +92,7 @@ static int open_counter(struct service *service, struct counter *counter)
                    .held = true},
         .board = service->board,
         .journal = options->journal,
+        .observations = options->observations,
         .gate = options->gate,
         .interval_ms = options->interval_ms,
         .now_ns = options->now_ns,

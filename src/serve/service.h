@@ -13,6 +13,7 @@
 #define SERVE_SERVICE_H
 
 #include "encode/seed.h"
+#include "serve/advice.h"
 #include "serve/gate.h"
 #include "serve/hub.h"
 #include "serve/outage.h"
@@ -38,6 +39,7 @@ struct service_options {
     struct past *past;                       // as board_options has it
     const struct board_tap *tap;             // likewise
     struct journal *journal;                 // lent: what happened; NULL: nobody notes it
+    struct observations_source observations; // of the advice; zeroed: there is none
     uint64_t interval_ms;     // figures older than three of them are not fresh
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };

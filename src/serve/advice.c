@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/advice.h"
+
+#include "encode/json.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* Too large for a stack; of one answer, for few ask. */
+struct work {
+    struct snapshot snapshot;
+    struct observation seen[SNAPSHOT_MODELS_MAX];
+    struct advice told[ADVICE_MAX];
+};
+
+static void free_work(struct work **work)
+{
+    free(*work);
+}
+
+/* `,"key":`, or without the comma after an opening brace. */
+static void key(struct buf *out, const char *name)
+{
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_add_char(out, ',');
+    buf_add_char(out, '"');
+    buf_add_str(out, name);
+    buf_add_str(out, "\":");
+}
+
+static void number(struct buf *out, const char *name, uint64_t value)
+{
+    key(out, name);
+    json_u64(out, value);
+}
+
+/* By the wall clock; what is before 1970 nobody has seen. */
+static uint64_t time_of(int64_t unix_ms)
+{
+    return unix_ms < 0 ? UNKNOWN : (uint64_t)unix_ms;
+}
+
+static void decimal(struct buf *out, const char *name, double value, unsigned decimals)
+{
+    key(out, name);
+    json_fixed(out, value, decimals);
+}
+
+static void text(struct buf *out, const char *name, const char *value)
+{
+    key(out, name);
+    if (value[0])
+        json_quote(out, value);
+    else
+        buf_add_str(out, "null");
+}
+
+static void write_observation(struct buf *out, const struct observation *seen)
+{
+    bool any = seen->samples > 0;
+
+    buf_add_char(out, '{');
+    text(out, "model", seen->of.served_name);
+    text(out, "model_id", seen->of.id);
+    number(out, "port", seen->of.port);
+    number(out, "from_ms", any ? time_of(seen->from_ms) : UNKNOWN);
+    number(out, "to_ms", any ? time_of(seen->to_ms) : UNKNOWN);
+    number(out, "observed_ms", seen->observed_ms);
+    number(out, "samples", seen->samples);
+    number(out, "kv_pool_bytes", seen->kv_pool_bytes);
+    number(out, "kv_used_max_bytes", seen->kv_used_max);
+    number(out, "kv_used_p999_bytes", seen->kv_used_p999);
+    number(out, "max_requests_running", seen->running_max);
+    number(out, "max_requests_waiting", seen->waiting_max);
+    number(out, "preemptions",
+           isnan(seen->preemptions) ? UNKNOWN : (uint64_t)seen->preemptions);
+    decimal(out, "hit_percent", seen->hit_percent, 2);
+    buf_add_char(out, '}');
+}
+
+/* "shrink:Qwen-Qwen3-0-6B:8000"; of a GPU "start_collision:GPU-..." */
+static void write_id(struct buf *out, const struct advice *advice, const char *model_id)
+{
+    char port[8];
+
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)advice->port);
+    key(out, "id");
+    buf_add_char(out, '"');
+    buf_add_str(out, advice_kind_name(advice->kind));
+    buf_add_char(out, ':');
+    buf_add_str(out, model_id[0] ? model_id : advice->device);
+    if (model_id[0]) {
+        buf_add_char(out, ':');
+        buf_add_str(out, port);
+    }
+    buf_add_char(out, '"');
+}
+
+static void write_lines(struct buf *out, const struct advice *advice)
+{
+    key(out, "arithmetic");
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < advice->n_lines; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        json_quote(out, advice->lines[i]);
+    }
+    buf_add_char(out, ']');
+}
+
+static void write_advice(struct buf *out, const struct advice *advice)
+{
+    char model_id[ENGINE_NAME_MAX + 1] = "";
+
+    if (advice->served_name[0])
+        snapshot_make_id(advice->served_name, model_id);
+    buf_add_char(out, '{');
+    write_id(out, advice, model_id);
+    text(out, "kind", advice_kind_name(advice->kind));
+    text(out, "severity", event_severity_name(advice->severity));
+    text(out, "confidence", advice_confidence_name(advice->confidence));
+    number(out, "observed_ms", advice->observed_ms);
+    text(out, "model", advice->served_name);
+    text(out, "model_id", model_id);
+    number(out, "port", advice->port ? advice->port : UNKNOWN);
+    text(out, "device", advice->device);
+    text(out, "title", advice->title);
+    text(out, "text", advice->text);
+    write_lines(out, advice);
+    text(out, "command", advice->command);
+    number(out, "kv_cache_memory_bytes", advice->kv_bytes_per_gpu);
+    decimal(out, "gpu_memory_utilization", advice->gpu_memory_utilization, 3);
+    number(out, "freed_bytes_per_gpu", advice->freed_bytes);
+    buf_add_char(out, '}');
+}
+
+static void write_document(const struct work *work, size_t n_seen, size_t n_told,
+                           struct buf *out)
+{
+    buf_add_char(out, '{');
+    number(out, "unix_ms", work->snapshot.unix_ms);
+    number(out, "least_ms", ADVICE_LEAST_MS);
+    key(out, "observed");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < n_seen; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_observation(out, &work->seen[i]);
+    }
+    buf_add_char(out, ']');
+    key(out, "advice");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < n_told; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        write_advice(out, &work->told[i]);
+    }
+    buf_add_str(out, "]}\n");
+}
+
+int advice_write(struct board *board, const struct observations_source *source,
+                 struct buf *out)
+{
+    OWNED(free_work) struct work *work = malloc(sizeof(*work));
+    size_t n_seen, n_told;
+    int r;
+
+    if (!work)
+        return -ENOMEM;
+    r = board_copy_snapshot(board, &work->snapshot);
+    if (r < 0)
+        return r;
+    n_seen = source->read(source->ctx, work->seen, ARRAY_LEN(work->seen));
+    n_told =
+        advise(work->seen, n_seen, &work->snapshot, work->told, ARRAY_LEN(work->told));
+    write_document(work, n_seen, n_told, out);
+    return 0;
+}
