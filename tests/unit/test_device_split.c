@@ -244,6 +244,59 @@ static void test_shares(void **state)
     }
 }
 
+/* The pool on each, for engines of which each has its own: 150 bytes in all. */
+static const struct {
+    const char *row;
+    enum start start;
+    uint64_t tp, pp;
+    uint32_t engines, devices;
+    bool same_on_each;
+    struct wanted each;
+} eaches[] = {
+    {"one device", NOT_SEEN, U, U, 1, 1, false, EXACT(150)},
+    {"TP 2", SEEN, 2, U, 1, 2, false, EXACT(75)},
+    {"TP 3", SEEN, 3, 1, 1, 3, false, EXACT(50)},
+    {"PP 2", SEEN, U, 2, 1, 2, false, NOT_KNOWN},
+    {"how it was started is not known", NOT_SEEN, U, U, 1, 2, false, NOT_KNOWN},
+    {"so it was told of each", NOT_SEEN, U, U, 1, 2, true, EXACT(75)},
+    {"DP 2, each on a device of its own", NOT_SEEN, U, U, 2, 2, false, EXACT(75)},
+    {"DP 3, each on a device of its own", SEEN, U, U, 3, 3, false, EXACT(50)},
+    {"DP 2 on three devices", NOT_SEEN, U, U, 2, 3, false, NOT_KNOWN},
+    {"DP 2 on one device", NOT_SEEN, U, U, 2, 1, false, NOT_KNOWN},
+    {"another number of devices", SEEN, 2, U, 1, 3, false, NOT_KNOWN},
+    {"no engine yet", NOT_SEEN, U, U, 0, 1, false, NOT_KNOWN},
+};
+
+static void test_each(void **state)
+{
+    static struct model_facts model; // too large for a stack
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(eaches); i++) {
+        struct row row = {.row = eaches[i].row,
+                          .start = eaches[i].start,
+                          .tp = eaches[i].tp,
+                          .pp = eaches[i].pp,
+                          .pcp = U,
+                          .draft_tp = U,
+                          .gpus = U,
+                          .engines = eaches[i].engines,
+                          .held_how = MEASURED};
+        struct kv_bytes kv = {.pool = {150, DERIVED, NULL, 0},
+                              .same_on_each_gpu = eaches[i].same_on_each};
+        struct model_memory memory;
+
+        for (uint32_t k = 0; k < eaches[i].devices; k++)
+            row.held[k] = 200;
+        set_up(&row, &model, &memory);
+        check(&row, "each", 0, device_split_each(&f.joined[0], &kv, &memory),
+              eaches[i].each);
+        kv.pool = figure_unknown("nobody knows");
+        check(&row, "each", 0, device_split_each(&f.joined[0], &kv, &memory),
+              (struct wanted)NOT_KNOWN);
+    }
+}
+
 /* What is held, what of it is pool, and how that is known. */
 struct part {
     uint64_t held;
@@ -317,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_each),
         cmocka_unit_test(test_sums),
     };
 

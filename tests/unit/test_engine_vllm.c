@@ -410,6 +410,64 @@ static void test_memory_words(void **state)
     }
 }
 
+/* What was ordered, of each of two engines: NULL is no such label. */
+static const struct {
+    const char *row;
+    const char *labels[2];
+    double utilization;
+    bool option;
+} orders[] = {
+    {"neither", {"", ""}, N, false},
+    {"both, the pool by its share",
+     {"gpu_memory_utilization=\"0.92\",kv_cache_memory_bytes=\"None\"",
+      "gpu_memory_utilization=\"0.92\",kv_cache_memory_bytes=\"None\""},
+     0.92,
+     true},
+    {"an old release",
+     {"gpu_memory_utilization=\"0.9\"", "gpu_memory_utilization=\"0.9\""},
+     0.9,
+     false},
+    {"they differ",
+     {"gpu_memory_utilization=\"0.9\"", "gpu_memory_utilization=\"0.8\""},
+     N,
+     false},
+    {"one does not say", {"gpu_memory_utilization=\"0.9\"", ""}, N, false},
+    {"more than all",
+     {"gpu_memory_utilization=\"1.01\"", "gpu_memory_utilization=\"1.01\""},
+     N,
+     false},
+    {"none of it",
+     {"gpu_memory_utilization=\"0\"", "gpu_memory_utilization=\"0\""},
+     N,
+     false},
+    {"no number",
+     {"gpu_memory_utilization=\"NaN\"", "gpu_memory_utilization=\"NaN\""},
+     N,
+     false},
+};
+
+static void test_orders(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        struct page_reading reading;
+        char second[256];
+
+        (void)snprintf(second, sizeof(second),
+                       "} 1\nvllm:cache_config_info{engine=\"1\",%s} 1\n"
+                       "vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"m\"} 0.5\n"
+                       "vllm:kv_cache_usage_perc{engine=\"1\",model_name=\"m\"} 0.5\n",
+                       orders[i].labels[1]);
+        read_words(&reading, "vllm:cache_config_info{engine=\"0\",", orders[i].labels[0],
+                   second);
+        if (reading.r != 0 ||
+            !same(reading.page.gpu_memory_utilization, orders[i].utilization) ||
+            reading.page.kv_memory_option != orders[i].option)
+            fail_msg("[%s] %d, %g", orders[i].row, reading.r,
+                     reading.page.gpu_memory_utilization);
+    }
+}
+
 /* Bytes that some builds tell, over all engines: NULL is no such line. */
 static const struct {
     const char *row;
@@ -573,9 +631,10 @@ int main(void)
         cmocka_unit_test(test_our_pages),      cmocka_unit_test(test_refused_pages),
         cmocka_unit_test(test_captured_pages), cmocka_unit_test(test_other_engines),
         cmocka_unit_test(test_usage_words),    cmocka_unit_test(test_block_words),
-        cmocka_unit_test(test_memory_words),   cmocka_unit_test(test_own_bytes),
-        cmocka_unit_test(test_long_names),     cmocka_unit_test(test_many_engines),
-        cmocka_unit_test(test_lines),          cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_memory_words),   cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_own_bytes),      cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_many_engines),   cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
