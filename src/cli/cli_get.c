@@ -62,7 +62,7 @@ static const char *text_of(const json_t *item, const char *const *keys)
     return NULL;
 }
 
-static int print_item(json_t *item, bool as_json)
+int cli_print_item(json_t *item, bool as_json)
 {
     static const char *const kinds[] = {"kind", "type", "level", "code", NULL};
     static const char *const texts[] = {"text", "message", "summary", "title", NULL};
@@ -98,7 +98,7 @@ static int print_list(const struct cli *cli, json_t *list)
     if (cli->count && (uint64_t)cli->count < n)
         n = (size_t)cli->count;
     for (size_t i = 0; i < n; i++)
-        if (print_item(json_array_get(list, i), cli->json) < 0)
+        if (cli_print_item(json_array_get(list, i), cli->json) < 0)
             return CLI_FAILED;
     return CLI_OK;
 }

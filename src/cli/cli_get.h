@@ -26,6 +26,12 @@ bool cli_answer_error(const struct vramscope_answer *answer, struct complaint *r
                       struct complaint *remedy);
 
 /*
+ * Print an entry of which no more is known than that it may have a time, a kind and a text;
+ * else, or where asked for, as JSON.
+ */
+int cli_print_item(json_t *item, bool as_json) MUST_CHECK;
+
+/*
  * Print the list in an answer, of which no more is known than that its entries may have a
  * time, a kind and a text; with --json as it came, events a line each. Another status
  * than 200 is told. An exit status.

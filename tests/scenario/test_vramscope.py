@@ -185,8 +185,6 @@ def test_a_daemon_that_is_well():
                      look_at_pipes, look_at_signals, look_at_colours):
             look(url)
         prints("--url", url, status=2, err="--once")  # no terminal
-        version = json.loads(prints("--url", url, "--once", "--json"))["version"]
-        prints("--url", url, "advise", status=1, err=f"(version {version}) does not offer")
 
 
 # ---- check and doctor: each answer for its reason ----
@@ -287,6 +285,70 @@ def test_events_are_worked_out_where_the_daemon_keeps_none():
             assert "keeps no events" in process.stderr.read()
 
 
+# ---- advise ----
+
+ADVICE = {
+    "unix_ms": 1790000000000, "least_ms": 900000,
+    "observed": [
+        {"model": "org/one", "port": 8000, "observed_ms": 86400000, "kv_pool_bytes": 5},
+        {"model": "org/two", "port": 8001, "observed_ms": 180000, "kv_pool_bytes": 5},
+        {"model": "org/three", "port": 8002, "observed_ms": 86400000, "kv_pool_bytes": 5},
+        {"model": "org/four", "port": 8003, "observed_ms": 0, "kv_pool_bytes": None}],
+    "advice": [
+        {"id": "shrink:org-one:8000", "kind": "shrink", "severity": "info",
+         "confidence": "medium", "observed_ms": 86400000, "model": "org/one", "port": 8000,
+         "title": "A smaller pool would do", "text": ("word " * 40).strip(),
+         "arithmetic": ["most: 5 + 5 = 10 blocks", "more: 1 + 1 = 2 blocks"],
+         "command": "--kv-cache-memory-bytes=10"},
+        {"id": "start_collision:GPU-1", "kind": "start_collision", "severity": "warning",
+         "confidence": "low", "observed_ms": 1200000, "model": None, "port": None,
+         "device": "GPU-1", "title": "Shares add up to 1.1", "text": "Too much.",
+         "arithmetic": [], "command": None}]}
+
+
+def test_advice_is_printed():
+    def answer(document):
+        return lambda peer, path: send(peer, "200 OK", "application/json",
+                                       json.dumps(document) + "\n")
+    with fake(answer(ADVICE)) as url:
+        text = prints("--url", url, "advise")
+        words = "  " + ("word " * 17).strip() + "\n"
+        assert text == (
+            "A smaller pool would do\n"
+            "  org/one, port 8000; medium confidence, 24.0 hours observed\n"
+            + words * 2 + "  " + ("word " * 6).strip() + "\n"
+            "    most: 5 + 5 = 10 blocks\n"
+            "    more: 1 + 1 = 2 blocks\n"
+            "--kv-cache-memory-bytes=10\n\n"
+            "Shares add up to 1.1\n"
+            "  GPU-1; low confidence, 20 minutes observed\n"
+            "  Too much.\n\n"
+            "org/two, port 8001: nothing to advise yet: 3 of 15 minutes observed\n"
+            "org/three, port 8002: nothing to advise: 24.0 hours observed\n"
+            "org/four, port 8003: nothing to advise: the size of its KV pool is not known\n"
+        ), text
+        assert json.loads(prints("--url", url, "advise", "--json")) == ADVICE
+        text = prints("--url", url, "--url", url, "advise")
+        assert text.count(f"{url}\nA smaller pool would do\n") == 2, text
+    with fake(answer({"observed": [], "advice": []})) as url:
+        assert prints("--url", url, "advise") == (
+            "nothing to advise yet: no model has been observed\n")
+    with fake(answer([])) as url:
+        prints("--url", url, "advise", status=1, err="not understood")
+
+
+def test_advice_that_is_not_given():
+    def answer(peer, path):
+        if path == "/version":
+            send(peer, "200 OK", "application/json", '{"version":"1.2.3"}')
+        else:
+            send(peer, "404 Not Found", "application/json",
+                 '{"error":{"code":"not-found","message":"this is a recording"}}')
+    with fake(answer) as url:
+        prints("--url", url, "advise", status=1, err="(version 1.2.3) does not offer")
+        prints("--url", url, "advise", "--json", status=1, err="this is a recording")
+
+
 # ---- A server that is not the daemon ----
 
 HOSTILE = ("\33]52;c;aGk=\7\33[2J\x9b31m\x90q\x9c\u202eevil\u2066\u200b\u2028\ue000"
@@ -337,8 +399,12 @@ def hostile_answer(peer, path):
         body = json.dumps({"name": "vramscoped", "version": HOSTILE}, ensure_ascii=False)
     elif path in ("/v1/events", "/v1/advice"):
         key = path.split("/")[-1]
+        advice = {name: HOSTILE for name in ("title", "text", "model", "confidence", "command")}
+        seen = {"model": HOSTILE, "port": 1, "observed_ms": 1, "kv_pool_bytes": 1}
         body = json.dumps({key: [{"unix_ms": 1, "kind": HOSTILE, "text": HOSTILE},
-                                 {"other": HOSTILE}, HOSTILE]}, ensure_ascii=False)
+                                 {"other": HOSTILE}, HOSTILE,
+                                 {**advice, "arithmetic": [HOSTILE, 1, None]}],
+                           "observed": [seen, HOSTILE]}, ensure_ascii=False)
     send(peer, status, kind, body)
 
 
@@ -527,6 +593,7 @@ run(test_a_daemon_that_is_well, test_check_ok_warning_critical,
     test_check_burst_is_critical_and_a_stopped_server_unknown,
     test_check_without_models_or_figures, test_doctor_says_what_helps,
     test_events_are_worked_out_where_the_daemon_keeps_none,
+    test_advice_is_printed, test_advice_that_is_not_given,
     test_nobody_writes_to_our_terminal, test_formulas_and_quotes_in_csv,
     test_a_terminal_without_utf8, test_a_terminal_that_can_show_no_screen,
     test_wrong_command_lines, test_help_manual_and_completions_agree, test_bash_completes,
