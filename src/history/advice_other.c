@@ -76,6 +76,18 @@ static void begin_on(const struct advice_case *longest, enum advice_kind kind,
     memcpy(ret->device, longest->snapshot->devices[device].uuid, sizeof(ret->device));
 }
 
+/*
+ * Its part of each of its GPUs, which has to be free when it starts; NAN: not known. Only
+ * releases that can be ordered a pool in bytes are sure to look for it: older ones counted
+ * what others hold as a part of their own share.
+ */
+static double share_of(const struct snapshot_model *model, uint32_t device)
+{
+    if (!is_on(model, device) || !model->page.kv_memory_option)
+        return (double)NAN;
+    return model->page.gpu_memory_utilization;
+}
+
 /* "0.60 + 0.50", with their sum in thousandths, and how many they are. */
 struct shares {
     char terms[SUM_SIZE];
@@ -89,10 +101,9 @@ static struct shares shares_on(const struct snapshot *snapshot, uint32_t device)
     size_t len = 0;
 
     for (uint32_t i = 0; i < snapshot->n_models; i++) {
-        const struct snapshot_model *model = &snapshot->models[i];
-        double share = model->page.gpu_memory_utilization;
+        double share = share_of(&snapshot->models[i], device);
 
-        if (!is_on(model, device) || isnan(share))
+        if (isnan(share))
             continue;
         len += (size_t)snprintf(shares.terms + MIN(len, sizeof(shares.terms) - 1),
                                 sizeof(shares.terms) - MIN(len, sizeof(shares.terms) - 1),
@@ -122,7 +133,7 @@ static void tell_shares(const struct snapshot *snapshot, uint32_t device,
     for (uint32_t i = 0; i < snapshot->n_models; i++) {
         const struct snapshot_model *model = &snapshot->models[i];
 
-        if (is_on(model, device) && !isnan(model->page.gpu_memory_utilization))
+        if (!isnan(share_of(model, device)))
             advice_line(ret, "%s, port %u: --gpu-memory-utilization %.3f",
                         advice_name(model).text, (unsigned)model->port,
                         model->page.gpu_memory_utilization);

@@ -687,6 +687,10 @@ static void test_start_collision(void **state)
     assert_string_equal(told[0].served_name, "");
     assert_string_equal(told[0].lines[0],
                         "shares of this GPU: 0.600 + 0.500 = 1.100, more than 1");
+    snapshot->models[1].page.kv_memory_option = false;
+    ask("an older release counts what others hold as its own");
+    assert_int_equal(n_told, 0);
+    snapshot->models[1].page.kv_memory_option = true;
     snapshot->models[1].page.gpu_memory_utilization = 0.4;
     ask("just all");
     assert_int_equal(n_told, 0);
