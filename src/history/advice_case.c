@@ -114,7 +114,8 @@ bool advice_case_open(const struct observation *seen, const struct snapshot *sna
 
 bool advice_is_short(const struct advice_case *it)
 {
-    return it->seen->preemptions > 0 || it->seen->full_ms > 0; // NAN is not
+    return it->seen->preemptions > 0 || // NAN is not
+           it->seen->full_ms >= ADVICE_FULL_LEAST_MS;
 }
 
 uint64_t advice_size_bytes(const struct advice_case *it, uint64_t blocks)

@@ -30,6 +30,9 @@ enum {
 #define ADVICE_FREES_LEAST ADVICE_GIB   // on each GPU
 #define ADVICE_IDLE_MS ADVICE_MEDIUM_MS // nobody's need is known before
 
+/* With requests waiting: each does for a moment, and in a slot it may not be the same. */
+#define ADVICE_FULL_LEAST_MS 60000
+
 struct advice_case {
     const struct observation *seen;
     const struct snapshot *snapshot;

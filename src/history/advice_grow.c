@@ -29,7 +29,7 @@ static void tell_shortness(const struct advice_case *it, struct advice *ret)
                     "them, and what was in them is computed again.",
                     advice_time(seen->observed_ms).text, seen->preemptions);
     }
-    if (seen->full_ms > 0) {
+    if (seen->full_ms >= ADVICE_FULL_LEAST_MS) {
         advice_line(
             ret,
             "%d %% or more in use with requests waiting: 100 x %.1f s / %.1f s = %.2f %% "
@@ -100,8 +100,6 @@ static uint64_t grown_blocks(const struct advice_case *it, uint64_t room)
 {
     uint64_t step = a_step_more(it), most = MIN(step, blocks_in(it, room));
 
-    while (most > it->blocks && advice_size_takes(it, most) > room)
-        most--;
     if (most * 100 < it->blocks * (100 + ADVICE_STEP_LEAST_PERCENT))
         return UNKNOWN;
     return most;
