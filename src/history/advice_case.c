@@ -67,6 +67,50 @@ static uint64_t need_blocks(const struct advice_case *it)
     return MAX(used, it->request_blocks) + 1;
 }
 
+/* On one device; the rows of that port are all there only where their sum is the model's. */
+static uint64_t held_on(const struct snapshot *snapshot, uint16_t port, uint32_t device)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_processes; i++) {
+        const struct snapshot_process *process = &snapshot->processes[i];
+
+        if (process->owner == OWNER_ENGINE && process->port == port &&
+            process->device == device)
+            sum = add_saturating(sum, process->bytes);
+    }
+    return sum;
+}
+
+static bool is_held_known(const struct snapshot *snapshot,
+                          const struct snapshot_model *model)
+{
+    uint64_t sum = 0;
+
+    if (model->allocated_bytes.how != MEASURED)
+        return false;
+    for (uint64_t left = model->devices; left; left &= left - 1)
+        sum = add_saturating(
+            sum, held_on(snapshot, model->port, (uint32_t)__builtin_ctzll(left)));
+    return sum == model->allocated_bytes.value;
+}
+
+/* The most on one of its GPUs; UNKNOWN. */
+static uint64_t held_most(const struct snapshot *snapshot,
+                          const struct snapshot_model *model)
+{
+    uint64_t most = 0;
+
+    if (!is_held_known(snapshot, model))
+        return UNKNOWN;
+    for (uint64_t left = model->devices; left; left &= left - 1) {
+        uint64_t held = held_on(snapshot, model->port, (uint32_t)__builtin_ctzll(left));
+
+        most = MAX(most, held);
+    }
+    return most;
+}
+
 static bool is_count(uint64_t value)
 {
     return value != UNKNOWN && value > 0 && value < (uint64_t)1 << 52;
@@ -95,6 +139,7 @@ static bool size_up(struct advice_case *it)
     it->p999_blocks = blocks_of(it, it->seen->kv_used_p999);
     it->request_blocks = request_blocks(it);
     it->need_blocks = need_blocks(it);
+    it->held = held_most(it->snapshot, model);
     return it->gpus > 0;
 }
 
@@ -153,49 +198,6 @@ uint64_t advice_shrunk_blocks(const struct advice_case *it)
     return it->need_blocks;
 }
 
-/* On one device; the rows of that port are all there only where their sum is the model's. */
-static uint64_t held_on(const struct snapshot *snapshot, uint16_t port, uint32_t device)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < snapshot->n_processes; i++) {
-        const struct snapshot_process *process = &snapshot->processes[i];
-
-        if (process->owner == OWNER_ENGINE && process->port == port &&
-            process->device == device)
-            sum = add_saturating(sum, process->bytes);
-    }
-    return sum;
-}
-
-static bool is_held_known(const struct snapshot *snapshot,
-                          const struct snapshot_model *model)
-{
-    uint64_t sum = 0;
-
-    if (model->allocated_bytes.how != MEASURED)
-        return false;
-    for (uint64_t left = model->devices; left; left &= left - 1)
-        sum = add_saturating(
-            sum, held_on(snapshot, model->port, (uint32_t)__builtin_ctzll(left)));
-    return sum == model->allocated_bytes.value;
-}
-
-uint64_t advice_held_bytes(const struct snapshot *snapshot,
-                           const struct snapshot_model *model)
-{
-    uint64_t most = 0;
-
-    if (!is_held_known(snapshot, model))
-        return UNKNOWN;
-    for (uint64_t left = model->devices; left; left &= left - 1) {
-        uint64_t held = held_on(snapshot, model->port, (uint32_t)__builtin_ctzll(left));
-
-        most = MAX(most, held);
-    }
-    return most;
-}
-
 uint64_t advice_device_total(const struct snapshot_device *device)
 {
     uint64_t total = device->mem_total_bytes, reserved = device->mem_reserved_bytes;
@@ -248,7 +250,7 @@ uint64_t advice_utilization(const struct advice_case *it, uint64_t blocks,
 {
     uint64_t most = 0, size = advice_size_bytes(it, blocks);
 
-    if (!is_held_known(it->snapshot, it->model))
+    if (it->held == UNKNOWN)
         return UNKNOWN;
     for (uint64_t left = it->model->devices; left; left &= left - 1) {
         uint32_t at = (uint32_t)__builtin_ctzll(left);

@@ -49,6 +49,7 @@ struct advice_case {
     uint64_t p999_blocks;    // likewise; UNKNOWN
     uint64_t request_blocks; // of a request of the greatest length; UNKNOWN
     uint64_t need_blocks;    // UNKNOWN
+    uint64_t held;           // the most that its processes hold on a GPU; UNKNOWN
 };
 
 /* False: too little was observed, or what it rests on is not known. */
@@ -68,10 +69,6 @@ uint64_t advice_size_takes(const struct advice_case *it, uint64_t blocks);
 
 /* Blocks to shrink to; UNKNOWN: there is not enough to gain, or it is not known. */
 uint64_t advice_shrunk_blocks(const struct advice_case *it);
-
-/* The most that its processes hold on one of its GPUs; UNKNOWN. */
-uint64_t advice_held_bytes(const struct snapshot *snapshot,
-                           const struct snapshot_model *model);
 
 /* Of a device. What vLLM takes for its total: without what the driver keeps. UNKNOWN. */
 uint64_t advice_device_total(const struct snapshot_device *device);

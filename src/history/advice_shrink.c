@@ -54,11 +54,10 @@ static void tell_freed(const struct advice_case *it, struct advice *ret)
 /* What a model takes on each of its GPUs when its pool is what it needs; UNKNOWN. */
 static uint64_t takes_at_need(const struct advice_case *it)
 {
-    uint64_t held = advice_held_bytes(it->snapshot, it->model);
-
-    if (!it->is_sized || it->need_blocks == UNKNOWN || held == UNKNOWN || held < it->pool)
+    if (!it->is_sized || it->need_blocks == UNKNOWN || it->held == UNKNOWN ||
+        it->held < it->pool)
         return UNKNOWN;
-    return held - (it->pool - it->error) + advice_size_bytes(it, it->need_blocks);
+    return it->held - (it->pool - it->error) + advice_size_bytes(it, it->need_blocks);
 }
 
 static bool fits(const struct advice_case *candidate, const struct advice_case *it,
@@ -111,10 +110,9 @@ static void tell_who_fits(const struct advice_cases *all, const struct advice_ca
                 "%s%s takes on each GPU: %" PRIu64 " - %s + %" PRIu64 " = %" PRIu64
                 " bytes (%s)",
                 who == it ? "another copy" : "a copy of ",
-                who == it ? "" : advice_name(who->model).text,
-                advice_held_bytes(who->snapshot, who->model), advice_least_pool(who).text,
-                advice_size_bytes(who, who->need_blocks), takes_at_need(who),
-                advice_gib(takes_at_need(who)).text);
+                who == it ? "" : advice_name(who->model).text, who->held,
+                advice_least_pool(who).text, advice_size_bytes(who, who->need_blocks),
+                takes_at_need(who), advice_gib(takes_at_need(who)).text);
     advice_text(ret, " There would then be room for %s%s.",
                 who == it ? "another copy of it" : "a copy of ",
                 who == it ? "" : advice_name(who->model).text);

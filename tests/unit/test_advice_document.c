@@ -19,7 +19,7 @@ static const struct json_limits limits = {.bytes = 1 << 20, .depth = 8, .values 
 static struct snapshot_pool *pool;
 static struct board *board;
 static struct buf out;
-static struct observation seen[2];
+static struct observation seen[SNAPSHOT_MODELS_MAX];
 static size_t n_seen;
 
 static uint64_t get_now_ns(void)
@@ -244,13 +244,48 @@ static void test_nothing_was_seen(void **state)
     json_decref(document);
 }
 
+/* As many as there can be, with names as long as they get in JSON. */
+static void test_the_largest(void **state)
+{
+    struct snapshot *snapshot = snapshot_new(pool);
+    struct scene_model m = one;
+    char name[ENGINE_NAME_MAX + 1];
+    json_t *document;
+
+    (void)state;
+    memset(name, '"', sizeof(name) - 1);
+    name[ENGINE_NAME_MAX] = '\0';
+    m.name = name;
+    m.hours = 0.3;
+    m.devices = 3;
+    m.gpus = 2;
+    m.error = 1; // the longest lines
+    m.hit_percent = 1;
+    m.queries = 1e9;
+    m.utilization = 0.9;
+    scene_device(snapshot, 10000 * SCENE_GIB, UNKNOWN);
+    scene_device(snapshot, 10000 * SCENE_GIB, UNKNOWN);
+    snapshot->total_bytes = snapshot->allocated_bytes = figure_of(1, MEASURED, NULL);
+    for (n_seen = 0; n_seen < SNAPSHOT_MODELS_MAX; n_seen++) {
+        m.port = (uint16_t)(10000 + n_seen);
+        scene_model(snapshot, &m);
+        scene_observe(&m, &seen[n_seen]);
+    }
+    assert_int_equal(board_publish(board, snapshot), 0);
+    snapshot_unref(snapshot);
+    document = ask();
+    assert_int_equal(json_array_size(get(document, "observed")), SNAPSHOT_MODELS_MAX);
+    assert_int_equal(json_array_size(get(document, "advice")),
+                     2 * SNAPSHOT_MODELS_MAX + 2);
+    json_decref(document);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_snapshot),
-        cmocka_unit_test(test_document),
-        cmocka_unit_test(test_of_a_device),
-        cmocka_unit_test(test_nothing_was_seen),
+        cmocka_unit_test(test_no_snapshot), cmocka_unit_test(test_document),
+        cmocka_unit_test(test_of_a_device), cmocka_unit_test(test_nothing_was_seen),
+        cmocka_unit_test(test_the_largest),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
