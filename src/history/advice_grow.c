@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+enum { NAMED_MAX = 4 }; // models that could give
+
 static uint64_t a_step_more(const struct advice_case *it)
 {
     return (it->blocks * (100 + ADVICE_STEP_PERCENT) + 99) / 100;
@@ -49,12 +51,15 @@ static void tell_shortness(const struct advice_case *it, struct advice *ret)
 static void tell_who_could_give(const struct advice_cases *all,
                                 const struct advice_case *it, struct advice *ret)
 {
-    for (size_t i = 0; i < all->n; i++) {
+    unsigned named = 0;
+
+    for (size_t i = 0; i < all->n && named < NAMED_MAX; i++) {
         const struct advice_case *other = &all->at[i];
         uint64_t blocks = advice_shrunk_blocks(other), frees;
 
         if (blocks == UNKNOWN || !(other->model->devices & it->model->devices))
             continue;
+        named++;
         frees = advice_size_frees(other, blocks);
         advice_line(ret, "%s, port %u, could give: %" PRIu64 " bytes (%s) of each GPU",
                     advice_name(other->model).text, (unsigned)other->model->port, frees,

@@ -88,9 +88,9 @@ static double share_of(const struct snapshot_model *model, uint32_t device)
     return model->page.gpu_memory_utilization;
 }
 
-/* "0.60 + 0.50", with their sum in thousandths, and how many they are. */
+/* "0.600 + 0.500", with their sum in thousandths, and how many they are. */
 struct shares {
-    char terms[SUM_SIZE];
+    char terms[SUM_SIZE]; // "": they are too many for a line
     uint64_t sum;
     size_t n;
 };
@@ -105,12 +105,14 @@ static struct shares shares_on(const struct snapshot *snapshot, uint32_t device)
 
         if (isnan(share))
             continue;
-        len += (size_t)snprintf(shares.terms + MIN(len, sizeof(shares.terms) - 1),
-                                sizeof(shares.terms) - MIN(len, sizeof(shares.terms) - 1),
-                                "%s%.3f", shares.n ? " + " : "", share);
+        if (len < sizeof(shares.terms))
+            len += (size_t)snprintf(shares.terms + len, sizeof(shares.terms) - len,
+                                    "%s%.3f", shares.n ? " + " : "", share);
         shares.sum += (uint64_t)lround(share * ADVICE_THOUSAND);
         shares.n++;
     }
+    if (len >= sizeof(shares.terms))
+        shares.terms[0] = '\0';
     return shares;
 }
 
@@ -153,8 +155,8 @@ bool advise_start(const struct advice_cases *all, uint32_t device, struct advice
     if (too_much) {
         advice_title(ret, "The shares of %zu engines on one GPU add up to %.3f", shares.n,
                      (double)shares.sum / ADVICE_THOUSAND);
-        advice_line(ret, "shares of this GPU: %s = %.3f, more than 1", shares.terms,
-                    (double)shares.sum / ADVICE_THOUSAND);
+        advice_line(ret, "shares of this GPU: %s%s%.3f, more than 1", shares.terms,
+                    shares.terms[0] ? " = " : "", (double)shares.sum / ADVICE_THOUSAND);
         tell_shares(all->snapshot, device, ret);
         advice_text(ret, "vLLM starts only where its share of the GPU is free: started "
                          "again, one of them may find that the others hold it. Give them "

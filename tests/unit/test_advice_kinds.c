@@ -209,6 +209,33 @@ static void test_start_collision(void **state)
     assert_int_equal(n_told, 0);
 }
 
+/* What does not fit into a line is left out, and the line is true. */
+static void test_many_on_one_gpu(void **state)
+{
+    struct scene_model m = usual;
+
+    (void)state;
+    m.utilization = 0.3;
+    m.hours = 0.3;
+    m.preemptions_per_hour = 100;
+    begin_on_one(4000 * GIB);
+    for (int i = 0; i < 40; i++) {
+        m.port = (uint16_t)(8000 + i);
+        add(&m);
+        m.preemptions_per_hour = 0;
+    }
+    snapshot->devices[0].mem_total_bytes = snapshot->devices[0].mem_used_bytes;
+    n_told = advise(seen, n_seen, snapshot, told, ARRAY_LEN(told));
+    assert_int_equal(n_told, 1 + 1 + 39);
+    assert_int_equal(told[0].kind, ADVICE_GROW);
+    assert_true(has_line(&told[0], "port 8004, could give"));
+    assert_false(has_line(&told[0], "port 8005, could give"));
+    check_arithmetic("many", &told[0]);
+    assert_int_equal(told[1].kind, ADVICE_START_COLLISION);
+    assert_string_equal(told[1].lines[0], "shares of this GPU: 12.000, more than 1");
+    assert_int_equal(told[1].n_lines, ADVICE_LINES);
+}
+
 static void test_unified_memory(void **state)
 {
     struct scene_model m = usual;
@@ -292,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_who_fits),
         cmocka_unit_test(test_hit_rate),
         cmocka_unit_test(test_start_collision),
+        cmocka_unit_test(test_many_on_one_gpu),
         cmocka_unit_test(test_unified_memory),
         cmocka_unit_test(test_another_moment),
         cmocka_unit_test(test_long_names),
