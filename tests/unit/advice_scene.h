@@ -86,9 +86,8 @@ static inline void scene_device(struct snapshot *snapshot, uint64_t total,
 {
     struct snapshot_device *device = &snapshot->devices[snapshot->n_devices];
 
-    device->mem_total_bytes = total;
-    device->mem_reserved_bytes = reserved;
-    device->mem_used_bytes = 0;
+    *device = (struct snapshot_device){.mem_total_bytes = total,
+                                       .mem_reserved_bytes = reserved};
     device->kv_pool_bytes = figure_of(0, DERIVED, NULL);
     (void)snprintf(device->uuid, sizeof(device->uuid), "GPU-%u", snapshot->n_devices++);
 }
@@ -116,6 +115,7 @@ static inline void scene_model(struct snapshot *snapshot, const struct scene_mod
     uint64_t pool = m->blocks * m->block_bytes, all = (uint64_t)m->engines * m->gpus;
     enum provenance how = m->error ? ESTIMATED : DERIVED;
 
+    *model = (struct snapshot_model){0};
     (void)snprintf(model->served_name, sizeof(model->served_name), "%s", m->name);
     snapshot_make_id(model->served_name, model->id);
     model->port = m->port;
