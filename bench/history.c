@@ -195,7 +195,7 @@ static void read_range(struct store *store, const char *what, const char *model,
     static struct history_point points[64];
     struct history_span span = {
         .from_ms = to_ms - length_ms, .to_ms = to_ms, .step_ms = step_ms};
-    double best_ms = INFINITY;
+    double best_ms = (double)INFINITY;
     size_t total = 0;
 
     (void)snprintf(span.model, sizeof(span.model), "%s", model);

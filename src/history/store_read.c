@@ -196,6 +196,7 @@ static void begin_reading(struct reading *in, int64_t series)
 static void end_bucket(struct reading *in)
 {
     const struct store_tally *tally = &in->tally;
+    const double none = (double)NAN;
     struct history_point *point = &in->points[in->n];
 
     if (tally->count == 0)
@@ -204,7 +205,7 @@ static void end_bucket(struct reading *in)
     point->count = tally->count;
     point->preemptions = tally->preemptions;
     for (size_t i = 0; i < PAST_FIGURES; i++) {
-        point->figures[i] = (struct history_figure){NAN, NAN, NAN};
+        point->figures[i] = (struct history_figure){none, none, none};
         if (i >= STORE_FIGURES || tally->figures[i].known == 0)
             continue;
         point->figures[i].mean = tally->figures[i].sum / (double)tally->figures[i].known;

@@ -14,7 +14,7 @@ enum {
 
 void store_tally_init(struct store_tally *tally)
 {
-    *tally = (struct store_tally){.preemptions = NAN};
+    *tally = (struct store_tally){.preemptions = (double)NAN};
 }
 
 /*
@@ -96,7 +96,7 @@ static double load_figure(sqlite3_stmt *row, int column, size_t figure)
     sqlite3_value *value = sqlite3_column_value(row, column);
 
     if (sqlite3_value_type(value) == SQLITE_NULL)
-        return NAN;
+        return (double)NAN;
     return sqlite3_value_double(value) * (figure == PAST_HIT_PPM ? PPM_PER_PERCENT : 1);
 }
 
@@ -180,7 +180,7 @@ int store_bind_tally(sqlite3_stmt *statement, const struct store_tally *tally)
 
     for (int i = 0; r == SQLITE_OK && i < STORE_FIGURES; i++) {
         uint64_t known = tally->figures[i].known;
-        double numbers[3] = {NAN, NAN, NAN};
+        double numbers[3] = {(double)NAN, (double)NAN, (double)NAN};
 
         if (known > 0) {
             numbers[0] = tally->figures[i].sum / (double)known;

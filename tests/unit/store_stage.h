@@ -17,6 +17,7 @@
 enum { STAGE_MODELS = 4, STAGE_ROWS = 1 << 16 };
 
 #define START_MS INT64_C(1790000000000)
+#define NONE ((double)NAN)
 
 static struct past *past;
 static uint32_t past_numbers[STAGE_MODELS + 1];
@@ -291,9 +292,9 @@ static void expect(uint32_t model, int64_t from_ms, int64_t to_ms,
     uint64_t known[STORE_FIGURES] = {0}, last = UNKNOWN;
     int64_t last_ms = 0;
 
-    *ret = (struct history_point){.unix_ms = from_ms, .preemptions = NAN};
+    *ret = (struct history_point){.unix_ms = from_ms, .preemptions = NONE};
     for (size_t k = 0; k < PAST_FIGURES; k++)
-        ret->figures[k] = (struct history_figure){0, INFINITY, -INFINITY};
+        ret->figures[k] = (struct history_figure){0, (double)INFINITY, -(double)INFINITY};
     for (size_t i = first_row(from_ms); i < n_stage_rows; i++) {
         const struct stage_row *row = &stage_rows[i];
         uint64_t counter = row->figures[PAST_PREEMPTIONS];
@@ -327,7 +328,7 @@ static void expect(uint32_t model, int64_t from_ms, int64_t to_ms,
         ret->figures[k].mean /= (double)known[k];
     for (size_t k = 0; k < STORE_FIGURES; k++)
         if (!known[k])
-            ret->figures[k] = (struct history_figure){NAN, NAN, NAN};
+            ret->figures[k] = (struct history_figure){NONE, NONE, NONE};
 }
 
 static bool is_near(double a, double b, double error)
@@ -396,8 +397,8 @@ static inline void assert_slots(const char *what)
 
                 got.figures[k].mean =
                     slot.tally.figures[k].sum / (double)slot.tally.figures[k].known;
-                got.figures[k].min = known ? slot.tally.figures[k].min : (double)NAN;
-                got.figures[k].max = known ? slot.tally.figures[k].max : (double)NAN;
+                got.figures[k].min = known ? slot.tally.figures[k].min : NONE;
+                got.figures[k].max = known ? slot.tally.figures[k].max : NONE;
             }
             assert_point(what, model, &got, STORE_SLOT_MS);
         }
