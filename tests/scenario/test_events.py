@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens is told: in each detail document, at /v1/events and in the log, the same."""
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import threading
 from harness import (Daemon, Engine, FakeDriver, Spawned, Stream, alone, eventually, free_port,
                      page_answer, run, serve, vllm_page)
 
+VRAMSCOPE = os.environ.get("VRAMSCOPE", "build/release/src/vramscope")
 LIBRARY = os.environ.get("FAKE_NVML", "")
 GIB = 1 << 30
 KEYS = ["id", "unix_ms", "kind", "severity", "model", "model_id", "port", "device", "text"]
@@ -214,6 +216,27 @@ def test_asking_for_them():
         assert daemon.get("/v1/events", "POST")[0] == 405
 
 
+def test_a_recording_has_none_of_its_own():
+    with tempfile.NamedTemporaryFile("w", suffix=".ndjson") as file:
+        with Daemon("--gpu", "none", "--no-discover") as daemon:
+            document = json.loads(daemon.get("/v1/detail")[2])
+        for line in ({"vramscope_recording": 1, "version": "0.1.0", "url": "", "unix_ms": 1},
+                     {"unix_ms": 1, "detail": document}, {"unix_ms": 60000, "no_data": "gone"}):
+            print(json.dumps(line), file=file, flush=True)
+        with Spawned([VRAMSCOPE, "replay", file.name, "--listen", "127.0.0.1:0"], text=True,
+                     stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as replay:
+            port = int(replay.stderr.readline().rpartition(":")[2])
+            ask = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            with contextlib.closing(ask):
+                ask.request("GET", "/v1/events")
+                response = ask.getresponse()
+                error = json.loads(response.read())["error"]
+            assert (response.status, error["code"]) == (404, "not-found"), error
+            assert "recording" in error["message"], error
+            replay.stderr.close()
+
+
 alone()
 run(test_engines_come_and_go, at_once=(test_a_lost_gpu_and_an_outage,
-                                       test_what_an_engine_says, test_asking_for_them))
+                                       test_what_an_engine_says, test_asking_for_them,
+                                       test_a_recording_has_none_of_its_own))
