@@ -959,10 +959,11 @@ static void check_pauses(uint64_t after_id, int64_t last_ms[EVENT_KINDS][DEVICES
     struct event event;
 
     for (uint64_t id = after_id; journal_next(journal, id, &event); id = event.id) {
-        int64_t *last = &last_ms[event.kind][event.device[4] - '0'];
+        int64_t *last;
 
         if (!event.device[0] || event.served_name[0])
             continue;
+        last = &last_ms[event.kind][event.device[4] - '0'];
         if (event.unix_ms - *last < WATCH_PAUSE_MS)
             fail_msg("%s: %s", told, event.text);
         *last = event.unix_ms;
