@@ -164,6 +164,8 @@ struct vramscope_model {
     struct vramscope_hits prefix_minute;
     struct vramscope_hits prefix_five_minutes;
     struct vramscope_hits prefix_lifetime;
+
+    int64_t max_model_len; /* tokens of the longest request */
 };
 
 struct vramscope_process {
@@ -190,6 +192,29 @@ struct vramscope_self {
     int64_t worker_restarts;
     size_t n_limited;
     const struct vramscope_limit *const *limited;
+};
+
+enum vramscope_severity {
+    VRAMSCOPE_SEVERITY_UNKNOWN, /* also a word that this library does not know */
+    VRAMSCOPE_SEVERITY_INFO,
+    VRAMSCOPE_SEVERITY_WARNING,
+    VRAMSCOPE_SEVERITY_CRITICAL
+};
+
+/*
+ * Something that happened on the daemon's host. The same one has the same id and time in
+ * each document that tells of it; ids alone may begin anew with another `boot`.
+ */
+struct vramscope_host_event {
+    int64_t id;
+    int64_t unix_ms;
+    const char *kind; /* "engine_lost", ... */
+    enum vramscope_severity severity;
+    const char *model; /* NULL: it is of none */
+    const char *model_id;
+    int64_t port;
+    const char *device; /* its UUID; NULL: it is of none */
+    const char *text;   /* for people */
 };
 
 struct vramscope_detail {
@@ -222,6 +247,10 @@ struct vramscope_detail {
     const struct vramscope_process *const *processes;
     int64_t processes_left_out;
     const struct vramscope_self *self; /* never NULL */
+
+    bool tells_events; /* false: a daemon that keeps none, and n_events is 0 */
+    size_t n_events; /* the newest, oldest first: what else was missed is in /v1/events */
+    const struct vramscope_host_event *const *events;
 };
 
 /*

@@ -162,23 +162,46 @@ static int read_bool(struct decoder *decoder, const struct place *place,
     return 0;
 }
 
-static int read_from(struct decoder *decoder, const struct place *place,
+static int read_given(struct decoder *decoder, const struct place *place,
+                      const struct member *member, const json_t *value, char *out)
+{
+    bool flag = value != NULL;
+
+    (void)decoder;
+    (void)place;
+    memcpy(out + member->offset, &flag, sizeof(flag));
+    return 0;
+}
+
+/* Enums whose 0 stands for any word that is not here. */
+static const char *const enum_words[MEMBER_KINDS][5] = {
+    [MEMBER_FROM] =
+        {
+            [VRAMSCOPE_FROM_MEASURED] = "measured",
+            [VRAMSCOPE_FROM_ENGINE] = "engine",
+            [VRAMSCOPE_FROM_DERIVED] = "derived",
+            [VRAMSCOPE_FROM_ESTIMATED] = "estimated",
+        },
+    [MEMBER_SEVERITY] =
+        {
+            [VRAMSCOPE_SEVERITY_INFO] = "info",
+            [VRAMSCOPE_SEVERITY_WARNING] = "warning",
+            [VRAMSCOPE_SEVERITY_CRITICAL] = "critical",
+        },
+};
+
+static int read_word(struct decoder *decoder, const struct place *place,
                      const struct member *member, const json_t *value, char *out)
 {
-    static const char *const words[] = {
-        [VRAMSCOPE_FROM_MEASURED] = "measured",
-        [VRAMSCOPE_FROM_ENGINE] = "engine",
-        [VRAMSCOPE_FROM_DERIVED] = "derived",
-        [VRAMSCOPE_FROM_ESTIMATED] = "estimated",
-    };
-    enum vramscope_from from = VRAMSCOPE_FROM_UNKNOWN;
+    const char *const *words = enum_words[member->kind];
+    unsigned word = 0;
 
     if (value && !json_is_string(value))
         return refuse(decoder, place, "a text is due");
-    for (unsigned i = 1; value && i < ARRAY_LEN(words); i++)
+    for (unsigned i = 1; value && i < ARRAY_LEN(enum_words[0]) && words[i]; i++)
         if (span_is(json_text(value), words[i]))
-            from = (enum vramscope_from)i;
-    memcpy(out + member->offset, &from, sizeof(from));
+            word = i;
+    memcpy(out + member->offset, &word, sizeof(word));
     return 0;
 }
 
@@ -324,7 +347,8 @@ static read_fn *const readers[MEMBER_KINDS] = {
     [MEMBER_PORT] = read_whole,      [MEMBER_DECIMAL] = read_decimal,
     [MEMBER_RATIO] = read_decimal,   [MEMBER_PERCENT] = read_decimal,
     [MEMBER_TEXT] = read_text,       [MEMBER_BOOL] = read_bool,
-    [MEMBER_FROM] = read_from,       [MEMBER_OBJECT] = read_object,
+    [MEMBER_GIVEN] = read_given,     [MEMBER_FROM] = read_word,
+    [MEMBER_SEVERITY] = read_word,   [MEMBER_OBJECT] = read_object,
     [MEMBER_POINTER] = read_pointer, [MEMBER_LIST] = read_list,
     [MEMBER_INDICES] = read_indices, [MEMBER_TOTALS] = read_totals,
 };

@@ -11,20 +11,22 @@
 #include "base/base.h"
 
 enum member_kind {
-    MEMBER_COUNT,   // int64_t of 0 or more
-    MEMBER_SIGNED,  // int64_t
-    MEMBER_PORT,    // int64_t of 0 to 65535
-    MEMBER_DECIMAL, // double of 0 or more
-    MEMBER_RATIO,   // double of 0 to 1
-    MEMBER_PERCENT, // double of 0 to 100
-    MEMBER_TEXT,    // const char *
-    MEMBER_BOOL,    // bool; one that is not there is false
-    MEMBER_FROM,    // enum vramscope_from
-    MEMBER_OBJECT,  // the struct of `shape`
-    MEMBER_POINTER, // a pointer to one, never NULL
-    MEMBER_LIST,    // an array of pointers to structs of `shape`
-    MEMBER_INDICES, // an array of int64_t of 0 or more
-    MEMBER_TOTALS,  // an object of counts: pointers to struct vramscope_limit
+    MEMBER_COUNT,    // int64_t of 0 or more
+    MEMBER_SIGNED,   // int64_t
+    MEMBER_PORT,     // int64_t of 0 to 65535
+    MEMBER_DECIMAL,  // double of 0 or more
+    MEMBER_RATIO,    // double of 0 to 1
+    MEMBER_PERCENT,  // double of 0 to 100
+    MEMBER_TEXT,     // const char *
+    MEMBER_BOOL,     // bool; one that is not there is false
+    MEMBER_GIVEN,    // bool: whether the key is there, whatever its value but null
+    MEMBER_FROM,     // enum vramscope_from
+    MEMBER_SEVERITY, // enum vramscope_severity
+    MEMBER_OBJECT,   // the struct of `shape`
+    MEMBER_POINTER,  // a pointer to one, never NULL
+    MEMBER_LIST,     // an array of pointers to structs of `shape`
+    MEMBER_INDICES,  // an array of int64_t of 0 or more
+    MEMBER_TOTALS,   // an object of counts: pointers to struct vramscope_limit
     MEMBER_KINDS
 };
 

@@ -9,6 +9,7 @@ enum {
     DEVICES_MAX = 1024,
     PROCESSES_MAX = 4096,
     SOURCES_MAX = 64,
+    EVENTS_MAX = 256,
     TOTALS_MAX = 256,
 };
 
@@ -110,6 +111,8 @@ static const struct member model_members[] = {
     {"prefix_cache", "minute",       MEMBER_OBJECT, AT(prefix_minute),       &hits},
     {"prefix_cache", "five_minutes", MEMBER_OBJECT, AT(prefix_five_minutes), &hits},
     {"prefix_cache", "lifetime",     MEMBER_OBJECT, AT(prefix_lifetime),     &hits},
+
+    {NULL, "max_model_len", MEMBER_COUNT, AT(max_model_len)},
 };
 #undef AT
 #undef N
@@ -143,6 +146,21 @@ static const struct member self_members[] = {
 #undef N
 static const struct shape self = {SHAPE(vramscope_self, self_members)};
 
+#define AT(member) .offset = offsetof(struct vramscope_host_event, member)
+static const struct member event_members[] = {
+    {NULL, "id",       MEMBER_COUNT,    AT(id)},
+    {NULL, "unix_ms",  MEMBER_COUNT,    AT(unix_ms)},
+    {NULL, "kind",     MEMBER_TEXT,     AT(kind)},
+    {NULL, "severity", MEMBER_SEVERITY, AT(severity)},
+    {NULL, "model",    MEMBER_TEXT,     AT(model)},
+    {NULL, "model_id", MEMBER_TEXT,     AT(model_id)},
+    {NULL, "port",     MEMBER_PORT,     AT(port)},
+    {NULL, "device",   MEMBER_TEXT,     AT(device)},
+    {NULL, "text",     MEMBER_TEXT,     AT(text)},
+};
+#undef AT
+static const struct shape event = {SHAPE(vramscope_host_event, event_members)};
+
 #define AT(member) .offset = offsetof(struct vramscope_detail, member)
 #define N(member) .n_offset = offsetof(struct vramscope_detail, member)
 static const struct member detail_members[] = {
@@ -174,6 +192,9 @@ static const struct member detail_members[] = {
     {NULL, "processes", MEMBER_LIST, AT(processes), &process, N(n_processes), PROCESSES_MAX},
     {NULL, "processes_left_out", MEMBER_COUNT, AT(processes_left_out)},
     {NULL, "self", MEMBER_POINTER, AT(self), &self},
+
+    {NULL, "events", MEMBER_GIVEN, AT(tells_events)},
+    {NULL, "events", MEMBER_LIST,  AT(events), &event, N(n_events), EVENTS_MAX},
 };
 #undef AT
 #undef N

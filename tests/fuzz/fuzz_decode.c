@@ -105,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (decode_detail(json, &detail, &why) == 0) {
         check_struct(&shape_detail, (const char *)detail);
+        assert(detail->tells_events || detail->n_events == 0);
         for (size_t i = 0; i < detail->n_models; i++)
             for (size_t k = 0; k < detail->models[i]->n_devices; k++)
                 assert((size_t)detail->models[i]->devices[k] < detail->n_devices);

@@ -83,7 +83,7 @@ static void all_members(member_fn *fn)
 #define WHOLES (KIND(COUNT) | KIND(SIGNED) | KIND(PORT))
 #define DECIMALS (KIND(DECIMAL) | KIND(RATIO) | KIND(PERCENT))
 #define NUMBERS (WHOLES | DECIMALS)
-#define TEXTS (KIND(TEXT) | KIND(FROM))
+#define TEXTS (KIND(TEXT) | KIND(FROM) | KIND(SEVERITY))
 #define ARRAYS (KIND(LIST) | KIND(INDICES))
 #define OBJECTS (KIND(OBJECT) | KIND(POINTER) | KIND(TOTALS))
 
@@ -265,9 +265,13 @@ static bool is_unknown(const struct member *member, const char *at)
     case MEMBER_TEXT:
         return !*(const char *const *)(const void *)at;
     case MEMBER_BOOL:
+    case MEMBER_GIVEN:
         return !*(const bool *)(const void *)at;
     case MEMBER_FROM:
         return *(const enum vramscope_from *)(const void *)at == VRAMSCOPE_FROM_UNKNOWN;
+    case MEMBER_SEVERITY:
+        return *(const enum vramscope_severity *)(const void *)at ==
+               VRAMSCOPE_SEVERITY_UNKNOWN;
     case MEMBER_OBJECT:
         expect_unknown(member->shape, at);
         return true;
@@ -286,7 +290,7 @@ static void test_nothing_known(void **state)
     static const char json[] =
         "{\"gpu\":{\"sources\":[{}]},\"devices\":[{}],"
         "\"models\":[{\"vram\":{},\"prefix_cache\":{\"minute\":{}},"
-        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}]}";
+        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}],\"events\":[{}]}";
     const struct vramscope_detail *detail = detail_of("empty", span_of("{}"));
 
     (void)state;
@@ -379,6 +383,71 @@ static void test_from(void **state)
     }
 }
 
+/* What happened, and whether the daemon tells such things at all. */
+static void test_events(void **state)
+{
+    static const struct {
+        const char *json;
+        bool tells;
+        size_t n;
+    } rows[] = {
+        {"{}", false, 0},
+        {"{\"events\":null}", false, 0},
+        {"{\"events\":[]}", true, 0},
+        {"{\"events\":[{\"id\":7,\"unix_ms\":5,\"kind\":\"gpu_lost\",\"severity\":"
+         "\"critical\",\"model\":\"a/b\",\"model_id\":\"a-b\",\"port\":8000,\"device\":"
+         "\"GPU-1\",\"text\":\"gone\"},{\"id\":8,\"severity\":\"info\",\"model\":null}]}",
+         true, 2},
+    };
+    const struct vramscope_detail *detail = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        vramscope_detail_unref(detail);
+        detail = detail_of(rows[i].json, span_of(rows[i].json));
+        if (detail->tells_events != rows[i].tells || detail->n_events != rows[i].n)
+            fail_msg("%s", rows[i].json);
+    }
+    assert_int_equal(detail->events[0]->id, 7);
+    assert_int_equal(detail->events[0]->unix_ms, 5);
+    assert_string_equal(detail->events[0]->kind, "gpu_lost");
+    assert_int_equal(detail->events[0]->severity, VRAMSCOPE_SEVERITY_CRITICAL);
+    assert_string_equal(detail->events[0]->model, "a/b");
+    assert_string_equal(detail->events[0]->model_id, "a-b");
+    assert_int_equal(detail->events[0]->port, 8000);
+    assert_string_equal(detail->events[0]->device, "GPU-1");
+    assert_string_equal(detail->events[0]->text, "gone");
+    assert_int_equal(detail->events[1]->severity, VRAMSCOPE_SEVERITY_INFO);
+    assert_null(detail->events[1]->model);
+    assert_int_equal(detail->events[1]->port, VRAMSCOPE_UNKNOWN);
+    vramscope_detail_unref(detail);
+}
+
+static void test_severity(void **state)
+{
+    static const struct {
+        const char *word;
+        enum vramscope_severity severity;
+    } rows[] = {
+        {"info", VRAMSCOPE_SEVERITY_INFO},
+        {"warning", VRAMSCOPE_SEVERITY_WARNING},
+        {"critical", VRAMSCOPE_SEVERITY_CRITICAL},
+        {"fatal", VRAMSCOPE_SEVERITY_UNKNOWN},
+        {"", VRAMSCOPE_SEVERITY_UNKNOWN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct vramscope_detail *detail;
+        char json[ROOM];
+
+        (void)snprintf(json, ROOM, "{\"events\":[{\"severity\":\"%s\"}]}", rows[i].word);
+        detail = detail_of(rows[i].word, span_of(json));
+        assert_int_equal(detail->events[0]->severity, rows[i].severity);
+        vramscope_detail_unref(detail);
+    }
+}
+
 /* Of arrays: `most` elements are taken, one more is not. */
 static const struct {
     const char *before, *element, *after;
@@ -390,6 +459,7 @@ static const struct {
     {"{\"processes\":[{}", ",{}", "]}", 4096, "processes: there are more than 4096"},
     {"{\"gpu\":{\"sources\":[{}", ",{}", "]}}", 64,
      "gpu.sources: there are more than 64"},
+    {"{\"events\":[{}", ",{}", "]}", 256, "events: there are more than 256"},
     {"{\"devices\":[{}],\"models\":[{\"devices\":[0", ",0", "]}]}", 1024,
      "models[0].devices: there are more than 1024"},
     {"{\"a\":[0", ",0", "]}", 131071, "more than 131072 values"},
@@ -495,6 +565,8 @@ int main(void)
         cmocka_unit_test(test_nothing_known),
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_from),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_severity),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_totals),
         cmocka_unit_test(test_references),

@@ -63,13 +63,14 @@ static bool has_max(const json_t *node, double max)
 static bool fits(enum member_kind kind, const json_t *node)
 {
     static const char *const types[MEMBER_KINDS] = {
-        [MEMBER_COUNT] = "integer",  [MEMBER_SIGNED] = "integer",
-        [MEMBER_PORT] = "integer",   [MEMBER_DECIMAL] = "number",
-        [MEMBER_RATIO] = "number",   [MEMBER_PERCENT] = "number",
-        [MEMBER_TEXT] = "string",    [MEMBER_BOOL] = "boolean",
-        [MEMBER_FROM] = "string",    [MEMBER_OBJECT] = "object",
-        [MEMBER_POINTER] = "object", [MEMBER_LIST] = "array",
-        [MEMBER_INDICES] = "array",  [MEMBER_TOTALS] = "object",
+        [MEMBER_COUNT] = "integer", [MEMBER_SIGNED] = "integer",
+        [MEMBER_PORT] = "integer",  [MEMBER_DECIMAL] = "number",
+        [MEMBER_RATIO] = "number",  [MEMBER_PERCENT] = "number",
+        [MEMBER_TEXT] = "string",   [MEMBER_BOOL] = "boolean",
+        [MEMBER_FROM] = "string",   [MEMBER_SEVERITY] = "string",
+        [MEMBER_OBJECT] = "object", [MEMBER_POINTER] = "object",
+        [MEMBER_LIST] = "array",    [MEMBER_INDICES] = "array",
+        [MEMBER_TOTALS] = "object",
     };
 
     if (strcmp(types[kind], type_of(node)) != 0)
@@ -89,7 +90,8 @@ static const struct member *find(const struct shape *shape, const char *within,
         bool here = within ? member->within && strcmp(member->within, within) == 0
                            : !member->within;
 
-        if (here && strcmp(member->key, key) == 0)
+        // That a key is given says nothing of its type.
+        if (here && strcmp(member->key, key) == 0 && member->kind != MEMBER_GIVEN)
             return member;
     }
     return NULL;
@@ -146,7 +148,7 @@ static void check_seen(const struct shape *shape)
 {
     for (size_t i = 0; i < shape->n; i++) {
         const struct member *member = &shape->members[i];
-        bool found = false;
+        bool found = member->kind == MEMBER_GIVEN;
 
         for (size_t k = 0; k < n_seen; k++)
             found = found || seen[k] == member;
