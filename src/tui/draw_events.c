@@ -37,21 +37,41 @@ static const struct change *merge_next(struct merge *merge, const struct host **
     return newest;
 }
 
+/* The sign of how bad it is, and the style of sign and text. */
+struct change_look {
+    const char *sign;
+    enum style sign_style, text_style;
+};
+
+static struct change_look look_of(const struct signs *signs,
+                                  enum vramscope_severity severity)
+{
+    switch (severity) {
+    case VRAMSCOPE_SEVERITY_WARNING:
+        return (struct change_look){signs->alarm, STYLE_WARNING, STYLE_STRONG};
+    case VRAMSCOPE_SEVERITY_CRITICAL:
+        return (struct change_look){signs->cross, STYLE_CRITICAL, STYLE_CRITICAL};
+    case VRAMSCOPE_SEVERITY_UNKNOWN:
+    case VRAMSCOPE_SEVERITY_INFO:
+        break;
+    }
+    return (struct change_look){signs->dot, STYLE_DIM, STYLE_TEXT};
+}
+
 static void put_change(struct pen *pen, const struct change *change,
                        const struct host *host)
 {
-    const struct signs *signs = pen->drawing->signs;
+    struct change_look look = look_of(pen->drawing->signs, change->severity);
     char when[FIGURE_TEXT_SIZE];
 
     time_text(when, change->unix_ms);
     pen_print(pen, STYLE_DIM, "%s ", when);
-    pen_print(pen, change->bad ? STYLE_WARNING : STYLE_DIM, " %s ",
-              change->bad ? signs->alarm : signs->dot);
+    pen_print(pen, look.sign_style, " %s ", look.sign);
     if (pen->drawing->view->n_hosts > 1) {
         pen_fit(pen, 14, STYLE_DIM, host->name);
         pen_skip(pen, 1);
     }
-    pen_cut(pen, pen_room(pen), change->bad ? STYLE_STRONG : STYLE_TEXT, change->text);
+    pen_cut(pen, pen_room(pen), look.text_style, change->text);
 }
 
 void draw_last_events(struct drawing *drawing, struct area area)
@@ -69,6 +89,22 @@ void draw_last_events(struct drawing *drawing, struct area area)
     }
 }
 
+/* Whose daemon keeps no events: what is told of it is of its connection alone. */
+static void write_silent(struct sheet *sheet)
+{
+    const struct view *view = sheet->drawing->view;
+
+    for (size_t i = 0; i < view->n_hosts; i++) {
+        const struct host *host = view->hosts[i];
+
+        if (host->detail && !host->detail->tells_events)
+            sheet_wrap(sheet, 0, STYLE_DIM,
+                       "%s is of a version that tells no events: of it there is the "
+                       "connection alone.",
+                       host->name);
+    }
+}
+
 static void write_events(struct sheet *sheet, const void *ctx)
 {
     struct merge merge = {.drawing = sheet->drawing};
@@ -76,6 +112,7 @@ static void write_events(struct sheet *sheet, const void *ctx)
     const struct host *host = NULL;
 
     (void)ctx;
+    write_silent(sheet);
     while ((change = merge_next(&merge, &host))) {
         struct pen pen = sheet_line(sheet);
 

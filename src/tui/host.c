@@ -70,12 +70,6 @@ void tui_host_free(struct host *host)
     free(host);
 }
 
-const struct change *host_change(const struct host *host, uint32_t i)
-{
-    return &host->changes[(host->next_change + 2 * HOST_CHANGES_MAX - 1 - i) %
-                          HOST_CHANGES_MAX];
-}
-
 static int64_t interval_of(const struct vramscope_detail *detail)
 {
     return detail->interval_ms > 0 ? MIN(detail->interval_ms, (int64_t)INTERVAL_MAX_MS)
@@ -122,10 +116,10 @@ static void take_connected(struct host *host, int64_t unix_ms)
         return;
     duration_text(passed, unix_ms - host->since_ms);
     if (host->connected_once)
-        host_tell(host, unix_ms, CHANGE_CONNECTION, false, "connected again after %s",
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_INFO, "connected again after %s",
                   passed);
     else
-        host_tell(host, unix_ms, CHANGE_CONNECTION, false, "connected");
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_INFO, "connected");
     host->connected_once = true;
     set_state(host, HOST_LIVE, unix_ms);
 }
@@ -134,7 +128,7 @@ static void take_no_data(struct host *host, const struct vramscope_event *event,
                          int64_t unix_ms)
 {
     if (host->state != HOST_NO_DATA)
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true, "no data: %s",
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING, "no data: %s",
                   text_or_empty(event->reason));
     host->connected_once = true;
     set_state(host, HOST_NO_DATA, unix_ms);
@@ -144,7 +138,7 @@ static void take_no_data(struct host *host, const struct vramscope_event *event,
 static void take_bye(struct host *host, int64_t unix_ms)
 {
     if (is_connected(host))
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true, "the daemon has ended");
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING, "the daemon has ended");
     set_state(host, HOST_LOST, unix_ms);
     cut_text(host->reason, sizeof(host->reason), "the daemon has ended");
     host->remedy[0] = '\0';
@@ -156,12 +150,13 @@ static void take_disconnected(struct host *host, const struct vramscope_event *e
     const char *reason = text_or_empty(event->reason);
 
     if (event->retry_ms < 0 && host->state != HOST_GONE)
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true,
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING,
                   "connection lost, and not tried again: %s", reason);
     else if (event->retry_ms >= 0 && is_connected(host))
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true, "connection lost: %s", reason);
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING, "connection lost: %s",
+                  reason);
     else if (event->retry_ms >= 0 && host->state == HOST_CONNECTING)
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true, "no connection: %s", reason);
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING, "no connection: %s", reason);
     set_state(host, event->retry_ms < 0 ? HOST_GONE : HOST_LOST, unix_ms);
     if (event->retry_ms >= 0)
         host->retry_at_ms = unix_ms + MIN(event->retry_ms, (int64_t)RETRY_MAX_MS);
@@ -177,7 +172,7 @@ static void take_lag(struct host *host, const struct vramscope_event *event,
     burst_add(&host->lag, event->skipped);
     count = burst_due(&host->lag, unix_ms, passed);
     if (count)
-        host_tell(host, unix_ms, CHANGE_LAG, true,
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING,
                   "%" PRId64 " document%s left out%s: they were read too slowly", count,
                   count == 1 ? "" : "s", passed);
 }
@@ -191,7 +186,7 @@ static void take_unreadable(struct host *host, const struct vramscope_event *eve
     burst_add(&host->unreadable, 1);
     count = burst_due(&host->unreadable, unix_ms, passed);
     if (count)
-        host_tell(host, unix_ms, CHANGE_CONNECTION, true,
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING,
                   "%" PRId64 " event%s not understood%s: %s", count,
                   count == 1 ? "" : "s", passed, text_or_empty(event->reason));
 }
@@ -217,7 +212,7 @@ static int take_detail(struct host *host, const struct vramscope_detail *detail,
         .unix_ms = unix_ms,
         .document_ms = detail->unix_ms,
         .interval_ms = interval_of(detail),
-        .silent = before && went_back(before, detail),
+        .went_back = before && went_back(before, detail),
     };
     char passed[DURATION_TEXT_SIZE];
     int r;
@@ -227,10 +222,12 @@ static int take_detail(struct host *host, const struct vramscope_detail *detail,
     take_connected(host, unix_ms);
     if (host->state == HOST_NO_DATA) {
         duration_text(passed, unix_ms - host->since_ms);
-        look_tell(&look, CHANGE_CONNECTION, false, "data is back after %s", passed);
+        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_INFO, "data is back after %s",
+                  passed);
         set_state(host, HOST_LIVE, unix_ms);
     }
-    changes_of_host(&look);
+    changes_of_daemon(&look);
+    changes_told(&look);
     r = tracks_follow(&look);
     host->detail = vramscope_detail_ref(detail);
     host->last_detail_ms = unix_ms;

@@ -9,6 +9,7 @@
 #define TUI_HOST_H
 
 #include "tui/history.h"
+#include "tui/told_events.h"
 #include "vramscope.h"
 
 enum {
@@ -16,10 +17,8 @@ enum {
     HOST_REASON_SIZE = 256,
     HOST_TRACKS_MAX = 1024, // models with a history
     HOST_CHANGES_MAX = 512, // the newest are kept
-    CHANGE_TEXT_SIZE = 160,
+    CHANGE_TEXT_SIZE = 256,
     TRACK_ID_MAX = 511, // bytes of a model id; a model with a longer one has no track
-    TRACK_NAME_SIZE = 80,
-    TRACK_STATE_SIZE = 24,
     TRACK_KEPT_MS = 10 * 60 * 1000, // after it was last seen
 };
 
@@ -37,43 +36,20 @@ struct burst {
     int64_t told_ms; // unix time; 0: never
 };
 
-/* What becomes of a model between two documents; its identity is port and model id. */
+/* The past of a model; its identity is port and model id. */
 struct track {
     char *model_id;
-    char name[TRACK_NAME_SIZE]; // the served name, cut
-    char state[TRACK_STATE_SIZE];
     int64_t port;
-    int64_t pid;
-    int64_t preemptions;       // at the last look; VRAMSCOPE_UNKNOWN
-    int64_t queries;           // of its prefix cache since it started; the same
-    int64_t restarted_unix_ms; // its process was replaced then; 0: never seen
+    int64_t restarted_unix_ms; // its daemon tells that it was, then; 0: it does not
     int64_t seen_unix_ms;      // when the last document with it came in
     uint64_t seen_look;        // host->look at that document
-    bool gone;                 // told to have vanished
-    bool stale;                // told to have stale figures
-    bool kv_high;              // told to be above 90 %, and not below 80 % since
-    struct burst preempted;
     struct history history;
 };
 
-enum change_kind {
-    CHANGE_CONNECTION, // connected, lost, no data, back
-    CHANGE_APPEARED,
-    CHANGE_VANISHED,
-    CHANGE_STATE, // ready -> sleeping, ...
-    CHANGE_RESTARTED,
-    CHANGE_STALE, // figures went stale, or are fresh again
-    CHANGE_PREEMPTED,
-    CHANGE_ORPHAN,  // orphaned memory appeared, or is gone
-    CHANGE_DEVICE,  // a device appeared, is gone, or its figures are
-    CHANGE_KV_HIGH, // above 90 %, until below 80 %
-    CHANGE_LAG,
-};
-
+/* Something that happened: told by the daemon, or to the connection with it. */
 struct change {
-    int64_t unix_ms;
-    enum change_kind kind;
-    bool bad; // for people to look at
+    int64_t unix_ms; // by the clock of who tells it
+    enum vramscope_severity severity;
     char text[CHANGE_TEXT_SIZE];
 };
 
@@ -87,13 +63,12 @@ struct host {
     const struct vramscope_detail *detail; // a reference; NULL: none yet
     struct track **tracks;                 // by rising port, then model_id
     size_t n_tracks;
-    uint64_t look;        // documents taken in
-    int64_t since_ms;     // unix time when `state` began; 0: not told
-    bool connected_once;  // a document or a stream has been there
-    bool gpu_stale;       // told that the driver's figures are
-    int64_t orphan_bytes; // as told last, or less since
+    uint64_t look;       // documents taken in
+    int64_t since_ms;    // unix time when `state` began; 0: not told
+    bool connected_once; // a document or a stream has been there
     struct burst lag, unreadable;
-    struct change changes[HOST_CHANGES_MAX]; // a ring
+    struct told_events told;                 // by the daemon
+    struct change changes[HOST_CHANGES_MAX]; // a ring, in the order of time
     uint32_t next_change, n_changes;
 };
 

@@ -6,14 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum {
-    BURST_MS = 30 * 1000,
-    GPU_STALE_MS = 2000,
-    DEVICE_TEXT_SIZE = 104,
-    DEVICE_NAME_MAX = 64,
-};
-
-#define GIB ((int64_t)1 << 30)
+enum { BURST_MS = 30 * 1000 };
 
 void duration_text(char ret[DURATION_TEXT_SIZE], int64_t ms)
 {
@@ -45,53 +38,54 @@ void cut_text(char *ret, size_t room, const char *text)
         end_in_dots(ret, room);
 }
 
-static struct change *next_change(struct host *host)
+static struct change *change_at(struct host *host, uint32_t i)
 {
-    struct change *change = &host->changes[host->next_change];
+    return &host->changes[(host->next_change + 2 * HOST_CHANGES_MAX - 1 - i) %
+                          HOST_CHANGES_MAX];
+}
 
+const struct change *host_change(const struct host *host, uint32_t i)
+{
+    // It is ours, and not const: only those who look at it may not change it.
+    return change_at((struct host *)(uintptr_t)host, i);
+}
+
+/*
+ * In the order of time: what a daemon tells at the first sight of it is older than that.
+ * What is older than all that is kept is left out.
+ */
+static void keep_change(struct host *host, const struct change *change)
+{
+    uint32_t i = 0;
+
+    if (host->n_changes == HOST_CHANGES_MAX &&
+        change->unix_ms < change_at(host, HOST_CHANGES_MAX - 1)->unix_ms)
+        return;
     host->next_change = (host->next_change + 1) % HOST_CHANGES_MAX;
     if (host->n_changes < HOST_CHANGES_MAX)
         host->n_changes++;
-    return change;
+    for (; i + 1 < host->n_changes; i++) {
+        const struct change *older = change_at(host, i + 1);
+
+        if (older->unix_ms <= change->unix_ms)
+            break;
+        *change_at(host, i) = *older;
+    }
+    *change_at(host, i) = *change;
 }
 
-static PRINTF_LIKE(2, 0) void write_text(struct change *change, const char *format,
-                                         va_list args)
-{
-    if (vsnprintf(change->text, sizeof(change->text), format, args) >=
-        (int)sizeof(change->text))
-        end_in_dots(change->text, sizeof(change->text));
-}
-
-void host_tell(struct host *host, int64_t unix_ms, enum change_kind kind, bool bad,
+void host_tell(struct host *host, int64_t unix_ms, enum vramscope_severity severity,
                const char *format, ...)
 {
-    struct change *change = next_change(host);
+    struct change change = {.unix_ms = unix_ms, .severity = severity};
     va_list args;
 
-    change->unix_ms = unix_ms;
-    change->kind = kind;
-    change->bad = bad;
     va_start(args, format);
-    write_text(change, format, args);
+    if (vsnprintf(change.text, sizeof(change.text), format, args) >=
+        (int)sizeof(change.text))
+        end_in_dots(change.text, sizeof(change.text));
     va_end(args);
-}
-
-void look_tell(const struct look *look, enum change_kind kind, bool bad,
-               const char *format, ...)
-{
-    struct change *change;
-    va_list args;
-
-    if (look->silent)
-        return;
-    change = next_change(look->host);
-    change->unix_ms = look->unix_ms;
-    change->kind = kind;
-    change->bad = bad;
-    va_start(args, format);
-    write_text(change, format, args);
-    va_end(args);
+    keep_change(host, &change);
 }
 
 void burst_add(struct burst *burst, int64_t count)
@@ -118,141 +112,43 @@ int64_t burst_due(struct burst *burst, int64_t unix_ms, char ret[DURATION_TEXT_S
     return count;
 }
 
-static void daemon_changes(const struct look *look)
+void changes_of_daemon(const struct look *look)
 {
-    const char *boot = look->now->boot, *before = look->before->boot;
-    const char *version = text_or_empty(look->now->version);
-    const char *version_before = text_or_empty(look->before->version);
+    const char *boot = look->now->boot, *before;
+    const char *version = text_or_empty(look->now->version), *version_before;
 
+    if (!look->before || look->went_back)
+        return;
+    before = look->before->boot;
+    version_before = text_or_empty(look->before->version);
     if (!boot || !before || strcmp(boot, before) == 0)
         return;
     if (strcmp(version, version_before) == 0)
-        look_tell(look, CHANGE_RESTARTED, false, "the daemon was restarted");
+        host_tell(look->host, look->unix_ms, VRAMSCOPE_SEVERITY_INFO,
+                  "the daemon was restarted");
     else
-        look_tell(look, CHANGE_RESTARTED, false,
+        host_tell(look->host, look->unix_ms, VRAMSCOPE_SEVERITY_INFO,
                   "the daemon was restarted: version %.40s -> %.40s", version_before,
                   version);
 }
 
-/* Orphaned memory is told when it appears, when it is gone, and for each GiB more. */
-static void orphan_changes(const struct look *look)
+/* Nothing has happened later than in the document that tells it, whatever it says. */
+static int64_t time_of(const struct look *look, const struct vramscope_host_event *event)
 {
-    int64_t *told = &look->host->orphan_bytes, bytes = look->now->orphan_bytes;
-
-    if (bytes < 0)
-        return;
-    if (bytes == 0 && *told > 0)
-        look_tell(look, CHANGE_ORPHAN, false, "memory of orphaned workers is free again");
-    else if (bytes > 0 && *told == 0)
-        look_tell(look, CHANGE_ORPHAN, true,
-                  "workers of vLLM whose server is gone hold %.1f GiB",
-                  (double)bytes / (double)GIB);
-    else if (bytes - *told > GIB)
-        look_tell(look, CHANGE_ORPHAN, true,
-                  "workers of vLLM whose server is gone hold %.1f GiB, %.1f GiB more",
-                  (double)bytes / (double)GIB, (double)(bytes - *told) / (double)GIB);
-    else
-        bytes = MIN(bytes, *told);
-    *told = bytes;
+    return event->unix_ms < 0 ? look->document_ms
+                              : MIN(event->unix_ms, look->document_ms);
 }
 
-static void gpu_changes(const struct look *look)
+void changes_told(const struct look *look)
 {
-    int64_t age_ms = look->now->gpu_age_ms;
-    char age[DURATION_TEXT_SIZE];
-    bool stale = age_ms > GPU_STALE_MS;
+    const struct vramscope_detail *now = look->now;
 
-    if (age_ms < 0 || stale == look->host->gpu_stale)
-        return;
-    look->host->gpu_stale = stale;
-    duration_text(age, age_ms);
-    if (stale)
-        look_tell(look, CHANGE_STALE, true, "the GPU driver's figures are stale: %s old",
-                  age);
-    else
-        look_tell(look, CHANGE_STALE, false, "the GPU driver's figures are fresh again");
-}
+    for (size_t i = 0; i < now->n_events; i++) {
+        const struct vramscope_host_event *event = now->events[i];
+        const char *text = text_or_empty(event->text);
 
-static bool same_device(const struct vramscope_device *a,
-                        const struct vramscope_device *b)
-{
-    const char *uuid = text_or_empty(a->uuid);
-
-    if (strcmp(uuid, text_or_empty(b->uuid)) != 0)
-        return false;
-    return *uuid || (a->index == b->index && a->instance == b->instance &&
-                     strcmp(text_or_empty(a->backend), text_or_empty(b->backend)) == 0);
-}
-
-/* The device in another document, where it is in most cases at the same place. */
-static const struct vramscope_device *find_device(const struct vramscope_detail *detail,
-                                                  const struct vramscope_device *device,
-                                                  size_t place)
-{
-    if (place < detail->n_devices && same_device(detail->devices[place], device))
-        return detail->devices[place];
-    for (size_t i = 0; i < detail->n_devices; i++)
-        if (same_device(detail->devices[i], device))
-            return detail->devices[i];
-    return NULL;
-}
-
-static void device_text(char ret[DEVICE_TEXT_SIZE], const struct vramscope_device *device)
-{
-    char name[DEVICE_NAME_MAX], number[48];
-
-    cut_text(name, sizeof(name), text_or_empty(device->name));
-    if (device->instance < 0)
-        (void)snprintf(number, sizeof(number), "GPU %" PRId64, device->index);
-    else
-        (void)snprintf(number, sizeof(number), "MIG instance %" PRId64, device->instance);
-    if (*name)
-        (void)snprintf(ret, DEVICE_TEXT_SIZE, "%.30s (%s)", number, name);
-    else
-        (void)snprintf(ret, DEVICE_TEXT_SIZE, "%.30s", number);
-}
-
-/* `before` is NULL for a device that was not there. */
-static void device_changes(const struct look *look, const struct vramscope_device *before,
-                           const struct vramscope_device *now)
-{
-    bool was_known = !before || before->used_bytes >= 0, known = now->used_bytes >= 0;
-    const char *reason = text_or_empty(now->reason);
-    char text[DEVICE_TEXT_SIZE];
-
-    if (before ? was_known == known : known && !look->before)
-        return;
-    device_text(text, now);
-    if (!before && look->before)
-        look_tell(look, CHANGE_DEVICE, false, "%s appeared", text);
-    if (was_known && !known)
-        look_tell(look, CHANGE_DEVICE, true, "%s: figures are not known%s%s", text,
-                  *reason ? ": " : "", reason);
-    if (!was_known && known)
-        look_tell(look, CHANGE_DEVICE, false, "%s: figures are known again", text);
-}
-
-static void devices_changes(const struct look *look)
-{
-    const struct vramscope_detail *before = look->before, *now = look->now;
-    char text[DEVICE_TEXT_SIZE];
-
-    for (size_t i = 0; i < now->n_devices; i++)
-        device_changes(look, before ? find_device(before, now->devices[i], i) : NULL,
-                       now->devices[i]);
-    for (size_t i = 0; before && i < before->n_devices; i++) {
-        if (find_device(now, before->devices[i], i))
-            continue;
-        device_text(text, before->devices[i]);
-        look_tell(look, CHANGE_DEVICE, true, "%s is gone", text);
+        if (told_events_add(&look->host->told, event->id, event->unix_ms))
+            host_tell(look->host, time_of(look, event), event->severity, "%s",
+                      *text ? text : text_or_empty(event->kind));
     }
-}
-
-void changes_of_host(const struct look *look)
-{
-    if (look->before)
-        daemon_changes(look);
-    gpu_changes(look);
-    orphan_changes(look);
-    devices_changes(look);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * host_changes.h - what is told of a host when a document is not as the one before it
+ * host_changes.h - what is told of a host: its daemon's events, and of the connection
  *
  * Shared by host.c, host_changes.c and host_tracks.c alone.
  */
@@ -17,7 +17,7 @@ struct look {
     int64_t unix_ms;     // when it came in
     int64_t document_ms; // when it was put together
     int64_t interval_ms;
-    bool silent; // a recording went back: what differs has not happened
+    bool went_back; // a recording: what differs has not happened
 };
 
 enum { DURATION_TEXT_SIZE = 24 };
@@ -27,9 +27,7 @@ void duration_text(char ret[DURATION_TEXT_SIZE], int64_t ms);
 /* Copy; what is too long ends in "...", cut between characters. */
 void cut_text(char *ret, size_t room, const char *text);
 
-void host_tell(struct host *host, int64_t unix_ms, enum change_kind kind, bool bad,
-               const char *format, ...) PRINTF_LIKE(5, 6);
-void look_tell(const struct look *look, enum change_kind kind, bool bad,
+void host_tell(struct host *host, int64_t unix_ms, enum vramscope_severity severity,
                const char *format, ...) PRINTF_LIKE(4, 5);
 
 void burst_add(struct burst *burst, int64_t count);
@@ -40,10 +38,13 @@ void burst_add(struct burst *burst, int64_t count);
  */
 int64_t burst_due(struct burst *burst, int64_t unix_ms, char ret[DURATION_TEXT_SIZE + 8]);
 
-/* What is told of the host itself and its devices. */
-void changes_of_host(const struct look *look);
+/* The daemon itself is another one. */
+void changes_of_daemon(const struct look *look);
 
-/* What is told of models; their histories. -ENOMEM: some have no history. */
+/* The events of a document that have not been told. */
+void changes_told(const struct look *look);
+
+/* The histories of models. -ENOMEM: some have none. */
 int tracks_follow(const struct look *look) MUST_CHECK;
 void tracks_done(struct host *host);
 

@@ -55,6 +55,13 @@ static void test_names(void **state)
     "{'backend':'nvml','index':" #index ",'uuid':'u" #index \
     "','name':'H100','used_bytes':" used "}"
 #define DEVICES(list) "'devices':[" list "]"
+#define ORPHAN(bytes) "'vram':{'orphan_bytes':" #bytes "}"
+
+/* An event, so many seconds after the story's start. */
+#define EVENTS(list) "'events':[" list "]"
+#define E(id, at, severity, text)                                              \
+    "{'id':" #id ",'unix_ms':1700000000000+" #at ",'severity':'" severity "'," \
+    "'text':'" text "'}"
 
 enum { FRESH = 1 }; // the story begins anew with this line
 
@@ -99,160 +106,69 @@ static const struct {
 
     {"a recording begins in the middle", FRESH, 0, DOC, MODELS(A("ready", "")), 0,
      "connected", HOST_LIVE},
-    {"nothing new", 0, 0.5, DOC, MODELS(A("ready", "")), 0, "", HOST_LIVE},
-    {"another state", 0, 1, DOC, MODELS(A("sleeping", ",'reason':'weights offloaded'")),
-     0, "a on port 8000: ready -> sleeping (weights offloaded)", HOST_LIVE},
-    {"a bad one", 0, 1.5, DOC, MODELS(A("unreachable", "")), 0,
-     "!a on port 8000: sleeping -> unreachable", HOST_LIVE},
-    {"a second one", 0, 2, DOC,
-     MODELS(A("unreachable", "") "," MODEL("b", 0, "loading", "")), 0,
-     "b on a Unix socket appeared: loading", HOST_LIVE},
-    {"the first is gone", 0, 2.5, DOC, MODELS(MODEL("b", 0, "loading", "")), 0,
-     "!a on port 8000 is gone", HOST_LIVE},
-    {"gone once", 0, 3, DOC, MODELS(MODEL("b", 0, "loading", "")), 0, "", HOST_LIVE},
-    {"and back", 0, 39, DOC, MODELS(A("ready", "") "," MODEL("b", 0, "loading", "")), 0,
-     "a on port 8000 is back after 37 s (ready)", HOST_LIVE},
-    {"all are gone", 0, 40, DOC, MODELS(""), 0,
-     "!b on a Unix socket is gone|!a on port 8000 is gone", HOST_LIVE},
-    {"after ten minutes it is forgotten", 0, 700, DOC, MODELS(""), 0, "", HOST_LIVE},
-    {"and new", 0, 701, DOC, MODELS(A("ready", "")), 0, "a on port 8000 appeared: ready",
-     HOST_LIVE},
-    {"a state nobody knows", 0, 702, DOC, MODELS("{'model_id':'a','port':8000}"), 0,
-     "a on port 8000: ready -> ?", HOST_LIVE},
+    {"models come and go: who tells of it is the daemon", 0, 0.5, DOC,
+     MODELS(MODEL("b", 0, "loading", "")), 0, "", HOST_LIVE},
+    {"so with devices, preemptions and orphans", 0, 1, DOC,
+     DEVICES(DEVICE(0, "null")) "," ORPHAN(5368709120) "," MODELS(
+         A("unreachable", ",'pid':9,'stale':true,'requests':{'preemptions':7}")),
+     0, "", HOST_LIVE},
 
-    {"a name too long", FRESH, 0, DOC, MODELS(""), 0, "connected", HOST_LIVE},
-    {"cut between characters", 0, 1, DOC,
-     MODELS(
-         MODEL("0123456789012345678901234567890123456789012345678901234567890123456789"
-               "01234\303\244\303\244\303\244",
-               8000, "ready",
-               ",'reason':'0123456789012345678901234567890123456789012345678901234567890"
-               "1234567890123456789'")),
-     0,
-     "0123456789012345678901234567890123456789012345678901234567890123456789"
-     "01234... on port 8000 appeared: ready "
-     "(01234567890123456789012345678901234567890123456...",
+    {"a daemon that tells events", FRESH, 10, DOC, EVENTS(E(1, 3, "info", "one")), 0,
+     "one|connected", HOST_LIVE},
+    {"the same", 0, 11, DOC, EVENTS(E(1, 3, "info", "one")), 0, "", HOST_LIVE},
+    {"one more", 0, 12, DOC,
+     EVENTS(E(1, 3, "info", "one") "," E(2, 11.5, "warning", "two")), 0, "!two",
+     HOST_LIVE},
+    {"several, and the older are left out", 0, 13, DOC,
+     EVENTS(E(4, 12.5, "critical", "four") "," E(5, 12.5, "odd", "five")), 0,
+     "!!four|five", HOST_LIVE},
+    {"it breaks", 0, 14, VRAMSCOPE_DISCONNECTED, "reset", 500, "!connection lost: reset",
+     HOST_LOST},
+    {"what was missed is told, by its own time", 0, 20, DOC,
+     EVENTS(E(5, 12.5, "odd", "five") "," E(6, 13.5, "info", "six") "," E(7, 15, "info",
+                                                                          "seven")),
+     0, "six|seven|connected again after 6.0 s", HOST_LIVE},
+    {"none any more", 0, 21, DOC, EVENTS(""), 0, "", HOST_LIVE},
+    {"again what was told long ago", 0, 22, DOC, EVENTS(E(1, 3, "info", "one")), 0, "",
+     HOST_LIVE},
+    {"no text", 0, 23, DOC, "'events':[{'id':8,'kind':'gpu_lost'}]", 0, "gpu_lost",
+     HOST_LIVE},
+    {"nothing happens after its document", 0, 24, DOC, EVENTS(E(9, 9000, "info", "nine")),
+     0, "nine", HOST_LIVE},
+    {"nor was it that", 0, 25, DOC, EVENTS(E(10, 24.5, "info", "ten")), 0, "ten",
      HOST_LIVE},
 
-    {"a process", FRESH, 0, DOC, MODELS(A("ready", ",'pid':7")), 0, "connected",
+    {"one daemon", FRESH, 0, DOC, "'boot':'b','version':'1'", 0, "connected", HOST_LIVE},
+    {"another", 0, 1, DOC, "'boot':'c','version':'1'", 0, "the daemon was restarted",
      HOST_LIVE},
-    {"is hidden", 0, 0.5, DOC, MODELS(A("ready", "")), 0, "", HOST_LIVE},
-    {"is the same", 0, 1, DOC, MODELS(A("ready", ",'pid':7")), 0, "", HOST_LIVE},
-    {"is another", 0, 1.5, DOC, MODELS(A("ready", ",'pid':9")), 0,
-     "!a on port 8000 was restarted: process 7 -> 9", HOST_LIVE},
-    {"once", 0, 2, DOC, MODELS(A("ready", ",'pid':9")), 0, "", HOST_LIVE},
-    {"is hidden again", 0, 2, DOC, MODELS(A("ready", "")), 0, "", HOST_LIVE},
-    {"and another meanwhile", 0, 2, DOC, MODELS(A("ready", ",'pid':10")), 0,
-     "!a on port 8000 was restarted: process 9 -> 10", HOST_LIVE},
-    {"comes back as another", 0, 2.5, DOC, MODELS(""), 0, "!a on port 8000 is gone",
-     HOST_LIVE},
-    {"which is told too", 0, 3, DOC, MODELS(A("loading", ",'pid':11")), 0,
-     "a on port 8000 is back after 1.0 s (loading)|"
-     "!a on port 8000 was restarted: process 10 -> 11",
-     HOST_LIVE},
+    {"a newer", 0, 2, DOC, "'boot':'d','version':'2'", 0,
+     "the daemon was restarted: version 1 -> 2", HOST_LIVE},
+    {"none is named", 0, 3, DOC, "'version':'2'", 0, "", HOST_LIVE},
 
-#define PREEMPTIONS(n) MODELS(A("ready", ",'requests':{'preemptions':" #n "}"))
-    {"preemptions before", FRESH, 0, DOC, PREEMPTIONS(5), 0, "connected", HOST_LIVE},
-    {"three more", 0, 1, DOC, PREEMPTIONS(8), 0, "!a on port 8000: 3 preemptions",
-     HOST_LIVE},
-    {"more, soon after", 0, 2, DOC, PREEMPTIONS(9), 0, "", HOST_LIVE},
-    {"and more", 0, 20, DOC, PREEMPTIONS(19), 0, "", HOST_LIVE},
-    {"they are told together", 0, 31, DOC, PREEMPTIONS(19), 0,
-     "!a on port 8000: 11 preemptions in 30 s", HOST_LIVE},
-    {"nothing since", 0, 100, DOC, PREEMPTIONS(19), 0, "", HOST_LIVE},
-    {"one, much later", 0, 200, DOC, PREEMPTIONS(20), 0, "!a on port 8000: 1 preemption",
-     HOST_LIVE},
-    {"unknown for a while", 0, 300, DOC, PREEMPTIONS(null), 0, "", HOST_LIVE},
-    {"known again", 0, 301, DOC, PREEMPTIONS(22), 0, "!a on port 8000: 2 preemptions",
-     HOST_LIVE},
-    {"fewer: begun anew", 0, 400, DOC, PREEMPTIONS(3), 0,
-     "!a on port 8000 was restarted: its counters fell", HOST_LIVE},
-    {"from there", 0, 401, DOC, PREEMPTIONS(4), 0, "!a on port 8000: 1 preemption",
-     HOST_LIVE},
+#define BOOT(name, n, events) "'boot':'" name "','seq':" #n "," EVENTS(events)
+    {"a daemon without a history", FRESH, 10, DOC,
+     BOOT("b", 1, E(1, 8, "info", "one") "," E(2, 9, "info", "two")), 0,
+     "one|two|connected", HOST_LIVE},
+    {"begins its ids anew", 0, 20, DOC, BOOT("c", 1, E(1, 15, "info", "new one")), 0,
+     "new one|the daemon was restarted", HOST_LIVE},
+    {"and comes past where it was", 0, 21, DOC,
+     BOOT("c", 2, E(2, 16, "info", "new two") "," E(3, 20, "info", "new three")), 0,
+     "new two|new three", HOST_LIVE},
 
-    {"a process with preemptions", FRESH, 0, DOC,
-     MODELS(A("ready", ",'pid':7,'requests':{'preemptions':5}")), 0, "connected",
-     HOST_LIVE},
-    {"another, of which nothing is known", 0, 1, DOC, MODELS(A("loading", ",'pid':8")), 0,
-     "!a on port 8000 was restarted: process 7 -> 8|a on port 8000: ready -> loading",
-     HOST_LIVE},
-    {"its count begins anew", 0, 2, DOC,
-     MODELS(A("loading", ",'pid':8,'requests':{'preemptions':2}")), 0, "", HOST_LIVE},
-    {"another, with more", 0, 3, DOC,
-     MODELS(A("loading", ",'pid':9,'requests':{'preemptions':9}")), 0,
-     "!a on port 8000 was restarted: process 8 -> 9", HOST_LIVE},
+    {"a daemon with one", FRESH, 10, DOC, BOOT("b", 1, E(1, 8, "info", "one")), 0,
+     "one|connected", HOST_LIVE},
+    {"goes on", 0, 20, DOC,
+     BOOT("c", 1, E(1, 8, "info", "one") "," E(2, 15, "info", "two")), 0,
+     "two|the daemon was restarted", HOST_LIVE},
 
-#define QUERIES(n) MODELS(A("ready", ",'prefix_cache':{'lifetime':{'queries':" #n "}}"))
-    {"queries before", FRESH, 0, DOC, QUERIES(500), 0, "connected", HOST_LIVE},
-    {"fewer", 0, 1, DOC, QUERIES(499), 0,
-     "!a on port 8000 was restarted: its counters fell", HOST_LIVE},
-    {"from there", 0, 2, DOC, QUERIES(600), 0, "", HOST_LIVE},
-
-#define STALE(age) ",'stale':true,'age_ms':" #age
-    {"stale at first sight", FRESH, 0, DOC, MODELS(A("ready", STALE(2000))), 0,
-     "connected|!a on port 8000: figures are stale: 2.0 s old", HOST_LIVE},
-    {"once", 0, 0.5, DOC, MODELS(A("ready", STALE(2500))), 0, "", HOST_LIVE},
-    {"fresh", 0, 1, DOC, MODELS(A("ready", "")), 0,
-     "a on port 8000: figures are fresh again", HOST_LIVE},
-    {"while loading none are missed", 0, 2, DOC, MODELS(A("loading", STALE(null))), 0,
-     "a on port 8000: ready -> loading", HOST_LIVE},
-    {"but later", 0, 3, DOC, MODELS(A("ready", STALE(null))), 0,
-     "a on port 8000: loading -> ready|!a on port 8000: no figures come in", HOST_LIVE},
-
-#define KV(ratio) MODELS(A("ready", ",'kv_cache':{'usage_ratio':" #ratio "}"))
-    {"KV at 90 %", FRESH, 0, DOC, KV(0.9), 0, "connected", HOST_LIVE},
-    {"above", 0, 1, DOC, KV(0.901), 0, "!a on port 8000: KV cache above 90 %", HOST_LIVE},
-    {"unknown", 0, 2, DOC, KV(null), 0, "", HOST_LIVE},
-    {"a bit below", 0, 2, DOC, KV(0.8), 0, "", HOST_LIVE},
-    {"above, as before", 0, 2, DOC, KV(0.99), 0, "", HOST_LIVE},
-    {"below", 0, 2, DOC, KV(0.79), 0, "a on port 8000: KV cache below 80 %", HOST_LIVE},
-    {"not so high", 0, 2, DOC, KV(0.85), 0, "", HOST_LIVE},
-
-#define ORPHAN(bytes) "'vram':{'orphan_bytes':" #bytes "}"
-    {"orphans from the start", FRESH, 0, DOC, ORPHAN(2147483648), 0,
-     "connected|!workers of vLLM whose server is gone hold 2.0 GiB", HOST_LIVE},
-    {"as before", 0, 1, DOC, ORPHAN(2147483648), 0, "", HOST_LIVE},
-    {"a GiB more is little", 0, 1, DOC, ORPHAN(3221225472), 0, "", HOST_LIVE},
-    {"but not this", 0, 1, DOC, ORPHAN(3221225473), 0,
-     "!workers of vLLM whose server is gone hold 3.0 GiB, 1.0 GiB more", HOST_LIVE},
-    {"unknown", 0, 1, DOC, ORPHAN(null), 0, "", HOST_LIVE},
-    {"less", 0, 1, DOC, ORPHAN(1000), 0, "", HOST_LIVE},
-    {"and grown from there", 0, 1, DOC, ORPHAN(2147483648), 0,
-     "!workers of vLLM whose server is gone hold 2.0 GiB, 2.0 GiB more", HOST_LIVE},
-    {"none", 0, 1, DOC, ORPHAN(0), 0, "memory of orphaned workers is free again",
-     HOST_LIVE},
-    {"still none", 0, 1, DOC, ORPHAN(0), 0, "", HOST_LIVE},
-
-    {"devices", FRESH, 0, DOC, DEVICES(DEVICE(0, "5") "," DEVICE(1, "5")), 0, "connected",
-     HOST_LIVE},
-    {"in another order", 0, 1, DOC, DEVICES(DEVICE(1, "5") "," DEVICE(0, "5")), 0, "",
-     HOST_LIVE},
-    {"one is gone", 0, 1, DOC, DEVICES(DEVICE(1, "5")), 0, "!GPU 0 (H100) is gone",
-     HOST_LIVE},
-    {"figures are", 0, 1, DOC, DEVICES(DEVICE(1, "null,'reason':'lost'")), 0,
-     "!GPU 1 (H100): figures are not known: lost", HOST_LIVE},
-    {"as before", 0, 1, DOC, DEVICES(DEVICE(1, "null")), 0, "", HOST_LIVE},
-    {"both are back", 0, 1, DOC, DEVICES(DEVICE(0, "0") "," DEVICE(1, "0")), 0,
-     "GPU 0 (H100) appeared|GPU 1 (H100): figures are known again", HOST_LIVE},
-    {"a part of one, unknown", 0, 1, DOC,
-     DEVICES(DEVICE(0, "0") "," DEVICE(1, "0") ",{'index':0,'instance':3}"), 0,
-     "MIG instance 3 appeared|!MIG instance 3: figures are not known", HOST_LIVE},
-    {"without a UUID", 0, 1, DOC,
-     DEVICES(DEVICE(0, "0") "," DEVICE(1, "0") ",{'index':1,'instance':3}"), 0,
-     "MIG instance 3 appeared|!MIG instance 3: figures are not known|!MIG instance 3 is "
-     "gone",
-     HOST_LIVE},
-    {"unknown from the start", FRESH, 0, DOC, DEVICES(DEVICE(0, "null")), 0,
-     "connected|!GPU 0 (H100): figures are not known", HOST_LIVE},
-
-#define GPU_AGE(ms) "'gpu':{'age_ms':" #ms "}"
-    {"the driver", FRESH, 0, DOC, GPU_AGE(2000), 0, "connected", HOST_LIVE},
-    {"is silent", 0, 1, DOC, GPU_AGE(2001), 0,
-     "!the GPU driver's figures are stale: 2.0 s old", HOST_LIVE},
-    {"still", 0, 1, DOC, GPU_AGE(9000), 0, "", HOST_LIVE},
-    {"unknown", 0, 1, DOC, GPU_AGE(null), 0, "", HOST_LIVE},
-    {"answers", 0, 1, DOC, GPU_AGE(40), 0, "the GPU driver's figures are fresh again",
-     HOST_LIVE},
+    {"a recording", FRESH, 10, DOC, BOOT("b", 7, E(1, 8, "info", "one")), 0,
+     "one|connected", HOST_LIVE},
+    {"plays on", 0, 11, DOC, BOOT("c", 8, E(1, 10.5, "info", "two")), 0,
+     "two|the daemon was restarted", HOST_LIVE},
+    {"goes back, to another boot: nothing has happened", 0, 1, DOC,
+     BOOT("b", 3, E(1, 8, "info", "one")), 0, "", HOST_LIVE},
+    {"and plays that again", 0, 12, DOC, BOOT("c", 8, E(1, 10.5, "info", "two")), 0,
+     "the daemon was restarted", HOST_LIVE},
 
     {"a slow reader", FRESH, 0, VRAMSCOPE_LAG, NULL, 1,
      "!1 document left out: they were read too slowly", HOST_CONNECTING},
@@ -265,41 +181,74 @@ static const struct {
     {"an event of tomorrow", 0, 36, VRAMSCOPE_OTHER, NULL, 0, "", HOST_CONNECTING},
     {"a seed document", 0, 36, VRAMSCOPE_SNAPSHOT, NULL, 0, "", HOST_CONNECTING},
     {"a document that was not decoded", 0, 36, DOC, NULL, 0, "", HOST_CONNECTING},
-
-    {"one daemon", FRESH, 0, DOC, "'boot':'b','version':'1'", 0, "connected", HOST_LIVE},
-    {"another", 0, 1, DOC, "'boot':'c','version':'1'", 0, "the daemon was restarted",
-     HOST_LIVE},
-    {"a newer", 0, 2, DOC, "'boot':'d','version':'2'", 0,
-     "the daemon was restarted: version 1 -> 2", HOST_LIVE},
-    {"none is named", 0, 3, DOC, "'version':'2'", 0, "", HOST_LIVE},
-
-#define AT(n, rest) "'boot':'b','seq':" #n "," rest
-    {"a recording", FRESH, 0, DOC, AT(7, PREEMPTIONS(5)), 0, "connected", HOST_LIVE},
-    {"goes back: nothing has happened", 0, 1, DOC,
-     AT(3, DEVICES(DEVICE(0, "5")) "," MODELS(MODEL("b", 1, "ready", ""))), 0, "",
-     HOST_LIVE},
-    {"goes on", 0, 2, DOC, AT(4, DEVICES("") "," MODELS(MODEL("b", 1, "loading", ""))), 0,
-     "!GPU 0 (H100) is gone|b on port 1: ready -> loading", HOST_LIVE},
 };
+
+/* "1700000000000+3.5" is no number in JSON: worked out here. */
+static void add_times(char *ret, size_t room, const char *text)
+{
+    static const char start[] = "1700000000000+";
+    size_t len = 0;
+
+    while (*text && len + 32 < room) {
+        char *end;
+
+        if (strncmp(text, start, strlen(start)) != 0) {
+            ret[len++] = *text++;
+            continue;
+        }
+        len += (size_t)snprintf(
+            ret + len, room - len, "%lld",
+            (long long)(START + (int64_t)(1000 * strtod(text + strlen(start), &end))));
+        text = end;
+    }
+    ret[len] = '\0';
+}
 
 static const struct vramscope_detail *story_document(size_t i, int64_t at_ms)
 {
+    char body[4096];
+
     if (story[i].type != DOC || !story[i].text)
         return NULL;
+    add_times(body, sizeof(body), story[i].text);
     return document("{'schema':1,'interval_ms':500,'unix_ms':%lld,%s}", (long long)at_ms,
-                    story[i].text);
+                    body);
 }
 
-/* What was told since `before`, oldest first. */
-static void told_since(const struct host *host, uint32_t before, char *ret, size_t room)
+/* What is kept now and was not before, oldest first. */
+static struct change kept[HOST_CHANGES_MAX];
+static uint32_t n_kept;
+
+static void keep(const struct host *host)
 {
+    n_kept = host->n_changes;
+    for (uint32_t i = 0; i < n_kept; i++)
+        kept[i] = *host_change(host, i);
+}
+
+static bool was_kept(const struct change *change)
+{
+    for (uint32_t i = 0; i < n_kept; i++)
+        if (kept[i].unix_ms == change->unix_ms && strcmp(kept[i].text, change->text) == 0)
+            return true;
+    return false;
+}
+
+static void told_since(const struct host *host, char *ret, size_t room)
+{
+    static const char *const marks[] = {[VRAMSCOPE_SEVERITY_UNKNOWN] = "",
+                                        [VRAMSCOPE_SEVERITY_INFO] = "",
+                                        [VRAMSCOPE_SEVERITY_WARNING] = "!",
+                                        [VRAMSCOPE_SEVERITY_CRITICAL] = "!!"};
+
     ret[0] = '\0';
-    for (uint32_t i = host->n_changes - before; i > 0; i--) {
+    for (uint32_t i = host->n_changes; i > 0; i--) {
         const struct change *change = host_change(host, i - 1);
         size_t len = strlen(ret);
 
-        (void)snprintf(ret + len, room - len, "%s%s%s", len ? "|" : "",
-                       change->bad ? "!" : "", change->text);
+        if (!was_kept(change))
+            (void)snprintf(ret + len, room - len, "%s%s%s", len ? "|" : "",
+                           marks[change->severity], change->text);
     }
 }
 
@@ -319,17 +268,16 @@ static void test_story(void **state)
             .skipped = story[i].number,
             .retry_ms = story[i].number,
         };
-        uint32_t before;
         char told[1024];
 
         if (story[i].flags & FRESH) {
             tui_host_free(host);
             assert_int_equal(tui_host_new("http://a1:6767", &host), 0);
         }
-        before = host->n_changes;
+        keep(host);
         assert_int_equal(host_take(host, &event), 0);
         vramscope_detail_unref(detail);
-        told_since(host, before, told, sizeof(told));
+        told_since(host, told, sizeof(told));
         if (strcmp(told, story[i].told) != 0)
             fail_msg("[%s] told: %s\nnot: %s", story[i].row, told, story[i].told);
         if (host->state != story[i].state)
@@ -481,21 +429,89 @@ static void test_ring(void **state)
     assert_true(isnan(values[0]));
 }
 
+static void take_told(struct host *host, int64_t at_ms, int id, int64_t told_ms)
+{
+    char body[256];
+
+    (void)snprintf(body, sizeof(body),
+                   "'events':[{'id':%d,'unix_ms':%lld,'text':'event %d'}]", id,
+                   (long long)told_ms, id);
+    take(host, at_ms, body);
+}
+
 static void test_changes_are_a_ring(void **state)
 {
     struct host *host;
-    char body[256];
 
     (void)state;
     assert_int_equal(tui_host_new("x", &host), 0);
-    for (int i = 0; i < 2 * HOST_CHANGES_MAX; i++) {
-        (void)snprintf(body, sizeof(body), "'models':[{'model_id':'a','state':'%d'}]", i);
-        take(host, START + i * 500, body);
-    }
+    for (int i = 0; i < 2 * HOST_CHANGES_MAX; i++)
+        take_told(host, START + i * 500, i, START + i * 500);
     assert_int_equal(host->n_changes, HOST_CHANGES_MAX);
-    assert_string_equal(host_change(host, 0)->text, "a: 1022 -> 1023");
-    assert_string_equal(host_change(host, HOST_CHANGES_MAX - 1)->text, "a: 511 -> 512");
+    assert_string_equal(host_change(host, 0)->text, "event 1023");
+    assert_string_equal(host_change(host, HOST_CHANGES_MAX - 1)->text, "event 512");
+
+    // There is no room for what is older than all of it.
+    take_told(host, START + 512000, 5000, START + 1);
+    assert_string_equal(host_change(host, HOST_CHANGES_MAX - 1)->text, "event 512");
+    take_told(host, START + 512000, 5001, START + 256001);
+    assert_string_equal(host_change(host, HOST_CHANGES_MAX - 1)->text, "event 5001");
+    assert_string_equal(host_change(host, HOST_CHANGES_MAX - 2)->text, "event 513");
     tui_host_free(host);
+}
+
+/* By time, whenever it is told; of the same time, who is told last stands last. */
+static void test_order(void **state)
+{
+    static const int64_t at_ms[] = {50, 20, 80, 20, 10, 80, 90};
+    static const char *const order[] = {"event 6", "event 5", "event 2", "connected",
+                                        "event 0", "event 3", "event 1", "event 4"};
+    struct host *host;
+
+    (void)state;
+    assert_int_equal(tui_host_new("x", &host), 0);
+    for (int i = 0; i < (int)ARRAY_LEN(at_ms); i++)
+        take_told(host, START + 60 + i * 10, i, START + at_ms[i]);
+    assert_int_equal(host->n_changes, ARRAY_LEN(order));
+    for (uint32_t i = 0; i < ARRAY_LEN(order); i++)
+        assert_string_equal(host_change(host, i)->text, order[i]);
+    tui_host_free(host);
+}
+
+/* Its daemon says when, by a clock that is an hour ahead of ours. */
+static void test_restarted(void **state)
+{
+    static const struct {
+        const char *kind, *model_id;
+        int port, at_s;
+        int64_t restarted_ms;
+    } rows[] = {
+        {"engine_restarted", "a", 8000, 3590, START - 10000},
+        {"engine_restarted", "a", 8000, 3601, 0}, // after its document
+        {"engine_restarted", "b", 8000, 3590, 0},
+        {"engine_restarted", "a", 8001, 3590, 0},
+        {"engine_found", "a", 8000, 3590, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct vramscope_detail *detail =
+            document("{'unix_ms':%lld,%s,'events':[{'id':1,'unix_ms':%lld,'kind':'%s',"
+                     "'model_id':'%s','port':%d}]}",
+                     (long long)START + 3600000, MODELS(A("ready", "")),
+                     (long long)(START + rows[i].at_s * 1000), rows[i].kind,
+                     rows[i].model_id, rows[i].port);
+        struct vramscope_event event = {
+            .type = VRAMSCOPE_DETAIL, .unix_ms = START, .detail = detail};
+        struct host *host;
+
+        assert_int_equal(tui_host_new("x", &host), 0);
+        assert_int_equal(host_take(host, &event), 0);
+        assert_int_equal(host_track(host, detail->models[0])->restarted_unix_ms,
+                         rows[i].restarted_ms);
+        vramscope_detail_unref(detail);
+        tui_host_free(host);
+    }
 }
 
 int main(void)
@@ -508,6 +524,8 @@ int main(void)
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_changes_are_a_ring),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_restarted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

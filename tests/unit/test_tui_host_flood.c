@@ -16,6 +16,7 @@ enum {
     MODELS = 1000, // of a document, of MODELS_OF_ALL
     MODELS_OF_ALL = 10000,
     DEVICES = 100,
+    EVENTS = 100,
     LOOKS = 80,
     ID_LENGTHS = 600, // some longer than those that are followed
     BODY_SIZE = 1024 * 1024,
@@ -73,6 +74,14 @@ static const struct vramscope_detail *any_document(uint64_t *seed)
             text[len++] = ',';
         len += write_model(text + len, sizeof(text) - len, seed);
     }
+    len += (size_t)snprintf(text + len, sizeof(text) - len, "],\"events\":[");
+    for (int i = 0; i < EVENTS; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len,
+                                "%s{\"id\":%d,\"unix_ms\":%llu,\"kind\":"
+                                "\"engine_restarted\",\"text\":\"\\u202e%0*d\"}",
+                                i ? "," : "", (int)draw(seed, 1000),
+                                (unsigned long long)draw(seed, 2 * START),
+                                (int)draw(seed, 300), i);
     len += (size_t)snprintf(text + len, sizeof(text) - len, "]}");
     if (vramscope_detail_parse(text, len, &detail, why, sizeof(why)) < 0)
         fail_msg("%s", why);
@@ -93,6 +102,13 @@ static void check_tracks(const struct host *host)
     }
 }
 
+static void check_changes(const struct host *host)
+{
+    assert_true(host->n_changes <= HOST_CHANGES_MAX);
+    for (uint32_t i = 1; i < host->n_changes; i++)
+        assert_true(host_change(host, i)->unix_ms <= host_change(host, i - 1)->unix_ms);
+}
+
 static void test_flood(void **state)
 {
     uint64_t seed = 42;
@@ -111,6 +127,7 @@ static void test_flood(void **state)
         assert_int_equal(host_take(host, &event), 0);
         vramscope_detail_unref(event.detail);
         check_tracks(host);
+        check_changes(host);
         assert_ptr_equal(host->detail, event.detail);
         if (i == LOOKS / 2)
             most = mallinfo2().uordblks;
