@@ -46,7 +46,7 @@ struct cli {
     size_t n_urls;
     char *token_file; // NULL: none; so with all texts
     char *ca_file;
-    bool once, json, csv, seed, replace, loop, allow_public, version, help;
+    bool once, json, csv, seed, follow, replace, loop, allow_public, version, help;
     int64_t count;           // 0: without end
     int64_t interval_ms;     // 0: as documents come
     int64_t duration_ms;     // 0: without end

@@ -3,68 +3,172 @@
 #include "cli/cli_get.h"
 #include "cli/cli_json.h"
 #include "cli/cli_output.h"
-#include "tui/host.h"
+#include "tui/told_events.h"
 
-/* Changes of several daemons, worked out here from their documents. */
-struct watch {
-    const struct cli *cli;
-    struct host *hosts[CLI_URLS_MAX];
-    uint32_t told[CLI_URLS_MAX]; // its next_change when all were told
-    int64_t n_told;
+#include <inttypes.h>
+#include <stdio.h>
+
+/* What was told of one daemon. */
+struct telling {
+    const char *url;
+    struct span host;
+    struct told_events told;
+    int64_t last_id, last_ms; // of the newest of its last document; VRAMSCOPE_UNKNOWN
+    char boot[64];            // of that document
 };
 
-static const char *kind_name(enum change_kind kind)
-{
-    static const char *const names[] = {
-        [CHANGE_CONNECTION] = "connection",
-        [CHANGE_APPEARED] = "appeared",
-        [CHANGE_VANISHED] = "vanished",
-        [CHANGE_STATE] = "state",
-        [CHANGE_RESTARTED] = "restarted",
-        [CHANGE_STALE] = "stale",
-        [CHANGE_PREEMPTED] = "preempted",
-        [CHANGE_ORPHAN] = "orphan",
-        [CHANGE_DEVICE] = "device",
-        [CHANGE_KV_HIGH] = "kv-high",
-        [CHANGE_LAG] = "lag",
-    };
+struct watch {
+    const struct cli *cli;
+    struct telling tellings[CLI_URLS_MAX];
+    int64_t left; // to be told; negative: without end
+};
 
-    return (size_t)kind < ARRAY_LEN(names) && names[kind] ? names[kind] : "other";
+static const char *text_of(const json_t *event, const char *key)
+{
+    const char *text = json_string_value(json_object_get(event, key));
+
+    return text ? text : "";
 }
 
-static int print_change(const struct watch *watch, const struct host *host,
-                        const struct change *change)
+/* VRAMSCOPE_UNKNOWN where it is no whole number. */
+static int64_t number_of(const json_t *event, const char *key)
 {
-    char when[CLI_TIME_SIZE];
+    const json_t *number = json_object_get(event, key);
 
-    if (watch->cli->json)
-        return cli_print_value(json_pack(
-            "{s:o,s:o,s:s,s:b,s:o}", "unix_ms", cli_json_number(change->unix_ms), "host",
-            cli_json_text(host->name), "kind", kind_name(change->kind), "bad",
-            (int)change->bad, "text", cli_json_text(change->text)));
-    cli_time_text(when, change->unix_ms);
-    cli_print("%s %s%s%-10s %s", when, watch->cli->n_urls > 1 ? host->name : "",
-              watch->cli->n_urls > 1 ? " " : "", kind_name(change->kind), change->text);
+    return json_is_integer(number) ? json_integer_value(number) : VRAMSCOPE_UNKNOWN;
+}
+
+static int print_event(const struct watch *watch, const struct telling *telling,
+                       json_t *event)
+{
+    bool with_host = watch->cli->n_urls > 1;
+    char when[CLI_TIME_SIZE], host[256];
+
+    (void)snprintf(host, sizeof(host), "%.*s", (int)telling->host.len, telling->host.at);
+    if (watch->cli->json || !*text_of(event, "text")) {
+        if (json_object_set_new(event, "host", cli_json_text(host)) < 0)
+            return -ENOMEM;
+        return cli_print_value(json_incref(event));
+    }
+    cli_time_text(when, number_of(event, "unix_ms"));
+    cli_print("%s %s%s%-8s %-19s %s", when, with_host ? host : "", with_host ? " " : "",
+              text_of(event, "severity"), text_of(event, "kind"), text_of(event, "text"));
     return 0;
+}
+
+/*
+ * Those of a list that have not been told; of more than are wanted in all the newest. 1:
+ * none is wanted any more.
+ */
+static int print_list(struct watch *watch, struct telling *telling, const json_t *list)
+{
+    size_t n = json_array_size(list), i = 0;
+
+    if (watch->left >= 0 && (uint64_t)watch->left < n)
+        i = n - (size_t)watch->left;
+    for (; i < n && watch->left != 0; i++) {
+        json_t *event = json_array_get(list, i);
+
+        if (!json_is_object(event) ||
+            !told_events_add(&telling->told, number_of(event, "id"),
+                             number_of(event, "unix_ms")))
+            continue;
+        if (print_event(watch, telling, event) < 0)
+            return -ENOMEM;
+        watch->left -= watch->left > 0;
+    }
+    return watch->left == 0;
+}
+
+/* What the daemon keeps, from after that id on. A negative errno: it was told why not. */
+static int print_kept(struct watch *watch, struct telling *telling, int64_t after)
+{
+    struct vramscope_answer *answer;
+    struct complaint reason, remedy;
+    json_t *object = NULL;
+    char path[64];
+    int r;
+
+    (void)snprintf(path, sizeof(path), "/v1/events?after=%" PRId64, after);
+    r = cli_get(watch->cli, telling->url, path, &answer);
+    if (r < 0)
+        return r;
+    if (answer->status == 404) {
+        cli_message("%s keeps no events: it is of an older version", telling->url);
+        r = -ENOENT;
+    } else if (answer->status != 200) {
+        bool has_remedy = cli_answer_error(answer, &reason, &remedy);
+
+        cli_message("%s: %s%s%s", telling->url, reason.text, has_remedy ? ". " : "",
+                    remedy.text);
+        r = -EPROTO;
+    } else {
+        object = cli_answer_json(answer);
+        if (!object)
+            cli_message("%s: its answer is not understood", telling->url);
+        r = object ? print_list(watch, telling, json_object_get(object, "events"))
+                   : -EBADMSG;
+    }
+    json_decref(object);
+    vramscope_answer_free(answer);
+    return r;
+}
+
+/* Whether this daemon's ids go on where those of the last document ended. */
+static bool is_same_run(const struct telling *telling, const char *boot)
+{
+    return telling->last_id >= 0 && boot && strcmp(telling->boot, boot) == 0;
+}
+
+/*
+ * A document tells the newest alone: what it does not tell and was not told before is asked
+ * for, and left out where the daemon does not answer.
+ */
+static int print_missed(struct watch *watch, struct telling *telling,
+                        const struct vramscope_detail *detail)
+{
+    int64_t first = detail->events[0]->id;
+    int r;
+
+    if (!is_same_run(telling, detail->boot) || first < 0 || first - 1 <= telling->last_id)
+        return 0;
+    r = print_kept(watch, telling, telling->last_id);
+    return r == -ENOMEM ? r : MAX(r, 0);
+}
+
+static int print_document(struct watch *watch, struct telling *telling,
+                          const struct vramscope_event *event)
+{
+    const struct vramscope_answer body = {.body = event->data,
+                                          .body_len = event->data_len};
+    json_t *object = cli_answer_json(&body);
+    int r = print_list(watch, telling, json_object_get(object, "events"));
+
+    json_decref(object);
+    return r;
 }
 
 /* 1: as many as were asked for have been told. */
-static int print_changes(struct watch *watch, size_t which)
+static int take_document(struct watch *watch, struct telling *telling,
+                         const struct vramscope_event *event)
 {
-    const struct host *host = watch->hosts[which];
-    uint32_t left =
-        (host->next_change + HOST_CHANGES_MAX - watch->told[which]) % HOST_CHANGES_MAX;
+    const struct vramscope_detail *detail = event->detail;
+    const struct vramscope_host_event *newest;
+    int r;
 
-    watch->told[which] = host->next_change;
-    while (left-- > 0) {
-        int r = print_change(watch, host, host_change(host, left));
-
-        if (r < 0)
-            return r;
-        if (++watch->n_told == watch->cli->count)
-            return 1;
-    }
-    return 0;
+    if (detail->n_events == 0)
+        return 0;
+    newest = detail->events[detail->n_events - 1];
+    if (newest->id == telling->last_id && newest->unix_ms == telling->last_ms)
+        return 0;
+    r = print_missed(watch, telling, detail);
+    if (r == 0)
+        r = print_document(watch, telling, event);
+    telling->last_id = newest->id;
+    telling->last_ms = newest->unix_ms;
+    (void)snprintf(telling->boot, sizeof(telling->boot), "%s",
+                   detail->boot ? detail->boot : "");
+    return r;
 }
 
 static int watch_feed(struct watch *watch, struct feed *feed)
@@ -76,58 +180,71 @@ static int watch_feed(struct watch *watch, struct feed *feed)
 
         if (!event)
             return errno == EINTR ? CLI_OK : CLI_FAILED;
-        if (event->type == VRAMSCOPE_DISCONNECTED || event->type == VRAMSCOPE_NO_DATA)
-            feed_tell(feed, which, event); // with the remedy
-        r = host_take(watch->hosts[which], event);
-        if (r < 0 && r != -ENOMEM) // for want of memory its history alone is not kept
-            return CLI_FAILED;
-        r = print_changes(watch, which);
+        feed_tell(feed, which, event);
+        if (event->type != VRAMSCOPE_DETAIL)
+            continue;
+        if (!event->detail->tells_events) {
+            cli_message("%s tells no events: it is of an older version",
+                        watch->tellings[which].url);
+            feed_drop(feed, which);
+            continue;
+        }
+        r = take_document(watch, &watch->tellings[which], event);
         if (r != 0)
             return r < 0 ? CLI_FAILED : CLI_OK;
     }
     return CLI_FAILED;
 }
 
-static int watch_daemons(const struct cli *cli)
+static int follow(struct watch *watch)
 {
-    struct watch watch = {.cli = cli};
-    struct vramscope_options options = cli_connection(cli);
-    struct complaint why = {"out of memory"};
-    struct feed *feed = NULL;
-    int r = 0, status = CLI_FAILED;
+    struct vramscope_options options = cli_connection(watch->cli);
+    struct complaint why = {""};
+    struct feed *feed;
+    int status;
 
-    for (size_t i = 0; i < cli->n_urls && r == 0; i++)
-        r = tui_host_new(cli->urls[i], &watch.hosts[i]);
-    if (r == 0)
-        r = feed_open(cli, &options, &feed, &why);
-    if (r < 0)
+    if (feed_open(watch->cli, &options, &feed, &why) < 0) {
         cli_message("%s", why.text);
-    else
-        status = watch_feed(&watch, feed);
+        return CLI_FAILED;
+    }
+    status = watch_feed(watch, feed);
     feed_close(feed);
-    for (size_t i = 0; i < cli->n_urls; i++)
-        tui_host_free(watch.hosts[i]);
     return status;
+}
+
+static int run(struct watch *watch)
+{
+    const struct cli *cli = watch->cli;
+    int status = CLI_OK;
+
+    for (size_t i = 0; i < cli->n_urls; i++) {
+        struct telling *telling = &watch->tellings[i];
+        int r;
+
+        telling->url = cli->urls[i];
+        telling->host = cli_host_name(cli->urls[i]);
+        telling->last_id = telling->last_ms = VRAMSCOPE_UNKNOWN;
+        r = print_kept(watch, telling, 0);
+        if (r > 0 || r == -ENOMEM)
+            return r > 0 ? status : CLI_FAILED;
+        if (r < 0)
+            status = CLI_FAILED;
+    }
+    return cli->follow ? follow(watch) : status;
 }
 
 int cli_events(const struct cli *cli)
 {
-    int status = CLI_OK;
+    struct watch *watch = calloc(1, sizeof(*watch)); // half a MiB
+    int status;
 
-    for (size_t i = 0; i < cli->n_urls; i++) {
-        struct vramscope_answer *answer;
-        int r = cli_get(cli, cli->urls[i], "/v1/events", &answer);
-
-        if (r < 0 || answer->status == 404) {
-            vramscope_answer_free(r < 0 ? NULL : answer);
-            if (r < 0)
-                return CLI_FAILED;
-            cli_message("%s keeps no events: printing what changes from now on",
-                        cli->urls[i]);
-            return watch_daemons(cli);
-        }
-        status = MAX(status, cli_print_items(cli, cli->urls[i], "events", answer));
-        vramscope_answer_free(answer);
+    if (!watch) {
+        cli_message("out of memory");
+        return CLI_FAILED;
     }
+    watch->cli = cli;
+    watch->left = cli->count > 0 ? cli->count : -1;
+    status = run(watch);
+    free(watch);
     return status;
 }

@@ -6,6 +6,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
+
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /* The changes of all hosts, merged by time. */
 struct merge {
@@ -25,7 +28,7 @@ static const struct change *merge_next(struct merge *merge, const struct host **
         if (merge->next[i] >= view->hosts[i]->n_changes)
             continue;
         change = host_change(view->hosts[i], merge->next[i]);
-        if (change && (!newest || change->unix_ms > newest->unix_ms)) {
+        if (change && (!newest || change->order_ms > newest->order_ms)) {
             newest = change;
             from = i;
         }
@@ -58,13 +61,27 @@ static struct change_look look_of(const struct signs *signs,
     return (struct change_look){signs->dot, STYLE_DIM, STYLE_TEXT};
 }
 
+/* The time of day, or of what is older than a day the date, in as much room. */
+static void moment_text(char ret[FIGURE_TEXT_SIZE], int64_t unix_ms, int64_t now_ms)
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm date;
+
+    if (now_ms - unix_ms < DAY_MS || !localtime_r(&seconds, &date))
+        time_text(ret, unix_ms);
+    else
+        (void)strftime(ret, FIGURE_TEXT_SIZE, "%m-%d   ", &date);
+}
+
 static void put_change(struct pen *pen, const struct change *change,
                        const struct host *host)
 {
     struct change_look look = look_of(pen->drawing->signs, change->severity);
     char when[FIGURE_TEXT_SIZE];
 
-    time_text(when, change->unix_ms);
+    // A day by the clock of who tells it: the last document's, or ours.
+    moment_text(when, change->unix_ms,
+                pen->drawing->view->now_unix_ms - (change->order_ms - change->unix_ms));
     pen_print(pen, STYLE_DIM, "%s ", when);
     pen_print(pen, look.sign_style, " %s ", look.sign);
     if (pen->drawing->view->n_hosts > 1) {

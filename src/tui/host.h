@@ -48,7 +48,8 @@ struct track {
 
 /* Something that happened: told by the daemon, or to the connection with it. */
 struct change {
-    int64_t unix_ms; // by the clock of who tells it
+    int64_t unix_ms;  // by the clock of who tells it
+    int64_t order_ms; // by ours: they are in this order
     enum vramscope_severity severity;
     char text[CHANGE_TEXT_SIZE];
 };
@@ -68,7 +69,7 @@ struct host {
     bool connected_once; // a document or a stream has been there
     struct burst lag, unreadable;
     struct told_events told;                 // by the daemon
-    struct change changes[HOST_CHANGES_MAX]; // a ring, in the order of time
+    struct change changes[HOST_CHANGES_MAX]; // a ring, by order_ms
     uint32_t next_change, n_changes;
 };
 

@@ -59,7 +59,7 @@ static void keep_change(struct host *host, const struct change *change)
     uint32_t i = 0;
 
     if (host->n_changes == HOST_CHANGES_MAX &&
-        change->unix_ms < change_at(host, HOST_CHANGES_MAX - 1)->unix_ms)
+        change->order_ms < change_at(host, HOST_CHANGES_MAX - 1)->order_ms)
         return;
     host->next_change = (host->next_change + 1) % HOST_CHANGES_MAX;
     if (host->n_changes < HOST_CHANGES_MAX)
@@ -67,7 +67,7 @@ static void keep_change(struct host *host, const struct change *change)
     for (; i + 1 < host->n_changes; i++) {
         const struct change *older = change_at(host, i + 1);
 
-        if (older->unix_ms <= change->unix_ms)
+        if (older->order_ms <= change->order_ms)
             break;
         *change_at(host, i) = *older;
     }
@@ -77,7 +77,7 @@ static void keep_change(struct host *host, const struct change *change)
 void host_tell(struct host *host, int64_t unix_ms, enum vramscope_severity severity,
                const char *format, ...)
 {
-    struct change change = {.unix_ms = unix_ms, .severity = severity};
+    struct change change = {unix_ms, unix_ms, severity, ""};
     va_list args;
 
     va_start(args, format);
@@ -132,23 +132,28 @@ void changes_of_daemon(const struct look *look)
                   version);
 }
 
-/* Nothing has happened later than in the document that tells it, whatever it says. */
-static int64_t time_of(const struct look *look, const struct vramscope_host_event *event)
+/* Nothing has happened later than its document, whatever that says. */
+static void tell_event(const struct look *look, const struct vramscope_host_event *event)
 {
-    return event->unix_ms < 0 ? look->document_ms
-                              : MIN(event->unix_ms, look->document_ms);
+    int64_t unix_ms =
+        event->unix_ms < 0 ? look->document_ms : MIN(event->unix_ms, look->document_ms);
+    const char *text = text_or_empty(event->text);
+    struct change change = {
+        .unix_ms = unix_ms,
+        .order_ms = look->unix_ms - (look->document_ms - unix_ms),
+        .severity = event->severity,
+    };
+
+    cut_text(change.text, sizeof(change.text), *text ? text : text_or_empty(event->kind));
+    keep_change(look->host, &change);
 }
 
 void changes_told(const struct look *look)
 {
-    const struct vramscope_detail *now = look->now;
-
-    for (size_t i = 0; i < now->n_events; i++) {
-        const struct vramscope_host_event *event = now->events[i];
-        const char *text = text_or_empty(event->text);
+    for (size_t i = 0; i < look->now->n_events; i++) {
+        const struct vramscope_host_event *event = look->now->events[i];
 
         if (told_events_add(&look->host->told, event->id, event->unix_ms))
-            host_tell(look->host, time_of(look, event), event->severity, "%s",
-                      *text ? text : text_or_empty(event->kind));
+            tell_event(look, event);
     }
 }

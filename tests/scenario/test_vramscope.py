@@ -265,26 +265,6 @@ def test_doctor_says_what_helps():
                 assert f"FAIL  {what}" in empty and "is empty" in empty, empty
 
 
-# ---- events ----
-
-def test_events_are_worked_out_where_the_daemon_keeps_none():
-    with simulated() as (server, _, url):
-        with subprocess.Popen([PROGRAM, "--url", url, "events", "--json"], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            first = json.loads(process.stdout.readline())
-            assert (first["kind"], first["host"], first["bad"]) == ("connection", url, False)
-            time.sleep(1)
-            server.end()
-            while True:
-                change = json.loads(process.stdout.readline())
-                assert set(change) == {"unix_ms", "host", "kind", "bad", "text"}
-                if "org/one" in change["text"]:
-                    break
-            process.send_signal(signal.SIGINT)
-            assert process.wait(3) == 0
-            assert "keeps no events" in process.stderr.read()
-
-
 # ---- advise ----
 
 ADVICE = {
@@ -592,7 +572,6 @@ alone()
 run(test_a_daemon_that_is_well, test_check_ok_warning_critical,
     test_check_burst_is_critical_and_a_stopped_server_unknown,
     test_check_without_models_or_figures, test_doctor_says_what_helps,
-    test_events_are_worked_out_where_the_daemon_keeps_none,
     test_advice_is_printed, test_advice_that_is_not_given,
     test_nobody_writes_to_our_terminal, test_formulas_and_quotes_in_csv,
     test_a_terminal_without_utf8, test_a_terminal_that_can_show_no_screen,

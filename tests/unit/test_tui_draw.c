@@ -401,6 +401,33 @@ static void odd_devices(struct stage *stage)
     vramscope_detail_unref(detail);
 }
 
+/* A GPU is lost, with words that are too many; and a daemon that keeps no events. */
+static void odd_events(struct stage *stage)
+{
+    static const char document[] =
+        "{\"schema\":1,\"version\":\"0.2.0\",\"unix_ms\":1790000000900,\"interval_ms\":"
+        "500,\"devices\":[],\"models\":[],\"events\":["
+        "{\"id\":1,\"unix_ms\":1789900000000,\"severity\":\"info\",\"text\":\"vramscoped "
+        "0.2.0 began\"},"
+        "{\"id\":2,\"unix_ms\":1789999995000,\"severity\":\"critical\",\"text\":\"GPU 2 "
+        "is "
+        "lost: \u202ethe driver has lost this device, as it has fallen off the bus\"},"
+        "{\"id\":3,\"unix_ms\":1789999996000,\"severity\":\"of "
+        "tomorrow\",\"text\":\"what "
+        "nobody knows yet\"},"
+        "{\"id\":4,\"unix_ms\":1789999998000,\"kind\":\"engine_lost\",\"severity\":"
+        "\"warning\"}]}";
+    struct vramscope_event said = {.type = VRAMSCOPE_DETAIL, .unix_ms = START};
+    const struct vramscope_detail *detail;
+
+    assert_int_equal(
+        vramscope_detail_parse(document, sizeof(document) - 1, &detail, NULL, 0), 0);
+    said.detail = detail;
+    assert_int_equal(host_take(stage_add(stage, "http://new:6767", 0), &said), 0);
+    vramscope_detail_unref(detail);
+    odd_devices(stage);
+}
+
 static void three_hosts(struct stage *stage)
 {
     struct host *host;
@@ -451,6 +478,8 @@ static const struct {
     {"devices_odd_120x30", odd_devices, 30, 120, SCREEN_MODELS},
     {"devices_odd_screen_120x30", odd_devices, 30, 120, SCREEN_DEVICES},
     {"devices_odd_80x24", odd_devices, 24, 80, SCREEN_MODELS},
+    {"events_odd_80x24", odd_events, 24, 80, SCREEN_EVENTS},
+    {"events_odd_40x10", odd_events, 10, 40, SCREEN_EVENTS},
     {"hosts_3_120x30", three_hosts, 30, 120, SCREEN_MODELS},
     {"hosts_3_80x24", three_hosts, 24, 80, SCREEN_MODELS},
     {"hosts_3_60x20", three_hosts, 20, 60, SCREEN_MODELS},

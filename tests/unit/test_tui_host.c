@@ -460,10 +460,13 @@ static void test_changes_are_a_ring(void **state)
     tui_host_free(host);
 }
 
-/* By time, whenever it is told; of the same time, who is told last stands last. */
+/*
+ * By time, whenever it is told, which is that of its document at most; of the same time,
+ * who is told last stands last.
+ */
 static void test_order(void **state)
 {
-    static const int64_t at_ms[] = {50, 20, 80, 20, 10, 80, 90};
+    static const int64_t at_ms[] = {50, 20, 9000, 20, 10, 80, 90};
     static const char *const order[] = {"event 6", "event 5", "event 2", "connected",
                                         "event 0", "event 3", "event 1", "event 4"};
     struct host *host;
@@ -475,6 +478,33 @@ static void test_order(void **state)
     assert_int_equal(host->n_changes, ARRAY_LEN(order));
     for (uint32_t i = 0; i < ARRAY_LEN(order); i++)
         assert_string_equal(host_change(host, i)->text, order[i]);
+    tui_host_free(host);
+}
+
+/* A daemon whose clock is a day behind: the times are its own, the order is not. */
+static void test_other_clock(void **state)
+{
+    static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+    struct vramscope_event event = {.type = VRAMSCOPE_CONNECTED, .unix_ms = START};
+    struct host *host;
+
+    (void)state;
+    assert_int_equal(tui_host_new("x", &host), 0);
+    assert_int_equal(host_take(host, &event), 0);
+    event.type = VRAMSCOPE_DETAIL;
+    event.unix_ms = START + 5000;
+    event.detail =
+        document("{'unix_ms':%lld,'events':[{'id':1,'unix_ms':%lld,'text':'before'},"
+                 "{'id':2,'unix_ms':%lld,'text':'after'}]}",
+                 (long long)(START + 5000 - day_ms), (long long)(START - 1 - day_ms),
+                 (long long)(START + 1 - day_ms));
+    assert_int_equal(host_take(host, &event), 0);
+    vramscope_detail_unref(event.detail);
+    assert_int_equal(host->n_changes, 3);
+    assert_string_equal(host_change(host, 0)->text, "after");
+    assert_int_equal(host_change(host, 0)->unix_ms, START + 1 - day_ms);
+    assert_string_equal(host_change(host, 1)->text, "connected");
+    assert_string_equal(host_change(host, 2)->text, "before");
     tui_host_free(host);
 }
 
@@ -525,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_changes_are_a_ring),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_other_clock),
         cmocka_unit_test(test_restarted),
     };
 

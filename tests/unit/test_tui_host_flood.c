@@ -106,7 +106,7 @@ static void check_changes(const struct host *host)
 {
     assert_true(host->n_changes <= HOST_CHANGES_MAX);
     for (uint32_t i = 1; i < host->n_changes; i++)
-        assert_true(host_change(host, i)->unix_ms <= host_change(host, i - 1)->unix_ms);
+        assert_true(host_change(host, i)->order_ms <= host_change(host, i - 1)->order_ms);
 }
 
 static void test_flood(void **state)
