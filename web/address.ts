@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of the page a link can hold: #model=..&sort=..&filter=..&range=..
 
-export const RANGES = { "5m": 300, "1h": 3600, "6h": 21600 } as const;
+export const RANGES = { "5m": 300, "1h": 3600, "6h": 21600, "24h": 86400 } as const;
 export type Range = keyof typeof RANGES;
 
 export interface Place {

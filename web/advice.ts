@@ -3,6 +3,7 @@
 
 import { byId, element, setHidden } from "./dom";
 import { Advice } from "./messages";
+import { duration } from "./words";
 
 let shown = "";
 
@@ -18,15 +19,16 @@ function copyButton(command: string): HTMLElement {
 }
 
 function card(advice: Advice): HTMLElement {
-  const made = element("article", { class: "card", "data-advice": advice.id ?? "" });
+  const made = element("article", { class: "card", "data-advice": advice.id, "data-severity": advice.severity });
   made.append(element("h3", {}, advice.title));
-  if (advice.model_id) {
-    const key = `${advice.model_id}:${advice.port ?? 0}`;
-    made.dataset["model"] = key;
-    made.append(element("p", { class: "quiet" }, key));
+  const about = [`observed for ${duration(advice.observed_ms)}`, `confidence: ${advice.confidence}`];
+  if (advice.model_id !== null) {
+    made.dataset["model"] = `${advice.model_id}:${advice.port ?? 0}`;
+    about.unshift(`${advice.model ?? advice.model_id} :${advice.port ?? 0}`);
   }
+  made.append(element("p", { class: "quiet" }, about.join(" · ")));
   if (advice.text) made.append(element("p", {}, advice.text));
-  if (advice.arithmetic?.length)
+  if (advice.arithmetic.length > 0)
     made.append(element("ul", { class: "arithmetic" }, ...advice.arithmetic.map((line) => element("li", {}, line))));
   if (advice.command) {
     const line = element("div", { class: "command" }, element("code", {}, advice.command));

@@ -10,7 +10,7 @@ import { GIB, UNKNOWN } from "./words";
 const HEIGHT = 132;
 const FINE_MS = 2000;
 const COARSE_MS = 10_000;
-const TIME_STEPS = [60, 120, 300, 600, 1200, 1800, 3600, 7200]; // seconds between labels
+const TIME_STEPS = [60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 21_600]; // seconds between labels
 
 export interface Tops {
   allocated: number | null; // bytes

@@ -5,9 +5,9 @@ import { RANGES, Range, readPlace, writePlace } from "./address";
 import { showAdvice } from "./advice";
 import { Charts, Tops } from "./charts";
 import { showDevices } from "./devices";
-import { byId, element, setAttribute, setChildren, setText } from "./dom";
-import { saveCsv, saveJson } from "./download";
-import { seeDetail, seeStatus } from "./journal";
+import { byId, element, setAttribute, setChildren, setHidden, setText } from "./dom";
+import { saveCsv, saveJson, savePast } from "./download";
+import { seeDetail, seeEvents, seeStatus } from "./journal";
 import { Link } from "./link";
 import { Detail, Status, TOTAL, ToPage, keyOf } from "./messages";
 import { ModelTable } from "./models";
@@ -70,16 +70,19 @@ function onMessage(message: ToPage): void {
       if (paused) return;
       detail = JSON.parse(message.json) as Detail;
       receivedAt = performance.now() - message.ageMs;
-      seeDetail(detail);
+      seeDetail(detail, message.ageMs);
       if (detail.models.length > MANY_MODELS && receivedAt - renderedAt < MANY_MS) return;
       break;
     case "status":
       seeStatus(status, message.status);
       status = message.status;
       if (status.state === "token-needed") keepToken("");
+      if (status.state === "live") charts.refresh(); // there may be more to be had
       break;
     case "advice":
       return showAdvice(message.advice);
+    case "events":
+      return seeEvents(message.events);
     case "history":
       past = message;
       if (status.state === "live" && !paused) return; // with the next document, in one frame
@@ -153,6 +156,13 @@ function showFoot(now: Detail): void {
   setText(byId("foot"), parts.join(" · "));
 }
 
+// Why there is no file of the past; "": there is.
+function showPastFault(why: string): void {
+  const fault = byId("past-fault");
+  setText(fault, why);
+  setHidden(fault, why === "");
+}
+
 function showTitle(): void {
   const [state, text] = badgeOf(connection());
   const share = sums ? kvShare(sums) : null;
@@ -194,6 +204,10 @@ function begin(): void {
       if (detail) save(detail);
       byId("download-menu").hidePopover();
     });
+  byId("download-past").addEventListener("click", () => {
+    byId("download-menu").hidePopover();
+    void savePast(place.model, RANGES[place.range], shownToken).then(showPastFault);
+  });
   chartModel.addEventListener("change", () => {
     place.model = chartModel.value;
     onPlace();

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The present as a file.
+// The present as a file, and the past that the daemon remembers.
 
+import { modelParameter, stepOf } from "./archive";
 import { element } from "./dom";
 import { Detail, Figure, Model } from "./messages";
 
-function save(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+function save(name: string, file: Blob): void {
+  const url = URL.createObjectURL(file);
   const link = element("a", { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-function stamp(detail: Detail): string {
-  return new Date(detail.unix_ms).toISOString().replace(/[:.]/g, "-");
+function stamp(unixMs: number): string {
+  return new Date(unixMs).toISOString().replace(/[:.]/g, "-");
 }
 
 export function saveJson(detail: Detail): void {
-  save(`vramscope-${stamp(detail)}.json`, "application/json", `${JSON.stringify(detail, null, 1)}\n`);
+  const text = `${JSON.stringify(detail, null, 1)}\n`;
+  save(`vramscope-${stamp(detail.unix_ms)}.json`, new Blob([text], { type: "application/json" }));
 }
 
 type Cell = string | number | null;
@@ -60,5 +62,24 @@ export function csvOf(models: readonly Model[]): string {
 }
 
 export function saveCsv(detail: Detail): void {
-  save(`vramscope-${stamp(detail)}.csv`, "text/csv", csvOf(detail.models));
+  save(`vramscope-${stamp(detail.unix_ms)}.csv`, new Blob([csvOf(detail.models)], { type: "text/csv" }));
+}
+
+// Of what the charts show. A link could show no token. Why there is none; "": there is.
+export async function savePast(key: string, seconds: number, token: string): Promise<string> {
+  const path = `/v1/history?format=csv&from=-${seconds}s&step=${stepOf(seconds)}s${modelParameter(key)}`;
+  try {
+    const response = await fetch(path, {
+      cache: "no-store",
+      redirect: "error",
+      credentials: "omit",
+      headers: token ? { Authorization: `Bearer ${token}` } : {},
+    });
+    if (response.status === 404) return "This daemon keeps no history: it is of an older version.";
+    if (!response.ok) return `The history cannot be had: HTTP status ${response.status}.`;
+    save(`vramscope-past-${stamp(Date.now())}.csv`, await response.blob());
+    return "";
+  } catch {
+    return "The history cannot be had: the daemon does not answer.";
+  }
 }

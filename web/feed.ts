@@ -2,8 +2,10 @@
 // The one stream of a browser, whatever the number of its tabs: a SharedWorker, or, where
 // there is none, a Worker of one page. It reads /v1/detail/stream while a page is looked at.
 
+import { Archive } from "./archive";
+import { Events } from "./events";
 import { EventReader, ServerEvent } from "./sse";
-import { Advice, Detail, HEARTBEAT_MS, Status, ToFeed, ToPage } from "./messages";
+import { Advice, Detail, HEARTBEAT_MS, HostEvent, Status, ToFeed, ToPage } from "./messages";
 import { Past } from "./past";
 
 const RETRY_LEAST_MS = 500;
@@ -11,6 +13,7 @@ const RETRY_MOST_MS = 30_000;
 const SILENCE_MS = 15_000;
 const GONE_MS = 3 * HEARTBEAT_MS;
 const ADVICE_MS = 30_000;
+const FINE_SECONDS = 300; // up to so many the feed's own memory will do
 
 interface Port {
   postMessage(message: ToPage): void;
@@ -26,6 +29,8 @@ interface Refusal {
 
 const ports = new Set<Port>();
 const past = new Past();
+const archive = new Archive((path) => ask(path, {}));
+const events = new Events();
 let watched = false;
 let status: Status = { state: "connecting" };
 let newest: Detail | undefined;
@@ -137,7 +142,25 @@ async function readBody(body: ReadableStream<Uint8Array>, abort: AbortController
 
 function onNewest(): void {
   tell(detailMessage());
-  if (status.state !== "live") setStatus({ state: "live" });
+  if (newest?.events) takeEvents(newest.events);
+  if (status.state === "live") return;
+  setStatus({ state: "live" });
+  archive.expire();
+  if (newest?.events) void loadEvents();
+}
+
+function takeEvents(more: readonly HostEvent[]): void {
+  if (events.add(more)) tell({ kind: "events", events: events.list() });
+}
+
+// Documents tell the newest alone. A replay has no such route: then they have to do.
+async function loadEvents(): Promise<void> {
+  try {
+    const response = await ask("/v1/events", {});
+    if (response.ok) takeEvents(((await response.json()) as { events: HostEvent[] }).events);
+  } catch {
+    // the stream itself will tell
+  }
 }
 
 // One connection, from its request to its end: what to say of it then.
@@ -215,17 +238,16 @@ function onMessage(port: Port, message: ToFeed): void {
       if (!port.visible || before) break;
       port.postMessage({ kind: "status", status });
       port.postMessage({ kind: "advice", advice });
+      port.postMessage({ kind: "events", events: events.list() });
       if (newest) port.postMessage(detailMessage());
       break;
     }
     case "token":
       takeToken(message.token);
       break;
-    case "history": {
-      const history = past.read(message.key, message.seconds, newest?.unix_ms ?? 0);
-      port.postMessage({ ...message, history });
+    case "history":
+      void answerHistory(port, message);
       break;
-    }
     case "retry":
       if (watched && status.state !== "live") begin();
       break;
@@ -234,6 +256,18 @@ function onMessage(port: Port, message: ToFeed): void {
       ports.delete(port);
       onVisibility();
   }
+}
+
+// At once with what is there, and again when the daemon has told what was before that.
+async function answerHistory(port: Port, asked: Extract<ToFeed, { kind: "history" }>): Promise<void> {
+  const { key, seconds } = asked;
+  const answer = () =>
+    port.postMessage({
+      ...asked,
+      history: past.read(key, seconds, newest?.unix_ms ?? 0, archive.read(key, seconds)),
+    });
+  answer();
+  if (seconds > FINE_SECONDS && status.state === "live" && (await archive.load(key, seconds))) answer();
 }
 
 // A tab may end without a word.

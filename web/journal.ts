@@ -1,103 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has changed since the page was opened, by comparing each document with the one before.
+// What has happened: on the host, as the daemon tells it, and to the connection with it.
 
-import { byId, element, setHidden, setText } from "./dom";
-import { Detail, Model, Status, keyOf } from "./messages";
-import { gib, stateBadge, wholeSeconds } from "./words";
+import { Keyed, byId, element, setHidden, setText } from "./dom";
+import { eventKey } from "./events";
+import { Detail, HostEvent, Status } from "./messages";
+import { wholeSeconds } from "./words";
 
-const KEPT = 100;
-const MERGED_MS = 60_000; // preemptions of one model within this are one line
-
-type Kind = "good" | "bad" | "plain";
-
-const list = byId("events");
-const empty = byId("events-empty");
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
+const SHOWN = 100;
 
 interface Line {
-  text: HTMLElement;
-  atMs: number;
-  count: number;
+  at: number; // unix ms by the clock of who tells it
+  order: number; // by ours
+  severity: string;
+  kind: string;
+  text: string;
 }
 
-const preempting = new Map<string, Line>();
-let before: Detail | undefined;
+const empty = byId("events-empty");
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+const lines = new Keyed<Line, { root: HTMLElement }>(byId("events"), made, () => undefined);
+
+let notes: (readonly [string, Line])[] = [];
+let told: readonly HostEvent[] = [];
+let skewMs = 0; // of the daemon's clock
 let lostAt = 0;
 
-function note(kind: Kind, what: string, text: string): Line {
-  const now = new Date();
-  const words = element("span", { class: "what" }, text);
-  const time = element("time", { datetime: now.toISOString(), class: "quiet numbers" }, clock.format(now));
-  list.prepend(element("li", { "data-kind": kind, "data-event": what }, time, words));
-  while (list.childElementCount > KEPT) list.lastElementChild?.remove();
-  setHidden(empty, true);
-  return { text: words, atMs: Date.now(), count: 0 };
+function timeText(at: number): string {
+  const isToday = new Date(at).toDateString() === new Date().toDateString();
+  return (isToday ? clock : date).format(at);
 }
 
-function notePreemptions(model: Model, more: number): void {
-  const key = keyOf(model);
-  let line = preempting.get(key);
-  if (!line || Date.now() - line.atMs > MERGED_MS || !line.text.isConnected) {
-    line = note("bad", "preempted", "");
-    preempting.set(key, line);
-  }
-  line.count += more;
-  setText(line.text, `${nameOf(model)} preempted ${line.count} request${line.count === 1 ? "" : "s"}: its KV cache was full`);
+function made(line: Line): { root: HTMLElement } {
+  const time = element("time", { datetime: new Date(line.at).toISOString(), class: "quiet numbers" }, timeText(line.at));
+  const words = element("span", { class: "what" }, line.text);
+  return { root: element("li", { "data-severity": line.severity, "data-event": line.kind }, time, words) };
 }
 
-function nameOf(model: Model): string {
-  return model.port === 0 ? model.model : `${model.model} :${model.port}`;
+// A Date holds no more than that; the daemon's clock is not ours.
+function isTime(at: number): boolean {
+  return Number.isFinite(at) && Math.abs(at) < 8.64e15;
 }
 
-function compareModel(old: Model, now: Model): void {
-  const name = nameOf(now);
-  if (old.state !== now.state) {
-    const reason = now.reason ? ` (${now.reason})` : "";
-    const kind = now.state === "ready" ? "good" : now.state === "unreachable" ? "bad" : "plain";
-    note(kind, "state", `${name}: ${stateBadge(old.state)} → ${stateBadge(now.state)}${reason}`);
-  }
-  if (old.stale !== now.stale)
-    note(now.stale ? "bad" : "good", "stale", `${name}: figures are ${now.stale ? "stale" : "fresh again"}`);
-  if (old.pid !== now.pid && old.pid !== null && now.pid !== null)
-    note("plain", "restarted", `${name} was started again`);
-  const more = (now.requests.preemptions ?? 0) - (old.requests.preemptions ?? now.requests.preemptions ?? 0);
-  if (more > 0) notePreemptions(now, more);
+function lineOf(event: HostEvent): Line {
+  const at = isTime(event.unix_ms) ? event.unix_ms : 0;
+  return { at, order: at + skewMs, severity: event.severity, kind: event.kind, text: event.text || event.kind };
 }
 
-function compareModels(old: Detail, now: Detail): void {
-  const left = new Map(old.models.map((model) => [keyOf(model), model]));
-  for (const model of now.models) {
-    const known = left.get(keyOf(model));
-    left.delete(keyOf(model));
-    if (known) compareModel(known, model);
-    else note("plain", "appeared", `${nameOf(model)} appeared (${stateBadge(model.state)})`);
-  }
-  for (const model of left.values()) {
-    note("plain", "vanished", `${nameOf(model)} is gone`);
-    preempting.delete(keyOf(model));
-  }
+function show(): void {
+  const all = [...told.map((event) => [eventKey(event), lineOf(event)] as const), ...notes];
+  const newest = all.sort(([, a], [, b]) => b.order - a.order).slice(0, SHOWN);
+  lines.show(newest);
+  setHidden(empty, newest.length > 0);
 }
 
-function compareDevices(old: Detail, now: Detail): void {
-  const name = (device: Detail["devices"][number]) => `GPU ${device.index} ${device.name}`.trim();
-  const has = (detail: Detail, uuid: string) => detail.devices.some((device) => device.uuid === uuid);
-  for (const device of now.devices)
-    if (device.uuid && !has(old, device.uuid)) note("plain", "device", `${name(device)} appeared`);
-  for (const device of old.devices)
-    if (device.uuid && !has(now, device.uuid)) note("bad", "device", `${name(device)} is gone`);
-  if (old.vram.orphan_bytes === 0 && now.vram.orphan_bytes > 0)
-    note("bad", "orphan", `${gib(now.vram.orphan_bytes)} GiB are held by a worker whose server is gone`);
-  else if (old.vram.orphan_bytes > 0 && now.vram.orphan_bytes === 0)
-    note("good", "orphan", "The memory of orphans was given back");
+function note(severity: string, kind: string, text: string): void {
+  const now = Date.now();
+  notes = [...notes, [`note ${now} ${kind}`, { at: now, order: now, severity, kind, text }] as const].slice(-SHOWN);
+  show();
 }
 
-export function seeDetail(now: Detail): void {
-  if (before && before.boot !== now.boot) note("plain", "restarted", "The daemon was started again");
-  if (before) {
-    compareModels(before, now);
-    compareDevices(before, now);
-  }
-  before = now;
+export function seeEvents(events: readonly HostEvent[]): void {
+  told = events;
+  show();
+}
+
+export function seeDetail(now: Detail, ageMs: number): void {
+  skewMs = Date.now() - ageMs - now.unix_ms;
+  setText(empty, now.events ? "Nothing has happened yet." : "This daemon keeps no events: it is of an older version.");
 }
 
 export function seeStatus(old: Status, now: Status): void {
@@ -105,9 +75,9 @@ export function seeStatus(old: Status, now: Status): void {
   const isBad = now.state === "lost" || now.state === "no-data";
   if (wasGood && isBad && lostAt === 0) {
     lostAt = Date.now();
-    note("bad", "lost", `${now.state === "lost" ? "Connection lost" : "The driver gives no figures"}: ${now.reason}`);
+    note("warning", "lost", `${now.state === "lost" ? "Connection lost" : "The driver gives no figures"}: ${now.reason}`);
   } else if (now.state === "live" && lostAt > 0) {
-    note("good", "back", `Figures are back after ${wholeSeconds(Date.now() - lostAt)}`);
+    note("info", "back", `Figures are back after ${wholeSeconds(Date.now() - lostAt)}`);
     lostAt = 0;
   }
 }

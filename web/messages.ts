@@ -44,6 +44,15 @@ export interface Model {
   prefix_cache: { from: string; minute: Hits; five_minutes: Hits; lifetime: Hits };
 }
 
+// Something that happened on the host, in the daemon's words and by its clock.
+export interface HostEvent {
+  id: number;
+  unix_ms: number;
+  kind: string;
+  severity: string; // "info", "warning", "critical"
+  text: string;
+}
+
 export interface Device {
   backend: string;
   index: number;
@@ -99,17 +108,22 @@ export interface Detail {
   processes: Process[];
   processes_left_out: number;
   self: { rss_bytes: number | null; cpu_seconds: number | null; subscribers: number };
+  events?: HostEvent[]; // the newest; undefined: the daemon keeps none
 }
 
 // What may be done about it, with the figures behind it; GET /v1/advice.
 export interface Advice {
-  id?: string;
-  model_id?: string;
-  port?: number;
+  id: string;
+  severity: string;
+  confidence: string; // "low", "medium", "high"
+  observed_ms: number;
+  model: string | null;
+  model_id: string | null;
+  port: number | null;
   title: string;
-  text?: string;
-  arithmetic?: string[];
-  command?: string;
+  text: string;
+  arithmetic: string[];
+  command: string | null;
 }
 
 export type Status =
@@ -132,6 +146,7 @@ export type ToPage =
   | { kind: "status"; status: Status }
   | { kind: "detail"; json: string; ageMs: number } // a Detail; text costs less to send
   | { kind: "advice"; advice: Advice[] }
+  | { kind: "events"; events: HostEvent[] } // all that are known
   | { kind: "history"; key: string; seconds: number; history: History };
 
 // "visible" is said again and again: who has long been silent is taken for gone.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the feed remembers of each model: five minutes as they came, six hours as means of
 // ten seconds. Fixed rings, so that a page open for a month holds what it held after six hours.
+// What was before is the daemon's to tell (archive.ts), if it does.
 
+import { Before } from "./archive";
 import { Detail, History, Model, TOTAL, keyOf } from "./messages";
 
 const FINE = 660; // samples, at least FINE_SECONDS apart: five minutes and a little
@@ -41,6 +43,8 @@ class Ring {
   }
 }
 
+const known = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? null : value);
+
 // Where nothing was seen for longer than `gap` seconds the line is broken.
 class HistoryWriter {
   readonly history: History = { times: [], allocated: [], kvUsed: [], hitPercent: [] };
@@ -48,18 +52,27 @@ class HistoryWriter {
   constructor(private readonly gap: number) {}
 
   add = (time: number, values: ArrayLike<number>): void => {
-    const before = this.history.times.at(-1);
-    if (before !== undefined && time - before > this.gap)
-      this.push((before + time) / 2, [NaN, NaN, NaN]);
-    this.push(time, values);
+    this.put(time, known(values[0]), known(values[1]), known(values[2]));
   };
 
-  private push(time: number, values: ArrayLike<number>): void {
-    const known = (i: number) => (Number.isNaN(values[i]) ? null : (values[i] as number));
+  // What the daemon remembers, from `since` on.
+  copy({ times, allocated, kvUsed, hitPercent }: History, since: number): void {
+    times.forEach((time, i) => {
+      if (time >= since) this.put(time, allocated[i] ?? null, kvUsed[i] ?? null, hitPercent[i] ?? null);
+    });
+  }
+
+  private put(time: number, ...values: [number | null, number | null, number | null]): void {
+    const before = this.history.times.at(-1);
+    if (before !== undefined && time - before > this.gap) this.push((before + time) / 2, [null, null, null]);
+    this.push(time, values);
+  }
+
+  private push(time: number, [allocated, used, hits]: (number | null)[]): void {
     this.history.times.push(time);
-    this.history.allocated.push(known(0));
-    this.history.kvUsed.push(known(1));
-    this.history.hitPercent.push(known(2));
+    this.history.allocated.push(allocated ?? null);
+    this.history.kvUsed.push(used ?? null);
+    this.history.hitPercent.push(hits ?? null);
   }
 }
 
@@ -96,14 +109,10 @@ class Track {
     this.counts.fill(0);
   }
 
-  read(seconds: number, now: number, intervalMs: number): History {
-    const isFine = seconds <= FINE * FINE_SECONDS + 10;
-    const least = (3 * intervalMs) / 1000;
-    const writer = new HistoryWriter(Math.max(least, isFine ? 3 : 3 * COARSE_SECONDS));
-    (isFine ? this.fine : this.coarse).read(now - seconds, writer.add);
+  read(since: number, isFine: boolean, writer: HistoryWriter): void {
+    (isFine ? this.fine : this.coarse).read(since, writer.add);
     // The slot that is not over yet, so that a long range begins at once.
-    if (!isFine && this.newest >= now - seconds) writer.add(this.newest, this.means());
-    return writer.history;
+    if (!isFine && this.newest >= since) writer.add(this.newest, this.means());
   }
 }
 
@@ -153,11 +162,14 @@ export class Past {
     if (oldest) this.tracks.delete(oldest[0]);
   }
 
-  read(key: string, seconds: number, nowMs: number): History {
-    const track = this.tracks.get(key);
-    return (
-      track?.read(seconds, nowMs / 1000, this.intervalMs) ??
-      new HistoryWriter(Infinity).history
-    );
+  // `before`: what the daemon remembers, up to where this goes on.
+  read(key: string, seconds: number, nowMs: number, before: Before | undefined): History {
+    const since = nowMs / 1000 - seconds;
+    const isFine = seconds <= FINE * FINE_SECONDS + 10;
+    const step = Math.max(before?.step ?? 0, this.intervalMs / 1000, isFine ? 1 : COARSE_SECONDS);
+    const writer = new HistoryWriter(3 * step);
+    if (before) writer.copy(before.history, since);
+    this.tracks.get(key)?.read(Math.max(since, before?.until ?? 0), isFine, writer);
+    return writer.history;
   }
 }

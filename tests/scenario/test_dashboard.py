@@ -213,8 +213,10 @@ def test_a_model_comes_and_goes():
             tab.click('tr[data-model="org-guest:8003"] .model-name')
         eventually("it is gone", lambda: sorted(rows(tab)) == MODELS)
         assert tab.text("#models-count") == "3"
-        assert tab.texts("#events .what")[-1].startswith("org/guest :8003 appeared")
-        assert tab.texts("#events .what")[0] == "org/guest :8003 is gone"
+        told = [(kind, text) for (kind,), text in zip(tab.data("#events li", "event"),
+                                                      tab.texts("#events .what"))
+                if "org/guest" in text]
+        assert [kind for kind, _ in told][::-1] == ["engine_found", "engine_lost"], told
         assert "gone" in tab.text("#chart-model option:checked")
 
 
@@ -458,6 +460,7 @@ def test_nothing_moves_for_who_asks_for_that():
 def test_the_files():
     paths = set(re.findall(r'(?:src|href)="(/[\w.]+)"', HOST.daemon.get("/")[2].decode()))
     assert {"/dashboard.js", "/dashboard.css"} <= paths, paths
+    weight = 0
     for path in {"/", "/feed.js"} | paths - {"/v1/detail"}:
         status, fields, plain = HOST.daemon.get(path)
         assert status == 200 and "Content-Encoding" not in fields, (path, fields)
@@ -468,9 +471,11 @@ def test_the_files():
         assert packed_fields["Content-Encoding"] == "gzip", packed_fields
         assert gzip.decompress(packed) == plain, path
         assert len(packed) < len(plain), (path, len(packed), len(plain))
+        weight += len(packed)
         tag = {"If-None-Match": fields["ETag"]}
         status, fields, body = HOST.daemon.get(path, headers=tag)
         assert (status, body) == (304, b""), (path, status, fields)
+    assert weight <= 60 * 1024, weight
 
 
 def test_a_link_on_another_site_leads_to_the_page_alone():
