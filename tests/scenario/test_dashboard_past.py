@@ -12,7 +12,7 @@ import urllib.parse
 from harness import Daemon, alone, eventually, run
 from tabs import chromium
 
-DESK = {"width": 1280, "height": 800}
+DESK = {"width": 1280, "height": 2000}  # charts that are not seen are not filled
 REFUSED = "Failed to load resource"  # the browser says so of itself
 RECORDING = pathlib.Path(__file__).parents[1] / "fixtures/recordings/host.ndjson"
 MODEL = "Qwen-Qwen3-32B:8000"
