@@ -204,6 +204,13 @@ def test_figures_are_the_streams():
         assert other.startswith("sleep") and "5.0" in other, other
 
 
+def told_of(tab, name):
+    """The kinds of the events of a model, the oldest first."""
+    kinds = tab.data("#events li", "event")[::-1]
+    return [kind for (kind,), text in zip(kinds, tab.texts("#events .what")[::-1])
+            if name in text]
+
+
 def test_a_model_comes_and_goes():
     with page() as tab:
         with serve("org/guest", 8003, HOST.driver, "--gpu-index", 1, "--vram", 2 * GIB):
@@ -213,10 +220,8 @@ def test_a_model_comes_and_goes():
             tab.click('tr[data-model="org-guest:8003"] .model-name')
         eventually("it is gone", lambda: sorted(rows(tab)) == MODELS)
         assert tab.text("#models-count") == "3"
-        told = [(kind, text) for (kind,), text in zip(tab.data("#events li", "event"),
-                                                      tab.texts("#events .what"))
-                if "org/guest" in text]
-        assert [kind for kind, _ in told][::-1] == ["engine_found", "engine_lost"], told
+        eventually("both are told", lambda: told_of(tab, "org/guest") == [
+            "engine_found", "engine_lost"])
         assert "gone" in tab.text("#chart-model option:checked")
 
 

@@ -73,6 +73,7 @@ static void fill_model(struct snapshot_model *model)
     model->stale = true;
     model->page_ns = 5000000;
     model->pace_ns = 750000000;
+    model->max_model_len = number();
     model->devices = 3;
     model->allocated_bytes = estimate("allocated");
     model->allocated_bytes.value += 1000000;
@@ -147,6 +148,24 @@ static void fill_processes(void)
         };
 }
 
+static void fill_events(void)
+{
+    static const enum event_kind kinds[] = {EVENT_ENGINE_FOUND, EVENT_ENGINE_LOST,
+                                            EVENT_GPU_LOST};
+
+    snapshot.n_events = ARRAY_LEN(kinds);
+    for (uint32_t i = 0; i < ARRAY_LEN(kinds); i++)
+        snapshot.events[i] = (struct event){
+            .id = number(),
+            .unix_ms = (int64_t)number(),
+            .kind = kinds[i],
+            .served_name = {i == 2 ? '\0' : 'm', '\0'},
+            .port = i == 2 ? 0 : 8001,
+            .device = {i == 2 ? 'G' : '\0', '\0'},
+            .text = {'t', (char)('0' + i), '\0'},
+        };
+}
+
 static void fill_snapshot(void)
 {
     snapshot.seq = number();
@@ -179,6 +198,7 @@ static void fill_snapshot(void)
     fill_model(&snapshot.models[0]);
     fill_model(&snapshot.models[1]);
     fill_processes();
+    fill_events();
 }
 
 static const struct vramscope_detail *detail_of(struct span json)
@@ -284,6 +304,7 @@ static void same_model(const struct vramscope_model *got,
     same_figure(&got->allocated, want->allocated_bytes);
     same_figure(&got->kv_pool, want->kv_pool_bytes);
     same_kv(got, want);
+    same(got->max_model_len, want->max_model_len);
     same(got->requests_running, want->page.requests_running);
     same(got->requests_waiting, want->page.requests_waiting);
     same(got->requests_preemptions, want->page.preemptions);
@@ -368,6 +389,32 @@ static void same_self(const struct vramscope_self *got, const struct snapshot_se
     }
 }
 
+static void same_events(const struct vramscope_detail *got)
+{
+    static const enum vramscope_severity severities[] = {
+        [SEVERITY_INFO] = VRAMSCOPE_SEVERITY_INFO,
+        [SEVERITY_WARNING] = VRAMSCOPE_SEVERITY_WARNING,
+        [SEVERITY_CRITICAL] = VRAMSCOPE_SEVERITY_CRITICAL,
+    };
+
+    assert_true(got->tells_events);
+    assert_int_equal(got->n_events, snapshot.n_events);
+    for (size_t i = 0; i < got->n_events; i++) {
+        const struct event *want = &snapshot.events[i];
+
+        same(got->events[i]->id, want->id);
+        same(got->events[i]->unix_ms, (uint64_t)want->unix_ms);
+        same_text(got->events[i]->kind, event_name(want->kind));
+        assert_int_equal(got->events[i]->severity,
+                         severities[event_severity(want->kind)]);
+        same_text(got->events[i]->model, want->served_name);
+        same_text(got->events[i]->model_id, want->served_name);
+        same(got->events[i]->port, want->served_name[0] ? want->port : UNKNOWN);
+        same_text(got->events[i]->device, want->device);
+        same_text(got->events[i]->text, want->text);
+    }
+}
+
 static void same_detail(const struct vramscope_detail *got)
 {
     assert_int_equal(got->schema, DETAIL_SCHEMA);
@@ -393,6 +440,7 @@ static void same_detail(const struct vramscope_detail *got)
         same_model(got->models[i], &snapshot.models[i]);
     same_processes(got);
     same_self(got->self, &snapshot.self);
+    same_events(got);
 }
 
 static void test_all_known(void **state)
@@ -449,6 +497,7 @@ static void test_nothing_known(void **state)
     engine_page_clear(&model->page);
     COPY(model->served_name, "m");
     COPY(model->id, "m");
+    model->max_model_len = UNKNOWN;
     model->allocated_bytes = model->kv_used_bytes = model->kv_pool_bytes = unknown;
     model->kv_retained_bytes = unknown;
     model->prefix_minute = model->prefix_five_minutes =

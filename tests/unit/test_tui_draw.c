@@ -408,7 +408,7 @@ static void odd_events(struct stage *stage)
         "{\"schema\":1,\"version\":\"0.2.0\",\"unix_ms\":1790000000900,\"interval_ms\":"
         "500,\"devices\":[],\"models\":[],\"events\":["
         "{\"id\":1,\"unix_ms\":1789900000000,\"severity\":\"info\",\"text\":\"vramscoped "
-        "0.2.0 began\"},"
+        "0.2.0 was started\"},"
         "{\"id\":2,\"unix_ms\":1789999995000,\"severity\":\"critical\",\"text\":\"GPU 2 "
         "is "
         "lost: \u202ethe driver has lost this device, as it has fallen off the bus\"},"
