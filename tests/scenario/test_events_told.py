@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 
-from harness import Engine, alone, run
+from harness import Daemon, Engine, alone, eventually, page_answer, run, vllm_page
 
 PROGRAM = os.environ.get("VRAMSCOPE", "build/release/src/vramscope")
 START = 1790000000000
@@ -118,6 +118,21 @@ def test_what_is_kept():
         assert told("--url", keeper.url) == ("", "")
 
 
+def test_of_a_real_daemon():
+    with Engine(page_answer(vllm_page())) as engine, Daemon(
+            "--gpu", "none", "--no-discover", "--engine", engine.url) as daemon:
+        def kept():
+            return json.loads(daemon.get("/v1/events")[2])["events"]
+        eventually("its engine is found", lambda: len(kept()) >= 2)
+        url = daemon.url("")
+        lines = [json.loads(line) for line in told("--url", url, "--json")[0].splitlines()]
+        assert [{**e, "host": url.split("//")[1].strip("/")} for e in kept()] == lines, lines
+        with Following(url) as following:
+            assert following.tells(1)["kind"] == "daemon_started"
+            assert following.tells(2)["kind"] == "engine_found"
+            following.is_quiet()
+
+
 def test_a_daemon_that_keeps_none():
     with Keeper([], "404 Not Found") as keeper:
         assert "keeps no events" in told("--url", keeper.url, status=1)[1]
@@ -176,5 +191,5 @@ def test_as_many_as_are_wanted():
 
 
 alone()
-run(test_what_is_kept, test_a_daemon_that_keeps_none, test_each_once,
+run(test_what_is_kept, test_of_a_real_daemon, test_a_daemon_that_keeps_none, test_each_once,
     test_as_many_as_are_wanted)
