@@ -235,24 +235,6 @@ def test_the_table_as_a_file():
         assert rows[2]["kv_used_bytes"] == "" and rows[2]["kv_used_from"] == "unknown", rows
 
 
-def test_what_was_before_the_page_is_there():
-    eventually("half a minute of history", lambda: len(json.loads(HOST.daemon.get(
-        "/v1/history?from=-1h&step=10s")[2])["series"][0]["points"]) > 3, 40)
-    tall = {"width": 1280, "height": 2000}
-    for key in ("", MODELS[0]):
-        with page(f"#range=1h&model={key.replace(':', '%3A')}", viewport=tall) as tab:
-            tab.wait("document.querySelector('[data-chart=kvUsed] .plot').dataset.points > 3", 5)
-            assert tab.text("[data-chart=kvUsed] h3 b") != "--"
-    with page(f"#model={MODELS[0].replace(':', '%3A')}") as tab:
-        tab.click("#downloads")
-        saved = list(csv.DictReader(io.StringIO(
-            tab.ask("download", selector="#download-past")["text"])))
-        assert {row["model_id"] + ":" + row["port"] for row in saved} == {MODELS[0]}, saved
-        assert any(row["used_kv_cache_bytes_max"] for row in saved), saved
-        newest = HOST.detail()["models"][0]["kv_cache"]["capacity_bytes"]["value"]
-        assert saved[-1]["kv_pool_bytes_max"] == str(newest), (saved[-1], newest)
-
-
 def check_subscribers(number):
     """So many from soon on; each document tells how many there were when it was made."""
     eventually(f"{number} subscribers", lambda: HOST.subscribers() == number)
@@ -519,6 +501,5 @@ with chromium() as CHROMIUM, Host() as HOST:
         test_eight_tabs_are_one_stream, test_a_page_that_nobody_sees_has_no_stream,
         test_a_link_to_what_is_shown, test_sorting_and_filtering, test_about_a_number,
         test_the_keyboard_alone, test_no_serious_fault_of_accessibility, test_every_width,
-        test_light_and_dark, test_nothing_moves_for_who_asks_for_that,
-        test_what_was_before_the_page_is_there, test_the_files,
+        test_light_and_dark, test_nothing_moves_for_who_asks_for_that, test_the_files,
         test_a_link_on_another_site_leads_to_the_page_alone)

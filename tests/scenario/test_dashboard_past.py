@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard and the past, in a real browser: events, history and advice as a daemon tells
-them, which here is a server that plays one."""
+them: a server that plays one, and at the end a real one."""
 import contextlib
+import csv
 import http.server
+import io
 import json
 import pathlib
 import threading
 import time
 import urllib.parse
 
-from harness import Daemon, alone, eventually, run
+from harness import Daemon, Engine, alone, config, eventually, page_answer, run, vllm_page
 from tabs import chromium
 
 DESK = {"width": 1280, "height": 2000}  # charts that are not seen are not filled
@@ -308,8 +310,38 @@ def test_advice():
         assert copied == ADVICE[0]["command"], copied
 
 
+# ---- A real daemon ----
+
+def real(path):
+    return json.loads(DAEMON.get(path)[2])
+
+
+def test_of_a_real_daemon():
+    key = f"org-model:{ENGINE.port}"
+    eventually("half a minute of history", lambda: len(
+        real("/v1/history?from=-1h&step=10s")["series"][0]["points"]) > 3, 45)
+    for model in ("", key):
+        place = f"#range=1h&model={model.replace(':', '%3A')}"
+        with CHROMIUM.tab(DAEMON.url("/") + place, viewport=DESK) as tab:
+            tab.wait_until_live()
+            eventually("what was before", lambda: points(tab) > 3, 5)
+            assert "0.5 GiB" in tab.text("[data-chart=kvUsed] h3 b"), place
+    with CHROMIUM.tab(DAEMON.url(f"/#model={key.replace(':', '%3A')}"), viewport=DESK) as tab:
+        tab.wait_until_live()
+        kinds = [kind for kind, in tab.data("#events li", "event")]
+        assert kinds == [e["kind"] for e in real("/v1/events")["events"]][::-1], kinds
+        assert kinds[-2:] == ["engine_found", "daemon_started"], kinds
+        tab.click("#downloads")
+        text = tab.ask("download", selector="#download-past")["text"]
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert {f"{row['model_id']}:{row['port']}" for row in rows} == {key}, rows
+        assert rows[-1]["used_kv_cache_bytes_max"] == str(500 * (GIB // 1000)), rows[-1]
+
+
 alone()
-with chromium() as CHROMIUM, Daemon("--gpu", "none", "--no-discover") as DAEMON:
+with chromium() as CHROMIUM, Engine(page_answer(vllm_page())) as ENGINE, config(
+        f"engines:\n  - {{url: {ENGINE.url}, gpus: 1, kv_bytes_per_block: {GIB // 1000}}}\n"
+) as FILE, Daemon("--gpu", "none", "--no-discover", "--config", FILE) as DAEMON:
     run(test_events_are_the_daemons, test_a_daemon_without_events,
         test_the_past_is_there_at_once, test_without_a_history, test_the_past_as_a_file,
-        test_advice)
+        test_advice, test_of_a_real_daemon)
