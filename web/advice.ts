@@ -21,7 +21,8 @@ function copyButton(command: string): HTMLElement {
 function card(advice: Advice): HTMLElement {
   const made = element("article", { class: "card", "data-advice": advice.id, "data-severity": advice.severity });
   made.append(element("h3", {}, advice.title));
-  const about = [`observed for ${duration(advice.observed_ms)}`, `confidence: ${advice.confidence}`];
+  const about = [`confidence: ${advice.confidence}`];
+  if (advice.observed_ms) about.unshift(`observed for ${duration(advice.observed_ms)}`);
   if (advice.model_id !== null) {
     made.dataset["model"] = `${advice.model_id}:${advice.port ?? 0}`;
     about.unshift(`${advice.model ?? advice.model_id} :${advice.port ?? 0}`);

@@ -116,12 +116,12 @@ export interface Advice {
   id: string;
   severity: string;
   confidence: string; // "low", "medium", "high"
-  observed_ms: number;
+  observed_ms: number | null; // 0: nothing was, as it rests on the present alone
   model: string | null;
   model_id: string | null;
   port: number | null;
   title: string;
-  text: string;
+  text: string | null;
   arithmetic: string[];
   command: string | null;
 }
