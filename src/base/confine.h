@@ -2,8 +2,9 @@
 /*
  * confine.h - give up, for good, what a process will not need
  *
- * confine() is called once, before threads and before anything from outside is read. What
- * it takes away is inherited by whatever the process starts, and nothing gives it back:
+ * confine() is called once, before threads and before anything from outside is read; or,
+ * with `this_thread`, once by each of the threads that are there by then. What it takes
+ * away is inherited by whatever the caller starts, and nothing gives it back:
  *
  *   no_new_privs   no program started gains a right by its file's mode or capabilities
  *   capabilities   none but those of `rights`, in no set; see below
@@ -14,7 +15,7 @@
  *                  do not ask for fails with EPERM, sockets of other families with
  *                  EAFNOSUPPORT, calls newer than this file and clone3() with ENOSYS, on
  *                  which libraries fall back
- *   core dumps     none
+ *   core dumps     none, in the whole process
  *
  * Reading /proc/PID/fd, exe, root, ns or environ of others asks the kernel whether one may
  * trace them. A Landlock domain says no to that for every process outside of it, whatever
@@ -22,6 +23,9 @@
  * The kernel also says no where the other has a capability that one lacks, unless one has
  * CAP_SYS_PTRACE. So who has that keeps it, with CAP_DAC_READ_SEARCH; a root without it, as
  * in a container, keeps what it was given, or it could not see its equals any more.
+ *
+ * Threads share memory and descriptors: giving up rights in one holds off mistakes and what
+ * reads strangers' bytes there, but nobody who has taken over the whole process.
  *
  * A filter sees numbers, not what pointers point at: openat2() may open for writing where
  * it is allowed at all. Writing the filter ourselves and not with libseccomp saves 0.35
@@ -54,6 +58,7 @@ struct confine_options {
     bool openat2;            // likewise; write_files implies it
     bool landlock;           // not for who reads other processes' files
     const char *write_below; // with `landlock`; NULL: nowhere
+    bool this_thread;        // and those that it starts; others keep what they have
 };
 
 /*

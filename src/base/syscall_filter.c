@@ -313,7 +313,8 @@ int syscall_filter_install(const struct confine_options *options)
         return -ENOSYS;
     assemble(&program, options);
     given = (struct sock_fprog){program.n, program.code};
-    r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &given);
+    r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                options->this_thread ? 0 : SECCOMP_FILTER_FLAG_TSYNC, &given);
     if (r == 0)
         return 0;
     if (r > 0)

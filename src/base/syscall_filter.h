@@ -12,7 +12,7 @@
 #include "base/confine.h"
 
 /*
- * Put the filter in force for all threads; needs no_new_privs. -ENOSYS: this kernel, or this
+ * Put the filter in force for all threads, or this one; needs no_new_privs. -ENOSYS: this kernel, or this
  * program's architecture, has none.
  */
 int syscall_filter_install(const struct confine_options *options) MUST_CHECK;

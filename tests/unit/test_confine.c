@@ -531,6 +531,52 @@ static void case_hidden(const char *folder)
     CHECK(open(path, O_RDONLY) >= 0);
 }
 
+/* A thread that writes beside one that never does. */
+struct writer {
+    const char *folder;
+    pthread_barrier_t entered; // both have given up what they do
+};
+
+static void *write_in_thread(void *ctx)
+{
+    struct writer *writer = ctx;
+    const struct confine_options options = {.write_files = true,
+                                            .landlock = true,
+                                            .write_below = writer->folder,
+                                            .this_thread = true};
+    char path[64];
+    int fd;
+
+    enter(&options);
+    (void)pthread_barrier_wait(&writer->entered);
+    (void)snprintf(path, sizeof(path), "%s/made", writer->folder);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    CHECK(fd >= 0 && write(fd, "x", 1) == 1 && unlink(path) == 0);
+    if (has_landlock())
+        FAILS(EACCES, open("/tmp/test-confine-elsewhere", O_WRONLY | O_CREAT, 0600));
+    FAILS(EAFNOSUPPORT, socket(AF_INET, SOCK_STREAM, 0));
+    return NULL;
+}
+
+static void case_thread(const char *folder)
+{
+    struct confine_options options = server;
+    struct writer writer = {.folder = folder};
+    pthread_t thread;
+    char path[64];
+
+    options.this_thread = true;
+    CHECK(pthread_barrier_init(&writer.entered, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, write_in_thread, &writer) == 0);
+    enter(&options);
+    (void)snprintf(path, sizeof(path), "%s/main", folder);
+    FAILS(EPERM, open(path, O_WRONLY | O_CREAT, 0600));
+    (void)pthread_barrier_wait(&writer.entered);
+    CHECK(pthread_join(thread, NULL) == 0);
+    FAILS(EPERM, open(path, O_WRONLY | O_CREAT, 0600));
+    CHECK(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(const char *folder);
@@ -545,6 +591,7 @@ static const struct {
     {"ambient", case_ambient},
     {"nobody", case_nobody},
     {"hidden", case_hidden},
+    {"thread", case_thread},
 };
 
 static void test_cases(void **state)
