@@ -11,9 +11,10 @@
 
 /* A name that is remembered, as some moment may be of it. */
 struct series {
-    uint32_t number;     // 0: free
-    uint64_t last_chunk; // the newest one that has a row of it
-    uint64_t seen_in;    // the moment that had it last, counted from 1
+    uint32_t number;      // 0: free
+    uint64_t last_chunk;  // the newest one that has a row of it
+    uint64_t seen_in;     // the moment that had it last, counted from 1
+    uint64_t preemptions; // its counter, when that was last known
     uint16_t port;
     char served_name[ENGINE_NAME_MAX + 1];
 };
@@ -22,6 +23,7 @@ struct series {
 struct past {
     struct past_chunks *chunks;
     uint32_t last_number;
+    uint64_t preempted;           // of all models, since we are there
     uint64_t moments;             // added
     uint32_t used[PAST_ROWS_MAX]; // the series of each row last time: likely the same
     struct past_moment moment;
@@ -177,10 +179,24 @@ static struct series *new_series(struct past *past, const struct snapshot_model 
         return NULL;
     (void)pthread_mutex_lock(&past->lock);
     past->series[i].number = ++past->last_number;
+    past->series[i].preemptions = UNKNOWN;
     past->series[i].port = model->port;
     memcpy(past->series[i].served_name, model->served_name, sizeof(model->served_name));
     (void)pthread_mutex_unlock(&past->lock);
     return &past->series[i];
+}
+
+/*
+ * The host's are those that its models were seen to have: their counters' sum would jump
+ * with each model that comes, goes or is not known for a while.
+ */
+static void count_preemptions(struct past *past, struct series *series, uint64_t value)
+{
+    if (value == UNKNOWN)
+        return;
+    if (series->preemptions != UNKNOWN && value > series->preemptions)
+        past->preempted = add_saturating(past->preempted, value - series->preemptions);
+    series->preemptions = value;
 }
 
 /* A row of the moment. Where there is no room for the name it is left out. */
@@ -201,6 +217,7 @@ static void add_row(struct past *past, const struct snapshot_model *model)
     row->series = series->number;
     for (size_t i = 0; i < PAST_FIGURES; i++)
         row->figures[i] = figures_of[i](model);
+    count_preemptions(past, series, row->figures[PAST_PREEMPTIONS]);
 }
 
 static void fill_moment(struct past *past, const struct snapshot *snapshot)
@@ -213,6 +230,8 @@ static void fill_moment(struct past *past, const struct snapshot *snapshot)
     fill_host(&moment->rows[0], snapshot);
     for (uint32_t i = 0; i < snapshot->n_models; i++)
         add_row(past, &snapshot->models[i]);
+    if (moment->rows[0].figures[PAST_PREEMPTIONS] != UNKNOWN)
+        moment->rows[0].figures[PAST_PREEMPTIONS] = past->preempted;
 }
 
 void past_add(struct past *past, const struct snapshot *snapshot)

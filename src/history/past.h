@@ -62,7 +62,8 @@ void past_free(struct past *past);
 
 /*
  * The host's sums are over the models where a figure is known; where there are models, but
- * it is known of none, the sum is not known either. Its hit rate is the snapshot's.
+ * it is known of none, the sum is not known either. Its hit rate is the snapshot's; its
+ * preemptions are those that were seen of any model since the past was made.
  */
 void past_add(struct past *past, const struct snapshot *snapshot);
 
