@@ -99,6 +99,7 @@ void config_free(struct config *config)
     free(config->proc_root);
     free(config->sys_root);
     free(config->sim_dir);
+    free(config->history);
     free(config->tls_cert);
     free(config->tls_key);
     free(config->file);
@@ -455,6 +456,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
     if (r < 0)
         return r;
     settle_streams(config);
+    config_settle_history(config, environment);
     config->listen_is_default = config->listen.source == FROM_DEFAULT;
     *ret = TAKE(config);
     *ret_action = CONFIG_RUN;

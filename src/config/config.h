@@ -74,10 +74,13 @@ struct config {
     char *proc_root;
     char *sys_root;
     char *sim_dir;  // state of the simulated driver
+    char *history;  // file that the past is kept in; NULL: memory alone
     char *file;     // the config file that was read; NULL: none
     char *tls_cert; // files in PEM: both or none
     char *tls_key;
     uint64_t interval_ms;
+    uint64_t history_mib;  // of that file, at most
+    uint64_t history_days; // that are kept there
     uint64_t max_clients;
     uint64_t max_clients_per_ip;
     uint64_t max_streams; // never 0

@@ -48,6 +48,9 @@ int config_add_engine(struct config_build *build, struct config_engine *engine,
 void config_engine_init(struct config_engine *engine);
 void config_engine_done(struct config_engine *engine);
 
+/* Where nobody says otherwise, history is kept where a service manager keeps our state. */
+void config_settle_history(struct config *config, char **environment);
+
 /*
  * Read the YAML file at `path`, which must live as long as the build. Refused: a file
  * that everyone may write, more than CONFIG_FILE_MAX bytes, more than one document,
