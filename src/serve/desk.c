@@ -4,6 +4,7 @@
 #include "encode/json.h"
 #include "serve/aggregated.h"
 #include "serve/events.h"
+#include "serve/history.h"
 #include "serve/metrics_accept.h"
 #include "serve/page.h"
 #include "version.h"
@@ -25,6 +26,7 @@ struct desk {
     struct outlet *outlets[CHANNELS];
     struct buf body; // of the answer being made
     struct aggregated *aggregated;
+    struct history_desk *history; // NULL: nobody keeps one here
 };
 
 static void answer_json(struct desk *desk, struct http_conn *conn, int status,
@@ -123,6 +125,26 @@ static void get_detail(struct desk *desk, struct http_conn *conn,
     (void)request;
     if (outlet_answer_once(desk->outlets[CHANNEL_DETAIL], conn) < 0)
         answer_failure(desk, conn);
+}
+
+static void get_history(struct desk *desk, struct http_conn *conn,
+                        const struct http_request *request)
+{
+    static const struct outage none = {
+        "not-found", "a recording that is replayed has no history: ask the daemon", ""};
+    static const struct outage busy = {
+        "busy", "as many answers from history are under way as may be", ""};
+    struct complaint why = {""};
+    const struct outage bad = {"bad-parameter", why.text, ""};
+    int r = desk->history ? history_desk_answer(desk->history, conn, request, &why) : 0;
+
+    if (!desk->history)
+        answer_error(desk, conn, 404, &none, NULL);
+    else if (r == -EINVAL)
+        answer_error(desk, conn, 400, &bad, NULL);
+    else if (r < 0)
+        answer_error(desk, conn, 503, &busy,
+                     "Retry-After: 5\r\nCache-Control: no-store\r\n");
 }
 
 /* In an outage, too: that there is one is what is told then. */
@@ -266,6 +288,7 @@ static const struct {
     {"/v1/detail/stream", get_detail_stream, false, false},
     {"/v1/advice", get_advice, false, false},
     {"/v1/events", get_events, true, false},
+    {"/v1/history", get_history, true, false},
     {"/metrics", get_metrics, true, false},
     {"/healthz", get_healthz, false, true},
     {"/readyz", get_readyz, false, true},
@@ -366,6 +389,18 @@ static void on_request(void *ctx, struct http_conn *conn,
         answer(ctx, conn, request);
 }
 
+static int open_history(struct desk *desk)
+{
+    const struct history_desk_options options = {
+        .loop = desk->options.server.loop,
+        .historian = desk->options.historian,
+        .interval_ms = desk->options.interval_ms,
+        .now_ns = desk->options.now_ns,
+    };
+
+    return options.historian ? history_desk_new(&options, &desk->history) : 0;
+}
+
 int desk_new(const struct desk_options *options, struct desk **ret)
 {
     struct http_server_options server = options->server;
@@ -380,6 +415,8 @@ int desk_new(const struct desk_options *options, struct desk **ret)
     for (size_t i = 0; r == 0 && i < CHANNELS; i++)
         r = outlet_new(board_channel(options->board, (enum channel_kind)i), server.loop,
                        options->wake, options->ctx, &desk->outlets[i]);
+    if (r == 0)
+        r = open_history(desk);
     if (r == 0)
         r = aggregated_new(options->board, &desk->aggregated);
     server.handler = on_request;
@@ -411,6 +448,7 @@ void desk_close(struct desk *desk)
         return;
     for (size_t i = 0; i < CHANNELS; i++)
         outlet_close(desk->outlets[i]);
+    history_desk_close(desk->history);
     http_server_close(desk->server);
 }
 
@@ -422,6 +460,7 @@ void desk_free(struct desk *desk)
         outlet_free(desk->outlets[i]);
     http_server_free(desk->server);
     aggregated_free(desk->aggregated);
+    history_desk_free(desk->history);
     buf_done(&desk->body);
     free(desk);
 }

@@ -25,6 +25,8 @@ struct desk_options {
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
     void (*wake)(void *ctx);  // on any thread: desk_deliver() is due
     void *ctx;
+
+    struct historian *historian; // lent; NULL: nobody keeps history
 };
 
 /* Where *ret is set on failure, it is to be closed and freed like any other. */

@@ -94,6 +94,7 @@ static int open_counter(struct service *service, struct counter *counter)
         .journal = options->journal,
         .observations = options->observations,
         .gate = options->gate,
+        .historian = options->historian,
         .interval_ms = options->interval_ms,
         .now_ns = options->now_ns,
         .wake = options->threads ? wake_there : wake_here,

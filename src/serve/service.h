@@ -22,6 +22,7 @@ enum { SERVICE_THREADS_MAX = 64 };
 
 struct board_documents;
 struct board_tap;
+struct historian;
 struct journal;
 struct past;
 struct service;
@@ -40,8 +41,9 @@ struct service_options {
     const struct board_tap *tap;             // likewise
     struct journal *journal;                 // lent: what happened; NULL: nobody notes it
     struct observations_source observations; // of the advice; zeroed: there is none
-    uint64_t interval_ms;     // figures older than three of them are not fresh
-    uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
+    struct historian *historian; // lent: answers /v1/history; NULL: nobody does
+    uint64_t interval_ms;        // figures older than three of them are not fresh
+    uint64_t (*now_ns)(void);    // CLOCK_MONOTONIC
 };
 
 /* Where *ret is set on failure, it is to be closed and freed like any other. */
