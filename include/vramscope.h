@@ -192,6 +192,7 @@ struct vramscope_self {
     int64_t worker_restarts;
     size_t n_limited;
     const struct vramscope_limit *const *limited;
+    int64_t history_errors; /* that kept history off the disk */
 };
 
 enum vramscope_severity {

@@ -141,6 +141,7 @@ static const struct member self_members[] = {
     {NULL, "frames_skipped",  MEMBER_COUNT,   AT(frames_skipped)},
     {NULL, "worker_restarts", MEMBER_COUNT,   AT(worker_restarts)},
     {NULL, "limited", MEMBER_TOTALS, AT(limited), NULL, N(n_limited), TOTALS_MAX},
+    {NULL, "history_errors",  MEMBER_COUNT,   AT(history_errors)},
 };
 #undef AT
 #undef N

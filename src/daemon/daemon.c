@@ -236,10 +236,18 @@ static int open_front(struct daemon *daemon, struct complaint *complaint)
 {
     struct front_options options = {
         .loop = &daemon->loop, .config = daemon->config, .manager = daemon->manager};
+    int r;
 
     if (past_new(PAST_BYTES, &daemon->past) < 0 || journal_new(&daemon->journal) < 0)
         return complain(complaint, -ENOMEM, "out of memory");
+    r = archive_open(daemon->config, daemon->past, daemon->journal, &daemon->archive,
+                     complaint);
+    if (r < 0)
+        return r;
+    daemon->logged_event = archive_newest_event(daemon->archive);
     options.past = daemon->past;
+    options.historian = archive_historian(daemon->archive);
+    options.tap = archive_tap(daemon->archive);
     options.journal = daemon->journal;
     return front_open(&options, &daemon->front, complaint);
 }
@@ -284,6 +292,7 @@ static int give_up_rights(const struct config *config, struct complaint *complai
         .families = CONFINE_UNIX | CONFINE_INET | CONFINE_NETLINK,
         .remove_files = true,
         .openat2 = true,
+        .this_thread = true, // the historian has given up what it does not need
     };
     struct complaint what = {0};
     int r;
@@ -392,7 +401,7 @@ static bool wind_up(struct daemon *daemon)
     (void)signal(SIGTERM, end_at_once); // the loop takes no signals any more
     (void)signal(SIGINT, end_at_once);
     for (int waited_ms = 0; waited_ms < WIND_UP_MS; waited_ms += 10) {
-        if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0)
+        if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0 && archive_ended(daemon->archive))
             return true;
         if (daemon->hurried)
             break;
@@ -413,11 +422,13 @@ bool daemon_free(struct daemon *daemon)
     docker_free(daemon->docker);
     demo_free(daemon->demo);
     gpu_feed_free(daemon->gpu_feed);
+    archive_stop(daemon->archive);
     uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
     if (!wind_up(daemon))
         return false;
 
     front_free(daemon->front);
+    archive_free(daemon->archive);
     watch_free(daemon->watch);
     journal_free(daemon->journal);
     past_free(daemon->past);

@@ -2,6 +2,7 @@
 #include "daemon/front.h"
 
 #include "base/log.h"
+#include "history/historian.h"
 #include "net/ticker.h"
 #include "net/tls.h"
 
@@ -179,6 +180,11 @@ static int open_tls(const struct config *config, struct tls **ret,
     return warn_of(tls_new(config->tls_cert, config->tls_key, complaint, ret), complaint);
 }
 
+static size_t read_observations(void *ctx, struct observation *ret, size_t max)
+{
+    return historian_observations(ctx, ret, max);
+}
+
 static int open_service(struct front *front, const struct front_options *front_options,
                         struct complaint *complaint)
 {
@@ -194,6 +200,9 @@ static int open_service(struct front *front, const struct front_options *front_o
         .model_id =
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
         .past = front_options->past,
+        .tap = front_options->tap,
+        .historian = front_options->historian,
+        .observations = {read_observations, front_options->historian},
         .journal = front_options->journal,
         .interval_ms = config->interval_ms,
         .now_ns = ticker_now_ns,

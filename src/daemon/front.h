@@ -21,6 +21,8 @@ struct front_options {
     const struct config *config;
     struct service_manager *manager; // NULL: none has started us
     struct past *past;               // of what is published
+    struct historian *historian;     // answers for what is longer ago
+    const struct board_tap *tap;     // of what is published; NULL: none
     struct journal *journal;         // of what happened
 };
 

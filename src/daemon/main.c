@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 #include "config/config.h"
+#include "daemon/archive.h"
 #include "daemon/daemon.h"
 #include "daemon/front.h"
 #include "gpu/gpu_worker.h"
@@ -61,8 +62,10 @@ static int serve(struct config *config, const struct daemon_arguments *arguments
 static int check(struct config *config)
 {
     struct complaint complaint = {0};
-    int r = front_check(config, &complaint);
+    int r = archive_check(config, &complaint);
 
+    if (r == 0)
+        r = front_check(config, &complaint);
     if (r < 0)
         log_error("%s", complaint.text);
     else

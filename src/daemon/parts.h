@@ -5,6 +5,7 @@
 #ifndef DAEMON_PARTS_H
 #define DAEMON_PARTS_H
 
+#include "daemon/archive.h"
 #include "daemon/daemon.h"
 #include "daemon/demo.h"
 #include "daemon/discovery.h"
@@ -39,6 +40,7 @@ struct daemon {
     const struct snapshot *newest;
     struct past *past; // of what the front publishes
     struct journal *journal;
+    struct archive *archive;
     struct watch *watch;
     uint64_t logged_event; // the id of the newest that is in the log
     struct front *front;

@@ -81,7 +81,10 @@ static void log_failure(int r)
 static void publish_outage(struct daemon *daemon, const struct outage *outage,
                            uint64_t now_ns)
 {
-    watch_see_outage(daemon->watch, outage->reason, now_ns, (int64_t)wall_clock_ms());
+    int64_t unix_ms = (int64_t)wall_clock_ms();
+
+    watch_see_outage(daemon->watch, outage->reason, now_ns, unix_ms);
+    archive_alarm(daemon->archive, watch_alarm(daemon->watch), unix_ms);
     event_log(daemon->journal, &daemon->logged_event);
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
         0) {
@@ -96,6 +99,8 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage,
 static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot)
 {
     watch_see(daemon->watch, snapshot);
+    archive_alarm(daemon->archive, watch_alarm(daemon->watch),
+                  (int64_t)snapshot->unix_ms);
     event_log(daemon->journal, &daemon->logged_event);
     if (daemon->logged_outage[0]) {
         daemon->logged_outage[0] = '\0';
@@ -118,6 +123,7 @@ static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
         .subscribers = hub.subscribers,
         .frames_sent = hub.frames_sent,
         .frames_skipped = hub.frames_skipped,
+        .history_errors = historian_errors(archive_historian(daemon->archive)),
     };
 
     self.n_limited = service_limited(service, self.limited, ARRAY_LEN(self.limited));

@@ -375,6 +375,7 @@ static void write_self(struct buf *out, const struct snapshot_self *self)
     number(out, "frames_sent", self->frames_sent);
     number(out, "frames_skipped", self->frames_skipped);
     number(out, "worker_restarts", self->worker_restarts);
+    number(out, "history_errors", self->history_errors);
     begin(out, "limited");
     for (size_t i = 0; i < self->n_limited; i++)
         number(out, self->limited[i].what, self->limited[i].total);

@@ -163,7 +163,8 @@ struct snapshot_self {
     uint64_t frames_sent;
     uint64_t frames_skipped;
     uint64_t worker_restarts;
-    double late_seconds; // of this tick
+    uint64_t history_errors; // that kept history off the disk; UNKNOWN: memory alone
+    double late_seconds;     // of this tick
     struct snapshot_limited limited[SNAPSHOT_LIMITED_MAX];
     size_t n_limited;
 };

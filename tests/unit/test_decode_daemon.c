@@ -190,6 +190,7 @@ static void fill_snapshot(void)
         .frames_sent = number(),
         .frames_skipped = number(),
         .worker_restarts = number(),
+        .history_errors = number(),
         .limited = {{"heads", number()}, {"bodies", number()}},
         .n_limited = 2,
     };
@@ -382,6 +383,7 @@ static void same_self(const struct vramscope_self *got, const struct snapshot_se
     same(got->frames_sent, want->frames_sent);
     same(got->frames_skipped, want->frames_skipped);
     same(got->worker_restarts, want->worker_restarts);
+    same(got->history_errors, want->history_errors);
     assert_int_equal(got->n_limited, want->n_limited);
     for (size_t i = 0; i < got->n_limited; i++) {
         same_text(got->limited[i]->name, want->limited[i].what);

@@ -99,7 +99,9 @@ static void test_empty(void **state)
         "\"gpu\":{\"age_ms\":null,\"sources\":[]},\"devices\":[],\"models\":[],"
         "\"processes\":[],\"processes_left_out\":0,\"events\":[],"
         "\"self\":{\"rss_bytes\":0,\"cpu_seconds\":0.0,\"late_ms\":0.0,\"subscribers\":0,"
-        "\"frames_sent\":0,\"frames_skipped\":0,\"worker_restarts\":0,\"limited\":{}}}");
+        "\"frames_sent\":0,\"frames_skipped\":0,\"worker_restarts\":0,\"history_errors\":"
+        "0,"
+        "\"limited\":{}}}");
 }
 
 static void add_unknown_device(void)
