@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the running processes may still do, asked of them: a call is made in their place."""
+import contextlib
 import ctypes
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import time
 
 from harness import (SIM, Daemon, FakeDriver, Skip, children_of, config, eventually, free_port,
-                     run, serve)
+                     named, run, serve)
 
 LIBRARY = os.environ.get("FAKE_NVML", "")
 GIB = 1 << 30
@@ -28,6 +29,12 @@ def status(pid):
 
 def capabilities(pid, name="CapEff"):
     return int(status(pid)[name], 16)
+
+
+def historian(pid):
+    """The thread that writes, and nothing else."""
+    return next(int(task) for task in os.listdir(f"/proc/{pid}/task")
+                if named(f"{pid}/task/{task}") == "historian")
 
 
 def threads(pid):
@@ -59,6 +66,7 @@ class Tracee:
 
     SEIZE, INTERRUPT, GETREGS, SETREGS, SINGLESTEP, DETACH, POKEDATA = (
         0x4206, 0x4207, 12, 13, 9, 17, 5)
+    WALL = 0x40000000  # other threads than the first, too
 
     def __init__(self, pid):
         if platform.machine() != "x86_64":
@@ -79,7 +87,7 @@ class Tracee:
             raise Skip(f"tracing is forbidden here: {error}")
         time.sleep(0.05)  # most likely it waits now; registers() makes sure
         self._ptrace(self.INTERRUPT)
-        os.waitpid(self.pid, 0)
+        os.waitpid(self.pid, self.WALL)
         self.saved = Registers()
         self._ptrace(self.GETREGS, 0, ctypes.byref(self.saved))
         assert ctypes.c_longlong(self.saved.orig_rax).value >= 0, "not in a system call"
@@ -106,7 +114,7 @@ class Tracee:
         registers.rip -= 2  # the instruction that it waits in
         self._ptrace(self.SETREGS, 0, ctypes.byref(registers))
         self._ptrace(self.SINGLESTEP)
-        os.waitpid(self.pid, 0)
+        os.waitpid(self.pid, self.WALL)
         self._ptrace(self.GETREGS, 0, ctypes.byref(registers))
         return ctypes.c_longlong(registers.rax).value
 
@@ -146,6 +154,9 @@ def test_rights_of_each_process():
         assert len(threads(main)) > 1
         for thread in threads(main):
             assert status(thread)["NoNewPrivs"] == "1" and status(thread)["Seccomp"] == "2"
+            if named(thread) == "historian":
+                assert capabilities(thread) == capabilities(thread, "CapPrm") == 0
+                continue
             assert capabilities(thread) == capabilities(thread, "CapPrm") == readers_rights()
             if capabilities("self") & SETPCAP:
                 assert capabilities(thread, "CapBnd") == readers_rights()
@@ -177,6 +188,55 @@ def test_the_daemon_starts_and_writes_nothing():
                 (SOCKET, (17, 3, 0), EAFNOSUPPORT)])
         time.sleep(1)
         assert daemon.vram()["allocated_vram_bytes"] == 10 * GIB  # and it goes on
+
+
+def test_the_historian_writes_below_its_folder_alone():
+    with Script() as script, tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory(
+            ) as elsewhere, daemon_on(script, "--history", f"{home}/history.db") as daemon:
+        with Tracee(historian(daemon.process.pid)) as tracee:
+            expect(tracee, DENIED_TO_ALL + STARTING + [
+                (SOCKET, (1, 1, 0), EAFNOSUPPORT), (SOCKET, (2, 1, 0), EAFNOSUPPORT)])
+            fd = tracee.call(OPENAT, AT_FDCWD, tracee.text(f"{home}/made"), O_RDWR | O_CREAT,
+                             0o600)
+            assert fd > 0 and os.path.exists(f"{home}/made"), fd
+            if tracee.call(444, 0, 0, 1) > 0:  # Landlock
+                for path in (f"{elsewhere}/made", "/dev/null", "/proc/self/comm"):
+                    assert tracee.call(OPENAT, AT_FDCWD, tracee.text(path), O_RDWR | O_CREAT,
+                                       0o600) == -EACCES, path
+        with Tracee(daemon.process.pid) as tracee:
+            for path in (f"{home}/main", f"{home}/history.db"):
+                assert tracee.call(OPENAT, AT_FDCWD, tracee.text(path), O_RDWR | O_CREAT,
+                                   0o600) == -EPERM, path
+        assert os.listdir(elsewhere) == [] and not os.path.exists(f"{home}/main")
+        time.sleep(6)
+        document = json.loads(daemon.get("/v1/detail")[2])
+        assert document["self"]["history_errors"] == 0, daemon.log()  # and both go on
+
+
+def test_a_historian_in_memory_writes_nothing():
+    with Script() as script, daemon_on(script) as daemon:
+        with Tracee(historian(daemon.process.pid)) as tracee:
+            expect(tracee, DENIED_TO_ALL + STARTING + [
+                (OPENAT, (AT_FDCWD, 1, O_RDWR), EPERM), (OPENAT, (AT_FDCWD, 1, O_CREAT), EPERM),
+                (SOCKET, (1, 1, 0), EAFNOSUPPORT)])
+        assert json.loads(daemon.get("/v1/history")[2])["series"]
+
+
+def test_a_disk_that_hangs_does_not_hold_the_end():
+    """The historian is held in a system call, as a file system that is gone would hold it."""
+    with Script() as script, tempfile.TemporaryDirectory() as home, \
+            daemon_on(script, "--history", f"{home}/history.db") as daemon:
+        tid = historian(daemon.process.pid)
+        with contextlib.suppress(ProcessLookupError), Tracee(tid):
+            time.sleep(1.5)  # it goes on without it
+            seq = json.loads(daemon.get("/v1/detail")[2])["seq"]
+            time.sleep(1.2)
+            assert json.loads(daemon.get("/v1/detail")[2])["seq"] >= seq + 2
+            daemon.process.send_signal(signal.SIGTERM)
+            # The process is gone once the thread is, of which we are told first.
+            assert eventually("the end", lambda: os.waitpid(tid, Tracee.WALL | os.WNOHANG)[0],
+                              4.5) == tid
+        assert daemon.process.wait(2) == 0
 
 
 def test_the_worker_writes_to_devices_alone():
@@ -313,6 +373,8 @@ def test_who_has_read_a_key_is_hidden_and_still_works():
 
 
 run(test_rights_of_each_process, test_the_daemon_starts_and_writes_nothing,
+    test_the_historian_writes_below_its_folder_alone, test_a_historian_in_memory_writes_nothing,
+    test_a_disk_that_hangs_does_not_hold_the_end,
     test_the_worker_writes_to_devices_alone, test_the_keeper_can_start_but_not_connect,
     test_a_worker_keeps_what_the_host_s_driver_needs,
     test_a_killed_worker_is_replaced_by_one_as_confined,
