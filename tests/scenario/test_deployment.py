@@ -13,7 +13,14 @@ from harness import DAEMON, Skip, run
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 DIST = SOURCE / "dist"
 EXAMPLE = DIST / "config/vramscoped.yaml"
-EXPOSURE_MAX = 2.0
+EXPOSURE_MAX = 1.7  # as the unit has it: a line less, and it is more
+# What the figure does not see, or hardly.
+DENIED = {"AmbientCapabilities=", "KeyringMode=private", "LockPersonality=yes", "LimitCORE=0",
+          "MemoryDenyWriteExecute=yes", "MemoryMax=256M", "NoExecPaths=/", "PrivateIPC=yes",
+          "ProtectHostname=yes", "RemoveIPC=yes", "SecureBits=noroot noroot-locked",
+          "SocketBindDeny=any", "SystemCallErrorNumber=EPERM", "TasksMax=64", "UMask=0077",
+          "SystemCallFilter=~process_vm_readv process_vm_writev kcmp userfaultfd",
+          "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register memfd_secret"}
 MODULES = os.environ.get("NODE_MODULES", "build/node/node_modules")
 
 
@@ -97,15 +104,18 @@ def test_unit_is_hardened():
         raise Skip("no systemd-analyze on this machine")
     figure, table = exposure(unit())
     assert figure <= EXPOSURE_MAX, table
+    missing = DENIED - set(unit().read_text().splitlines())
+    assert not missing, missing
+
+
+def test_systemd_understands_the_units():
+    if not shutil.which("systemd-analyze"):
+        raise Skip("no systemd-analyze on this machine")
     with tempfile.TemporaryDirectory() as folder:
-        weaker = pathlib.Path(folder, "vramscoped.service")
+        copy = pathlib.Path(folder, "vramscoped.service")
         text = unit().read_text()
-        weaker.write_text(re.sub(r"^(CapabilityBoundingSet|SystemCallFilter)=.*\n", "", text,
-                                 flags=re.M))
-        assert exposure(weaker)[0] > figure, "the figure does not see what the unit denies"
-        # With the programs it names where they were built, all of it is understood.
         sbin = pathlib.Path(re.search(r"^ExecStart=(\S+)/vramscoped", text, re.M)[1])
-        weaker.write_text(text.replace(f"{sbin}/vramscoped", DAEMON))
+        copy.write_text(text.replace(f"{sbin}/vramscoped", DAEMON))
         shutil.copy(DIST / "systemd/vramscoped.socket", folder)
         for name in ("", *sorted(os.listdir(DIST / "systemd/vramscoped.service.d"))):
             drop_ins = pathlib.Path(folder, "vramscoped.service.d")
@@ -113,7 +123,7 @@ def test_unit_is_hardened():
             drop_ins.mkdir()
             if name:
                 shutil.copy(DIST / "systemd/vramscoped.service.d" / name, drop_ins)
-            said = output_of("systemd-analyze", "verify", "--man=no", weaker,
+            said = output_of("systemd-analyze", "verify", "--man=no", copy,
                              pathlib.Path(folder, "vramscoped.socket"))
             assert not said, f"{name}: {said}"
 
@@ -153,5 +163,6 @@ def test_prometheus_rule():
     output_of(SOURCE / "tools/make-prometheus-rule", "--check")
 
 
-run(test_example_is_good, test_example_has_every_option, test_unit_is_hardened, test_manifests,
-    test_versions_agree, test_prometheus_rule)
+run(test_example_is_good, test_example_has_every_option, test_unit_is_hardened,
+    test_systemd_understands_the_units, test_manifests, test_versions_agree,
+    test_prometheus_rule)
