@@ -6,7 +6,7 @@ BUILD    := build/release
 FIXTURES ?= $(wildcard ../shared/fixtures)
 ARGS     ?=
 
-.PHONY: all run test bench clean
+.PHONY: all run test packages check-package bench clean
 
 all:
 	@tools/install run
@@ -18,8 +18,18 @@ run: all
 	@tools/run $(BUILD) $(ARGS)
 
 test:
-	@tools/install run test
+	@tools/install run test package
 	@tools/test $(FIXTURES)
+
+# Debian packages, into build/packages.
+packages:
+	@tools/install run package
+	@DEB_BUILD_OPTIONS=nocheck DEB_BUILD_PROFILES=nocheck tools/make-packages build/packages
+
+# Those packages and the image in a fresh Debian 12, too: root, and minutes of downloads.
+check-package:
+	@tools/install run test package fresh
+	@tools/check-package build/packages --fresh
 
 bench:
 	@tools/install run test bench

@@ -9,6 +9,7 @@ import pathlib
 import re
 import stat
 import subprocess
+import tempfile
 
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
@@ -28,6 +29,15 @@ def call(*command, **options):
         raise SystemExit(f"{' '.join(map(str, command))}: status {done.returncode}\n"
                          f"{done.stdout[-4000:]}")
     return done.stdout
+
+
+def can_have_trees():
+    with tempfile.TemporaryDirectory() as work:
+        return subprocess.run(
+            [*NAMESPACES, "--net", "sh", "-ec", 'mount -t tmpfs tmpfs "$0"; cd "$0"; '
+             "mkdir up work root; mount -t overlay overlay -o "
+             "lowerdir=/,upperdir=up,workdir=work root; chroot root true", work],
+            stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 class Tree:
