@@ -3,6 +3,7 @@
 in a throw-away tree of the Debian that it begins with, and the image run as it would be."""
 import ctypes
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -30,6 +31,11 @@ class Image:
         self.environment, self.user, self.entry = {}, None, None
         tree.call("mkdir", "-p", "/src")
         call("cp", "/etc/resolv.conf", tree.root / "etc/resolv.conf")
+        # A network whose own certificate this machine's npm has to trust.
+        self.network = ["env"]
+        if os.path.exists(os.environ.get("NODE_EXTRA_CA_CERTS", "")):
+            call("cp", os.environ["NODE_EXTRA_CA_CERTS"], tree.root / "tmp/ca.pem")
+            self.network.append("NODE_EXTRA_CA_CERTS=/tmp/ca.pem")
 
     def do(self, name, rest):
         if name == "FROM":
@@ -38,7 +44,7 @@ class Image:
                 self.root.mkdir()
         elif name == "RUN" and not self.root:
             print(f"check-package: RUN {rest[:60].strip()}", flush=True)
-            self.tree.call("sh", "-ec", rest)
+            self.tree.call(*self.network, "sh", "-ec", rest)
         elif name == "COPY":
             self._copy(shlex.split(rest))
         elif name == "ENV":
