@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import time
 
@@ -72,9 +73,10 @@ class Image:
 
     def start(self, *arguments, program=None):
         return subprocess.Popen(
-            ["setpriv", "--no-new-privs", "chroot", f"--userspec={self.user}", self.root,
-             *([program] if program else self.entry), *arguments], env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            ["setpriv", "--no-new-privs", shutil.which("chroot"), f"--userspec={self.user}",
+             self.root, *([program] if program else self.entry), *arguments],
+            env=self.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
 
 
 def check_contents(image):
