@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -12,6 +13,7 @@ enum {
     MORE_MS = 50,        // between two pieces of longer work
     FLIGHT_MOMENTS = 10, // whose documents wait to be compressed
     READY_MS = 2 * 1000, // a disk that takes longer is not waited for
+    NICE = 10,
     STACK_BYTES = 512 * 1024,
 };
 
@@ -130,6 +132,7 @@ static void *run(void *ctx)
 
     (void)pthread_setname_np(pthread_self(), "historian");
     block_signals();
+    (void)setpriority(PRIO_PROCESS, 0, NICE); // of this thread: a tick goes before
     if (give_up_rights(&historian->options) < 0)
         historian->disk.is_used = false;
     disk_begin(historian);

@@ -26,7 +26,7 @@ struct store_limits {
     int64_t full_rate_ms; // how long rows at full rate are kept; 6 h
     int64_t slots_ms;     // and slots; 30 days
     int64_t events_ms;    // and events; 30 days
-    uint64_t bytes;       // of the file; the oldest go first; 512 MiB
+    uint64_t bytes;       // of the file; the oldest go first; 1 GiB
 };
 
 struct store;
