@@ -80,11 +80,11 @@ static void test_how_much(void **state)
         const char *flag;
         uint64_t mib, days; // 0: it is refused
     } limits[] = {
-        {NULL, 512, 30},
+        {NULL, 1024, 30},
         {"--history-size=16", 16, 30},
         {"--history-size=15", 0, 0},
         {"--history-size=1048577", 0, 0},
-        {"--history-days=1", 512, 1},
+        {"--history-days=1", 1024, 1},
         {"--history-days=0", 0, 0},
         {"--history-days=3651", 0, 0},
         {"--history=", 0, 0},
