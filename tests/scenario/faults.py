@@ -58,7 +58,7 @@ ENDLESS = {"epoll_wait", "read", "write"}  # always interrupted, these wait for 
 
 # Where the n-th call at the start is libuv's own, which ends the program if it fails: the
 # pipe of its signals, and the thread that one of ours has just shown to be possible.
-ABORTS = {("pipe2", 1), ("pthread_create", 2)}
+ABORTS = {("pipe2", 1), ("pthread_create", 3)}
 
 
 class Faults:

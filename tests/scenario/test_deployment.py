@@ -66,7 +66,9 @@ class Secrets:
         return self
 
     def put_into(self, text):
-        return text.replace("/etc/vramscope", self.folder.name)
+        for place in "/etc/vramscope", "/var/lib/vramscope":
+            text = text.replace(place, self.folder.name)
+        return text
 
     def __exit__(self, *_):
         self.folder.cleanup()

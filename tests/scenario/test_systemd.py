@@ -13,8 +13,6 @@ import time
 
 from harness import DAEMON, SIM, Daemon, Engine, Skip, Stream, alone, eventually, run
 
-HERE = pathlib.Path(__file__).parent
-OPTIONS = ("--gpu", "none", "--no-discover")
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
              "LISTEN_FDNAMES")
 
@@ -389,23 +387,6 @@ def test_systemd_socket_activate():
             process.wait()
 
 
-def test_the_units_of_the_documentation():
-    if not shutil.which("systemd-analyze"):
-        raise Skip("no systemd-analyze on this machine")
-    text = (HERE.parent.parent / "docs/systemd.md").read_text()
-    units = dict(re.findall(r"`/etc/systemd/system/(vramscoped\.\w+)`:?\n+```ini\n(.*?)```", text,
-                            re.DOTALL))
-    assert sorted(units) == ["vramscoped.service", "vramscoped.socket"], units
-    with tempfile.TemporaryDirectory() as folder:
-        for name, unit in units.items():
-            unit = unit.replace("/usr/sbin/vramscoped", DAEMON)
-            pathlib.Path(folder, name).write_text(unit)
-        result = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
-                                 *(os.path.join(folder, name) for name in units)],
-                                capture_output=True, text=True)
-        assert result.returncode == 0 and "vramscoped" not in result.stderr, result
-
-
 alone()
 run(test_ready_is_said_when_it_serves, test_status_when_it_changes, test_status_names_an_outage,
     test_the_watchdog_hears_the_tick, test_a_watchdog_shorter_than_the_tick, test_reloading,
@@ -413,4 +394,4 @@ run(test_ready_is_said_when_it_serves, test_status_when_it_changes, test_status_
     test_sockets_for_another_process_are_not_taken, test_sockets_that_cannot_be,
     test_no_child_inherits_it, test_the_library_is_loaded_for_it_alone, test_nobody_listens_to_it,
     test_a_manager_that_reads_nothing,
-    test_systemd_socket_activate, test_the_units_of_the_documentation)
+    test_systemd_socket_activate)
