@@ -33,22 +33,19 @@ struct mapping {
     struct config_place value_places[KEYS_MAX];
 };
 
-enum { ENGINE_URL, ENGINE_NAME, ENGINE_BLOCK, ENGINE_POOL, ENGINE_GPUS };
+enum {
+#define KEY(member, kind, key, lowest, highest, help) ENGINE_##member,
+#include "config/engine_keys.def"
+#undef KEY
+    N_ENGINE_KEYS,
+};
 
 // clang-format off
-static const struct setting engine_settings[] = {
-#define MEMBER(name) offsetof(struct config_engine, name)
-    [ENGINE_URL]   = {"url", KIND_URL, NULL, MEMBER(url), 0, 0},
-    [ENGINE_NAME]  = {"name", KIND_TEXT, NULL, MEMBER(name), 0, 256},
-    [ENGINE_BLOCK] = {"kv_bytes_per_block", KIND_BYTES, NULL, MEMBER(kv_bytes_per_block),
-                      1, BYTES_MAX},
-    [ENGINE_POOL]  = {"kv_pool_bytes_per_gpu", KIND_BYTES, NULL,
-                      MEMBER(kv_pool_bytes_per_gpu), 1, BYTES_MAX},
-    [ENGINE_GPUS]  = {"gpus", KIND_NUMBER, NULL, MEMBER(gpus), 1, 1024},
-    {"api_key_file", KIND_SECRET, NULL, MEMBER(api_key), 0, 4095},
-    {"ca_file", KIND_TEXT, NULL, MEMBER(ca_file), 0, 4095},
-    {"insecure", KIND_SWITCH, NULL, MEMBER(insecure), 0, 0},
-#undef MEMBER
+static const struct setting engine_settings[N_ENGINE_KEYS] = {
+#define KEY(member, kind, key, lowest, highest, help) \
+    {key, kind, NULL, offsetof(struct config_engine, member), lowest, highest},
+#include "config/engine_keys.def"
+#undef KEY
 };
 // clang-format on
 
@@ -260,10 +257,11 @@ static int next_pair(struct reader *reader, struct mapping *mapping, size_t *ret
 static int check_engine(const struct reader *reader, const struct mapping *mapping,
                         struct config_place start)
 {
-    if (!mapping->key_places[ENGINE_URL].line)
+    if (!mapping->key_places[ENGINE_url].line)
         return complain_at(reader, start, "this engine has no url");
-    if (mapping->key_places[ENGINE_BLOCK].line && mapping->key_places[ENGINE_POOL].line)
-        return complain_at(reader, mapping->key_places[ENGINE_POOL],
+    if (mapping->key_places[ENGINE_kv_bytes_per_block].line &&
+        mapping->key_places[ENGINE_kv_pool_bytes_per_gpu].line)
+        return complain_at(reader, mapping->key_places[ENGINE_kv_pool_bytes_per_gpu],
                            "kv_pool_bytes_per_gpu and kv_bytes_per_block say the same of "
                            "an engine; give one of them");
     return 0;
@@ -293,7 +291,7 @@ static int read_engine(struct reader *reader)
         r = check_engine(reader, &mapping, start);
     if (r < 0)
         return r;
-    return config_add_engine(reader->build, &engine, &mapping.value_places[ENGINE_URL]);
+    return config_add_engine(reader->build, &engine, &mapping.value_places[ENGINE_url]);
 }
 
 /* Every item of the list that begins at the current event. */
