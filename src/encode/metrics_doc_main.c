@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Print docs/metrics.md, from the same table that the page is written by. Runs at build
- * time; a test compares.
+ * Print docs/metrics.md or, with the argument "manual", man/vramscope-metrics.7, from the
+ * same table that the page is written by. Runs at build time; tests compare.
  */
 #include "base/base.h"
 
@@ -33,14 +33,15 @@ static const struct {
 };
 
 static const struct {
-    const char *title, *labels;
+    const char *title, *section, *labels;
 } scopes[SCOPES] = {
-    [SELF] = {"The daemon", "One series each. They are there in an outage, too, when "
-                            "`vramscope_up` is 0 and all others are absent."},
-    [HOST] = {"The host", "One series each."},
-    [GPU] = {"Each GPU, or MIG instance in its place",
+    [SELF] = {"The daemon", "DAEMON",
+              "One series each. They are there in an outage, too, when "
+              "`vramscope_up` is 0 and all others are absent."},
+    [HOST] = {"The host", "HOST", "One series each."},
+    [GPU] = {"Each GPU, or MIG instance in its place", "GPUS",
              "Labels: `uuid`, and `gpu`, the driver's own number."},
-    [MODEL] = {"Each model",
+    [MODEL] = {"Each model", "MODELS",
                "Labels: `model`, the served name; `model_id`, the same with every "
                "character but letters and digits made `-`; `port`."},
 };
@@ -58,7 +59,76 @@ static const char introduction[] =
     "`\"2\"`.\n"
     "An `info` is a gauge in the older format.\n";
 
-int main(void)
+static const char manual_introduction[] =
+    ".\\\" SPDX-License-Identifier: Apache-2.0\n"
+    ".\\\" Made from src/encode/metrics.def: `ninja src/vramscope-metrics.7` in the "
+    "build "
+    "folder makes it.\n"
+    ".Dd $Mdocdate$\n"
+    ".Dt VRAMSCOPE-METRICS 7\n"
+    ".Os\n"
+    ".Sh NAME\n"
+    ".Nm vramscope-metrics\n"
+    ".Nd what vramscoped tells Prometheus\n"
+    ".Sh SYNOPSIS\n"
+    ".Dl curl http://127.0.0.1:6767/metrics\n"
+    ".Sh DESCRIPTION\n"
+    "Prometheus text or OpenMetrics, as\n"
+    ".Li Accept\n"
+    "asks for; see\n"
+    ".Xr vramscope-wire 7 .\n"
+    "Names are never changed, only added.\n"
+    "A figure that is not known has no series.\n"
+    "Where two rows would have the same labels, the later ones have\n"
+    ".Li duplicate ,\n"
+    "from\n"
+    ".Dq 2 .\n"
+    "An info is a gauge in the older format.\n"
+    ".Pp\n"
+    "Alert rules, an example of a configuration and a dashboard for Grafana are in\n"
+    ".Pa /usr/share/vramscope .\n";
+
+static const char manual_ending[] = ".Sh SEE ALSO\n"
+                                    ".Xr vramscope-wire 7 ,\n"
+                                    ".Xr vramscoped 8\n";
+
+/* What is Markdown in the tables, without its signs: `code`, [text](address). */
+static void print_plain(const char *text)
+{
+    for (const char *start = text; *text; text++) {
+        if (*text == ']' && text[1] == '(')
+            text = strchr(text, ')');
+        else if (*text == ' ' && text > start && text[-1] == '.')
+            (void)putchar('\n'); // a sentence a line
+        else if (*text != '`' && *text != '[')
+            (void)putchar(*text);
+    }
+}
+
+static void print_manual(void)
+{
+    (void)fputs(manual_introduction, stdout);
+    for (enum scope of = 0; of < SCOPES; of++) {
+        (void)printf(".Sh %s\n", scopes[of].section);
+        print_plain(scopes[of].labels);
+        (void)printf("\n.Bl -tag -width Ds\n");
+        for (size_t i = 0; i < ARRAY_LEN(metrics); i++) {
+            if (metrics[i].of != of)
+                continue;
+            (void)printf(".It Li vramscope_%s Pq %s\n%s\n", metrics[i].name,
+                         metrics[i].kind, metrics[i].help);
+            if (*metrics[i].more) {
+                (void)printf("Further labels: ");
+                print_plain(metrics[i].more);
+                (void)printf(".\n");
+            }
+        }
+        (void)printf(".El\n");
+    }
+    (void)fputs(manual_ending, stdout);
+}
+
+static void print_page(void)
 {
     (void)fputs(introduction, stdout);
     for (enum scope of = 0; of < SCOPES; of++) {
@@ -70,5 +140,13 @@ int main(void)
                 (void)printf("| `vramscope_%s` | %s | %s | %s |\n", metrics[i].name,
                              metrics[i].kind, metrics[i].more, metrics[i].help);
     }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "manual") == 0)
+        print_manual();
+    else
+        print_page();
     return fflush(stdout) || ferror(stdout) ? 1 : 0;
 }
