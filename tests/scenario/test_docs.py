@@ -29,6 +29,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD_ROOT", "build/release")).resolve()
 URL = "http://127.0.0.1:6767"
 # What comes with other parts of the project and is linked to; nothing, once they are there.
 PROMISED = {"docs/install.md", "docs/engines.md", "docs/history.md", "docs/advice.md"}
+INSIDE = {"adding.md", "style.md"}
 ENDS_IN, LIVES_FOR = 20, 1.2  # seconds
 STATUSES = {"vramscope check": {0, 1, 2}, "vramscope doctor": {0, 1}, "vramscope advise": {0, 1}}
 FOREIGN_FLAGS = {  # of vLLM, docker, meson, git and others, where pages speak of them
@@ -402,6 +403,16 @@ def test_links():
             assert not anchor or anchor in anchors(path), f"{page.name}: no heading for {target}"
 
 
+def test_installed():
+    """Each page is installed, but those for who changes the sources; and each example."""
+    pages = (SOURCE / "docs/meson.build").read_text()
+    for page in {path.name for path in PAGES if path.parent == SOURCE / "docs"} - INSIDE:
+        assert f"'{page}'" in pages, f"docs/meson.build does not install {page}"
+    examples = (SOURCE / "examples/meson.build").read_text()
+    for path in SOURCE.glob("examples/*.*"):
+        assert f"'{path.name}'" in examples or path.suffix == ".build", path.name
+
+
 def test_short_readme():
     assert len((SOURCE / "README.md").read_text().splitlines()) < 120
 
@@ -436,7 +447,8 @@ def test_reasons():
                 found += 1
     assert found > 25, found
     verdicts = re.findall(r'^    \[GPU_\w+\] = \{"([a-z-]+)"',
-                          (SOURCE / "src/gpu/gpu_frame.c").read_text(), re.M)
+                          (SOURCE / "src/gpu/gpu.c").read_text(), re.M)
+    assert len(verdicts) > 5, verdicts
     for verdict in set(verdicts) - {"ok"} | {"driver-silent", "no-device-memory"}:
         assert f"| `{verdict}` |" in page, f"{verdict} is not explained"
     schema = (SOURCE / "docs/detail.schema.json").read_text()
@@ -447,5 +459,5 @@ def test_reasons():
 
 
 alone()
-run(test_snippets, test_flags, test_links, test_short_readme, test_reasons, test_routes,
-    test_commands)
+run(test_snippets, test_flags, test_links, test_installed, test_short_readme, test_reasons,
+    test_routes, test_commands)

@@ -79,64 +79,72 @@ class Follower:
         self.process.wait()
 
 
-def check(url, port, *command, read=figures, expected=lambda event: event):
-    """What is printed is what was streamed; and again after another start of the daemon."""
-    with contextlib.ExitStack() as stack:
-        with Demo(port) as daemon:
-            seen = Seen(daemon)
-            follower = stack.enter_context(Follower(*command, url))
-            eventually(f"{command} prints", lambda: len(set(follower.lines())) > 2, 20)
-        first = follower.lines()
-        wanted = set(map(expected, seen.events))
-        wrong = [line for line in first if read(line) not in wanted]
-        assert not wrong, f"{command}: {wrong} were never streamed"
-        eventually(f"{command} says that it broke", follower.complaints, 5)
-        with Demo(port) as daemon:
-            seen = Seen(daemon)
-            eventually(f"{command} comes back: {follower.complaints()}",
-                       lambda: len(follower.lines()) > len(first) + 2, 10)
-        wanted = set(map(expected, seen.events))
-        assert read(follower.lines()[-2]) in wanted, follower.lines()[-2]
+class Example:
+    """A program, how a line of it is read, and what that is of an event."""
+
+    def __init__(self, name, *command, read=figures, expected=lambda event: event):
+        self.name, self.command, self.read, self.expected = name, command, read, expected
+        self.first = None
+
+    def start(self, url):
+        self.follower = Follower(*self.command, url)
+        return self.follower
+
+    def new_lines(self):
+        return self.follower.lines()[len(self.first or ()):]
+
+    def check(self, lines, seen):
+        seen.join(5)  # the stream has ended with its daemon
+        wanted = set(map(self.expected, seen.events))
+        wrong = [line for line in lines if self.read(line) not in wanted]
+        assert not wrong, f"{self.name}: {wrong} were never streamed"
 
 
-def follow(*command, **how):
-    if not shutil.which(str(command[0])):
-        raise Skip(f"no {command[0]}")
+def go_program(folder):
+    program = os.path.join(folder, "follow")
+    subprocess.run(["go", "build", "-o", program, SOURCE / "follow.go"], check=True,
+                   env={**os.environ, "GOCACHE": os.path.join(folder, "cache"),
+                        "GO111MODULE": "off"})
+    return program
+
+
+def examples(folder):
+    """Those whose programs are on this machine."""
+    if shutil.which("jq") and shutil.which("curl"):
+        yield Example("shell", "sh", SOURCE / "follow.sh")
+    yield Example("Python", "python3", SOURCE / "follow.py")
+    if shutil.which("node"):
+        yield Example("Node", "node", SOURCE / "follow.mjs")
+    if shutil.which("go"):
+        yield Example("Go", go_program(folder))
+    yield Example("libuv", BUILD / "example_uv_loop")
+    yield Example("C", BUILD / "example_follow", read=int, expected=lambda event: event[1])
+
+
+def test_programs():
+    """What they print is what was streamed; and again after another start of the daemon."""
     port = free_port()
-    check(f"http://127.0.0.1:{port}", port, *command, **how)
-
-
-def test_shell():
-    if not shutil.which("jq"):
-        raise Skip("no jq")
-    follow("sh", SOURCE / "follow.sh")
-
-
-def test_python():
-    follow("python3", SOURCE / "follow.py")
-
-
-def test_node():
-    follow("node", SOURCE / "follow.mjs")
-
-
-def test_go():
-    if not shutil.which("go"):
-        raise Skip("no go")
-    with tempfile.TemporaryDirectory() as folder:
-        program = os.path.join(folder, "follow")
-        subprocess.run(["go", "build", "-o", program, SOURCE / "follow.go"], check=True,
-                       env={**os.environ, "GOCACHE": os.path.join(folder, "cache"),
-                            "GO111MODULE": "off"})
-        follow(program)
-
-
-def test_uv_loop():
-    follow(BUILD / "example_uv_loop")
-
-
-def test_c():
-    follow(BUILD / "example_follow", read=int, expected=lambda event: event[1])
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        some = list(examples(folder))
+        with Demo(port) as daemon:
+            seen = Seen(daemon)
+            for example in some:
+                stack.enter_context(example.start(f"http://127.0.0.1:{port}"))
+            for example in some:
+                eventually(f"{example.name} prints what changes",
+                           lambda: len(set(example.new_lines())) > 2, 20)
+        for example in some:
+            eventually(f"{example.name} says that it broke", example.follower.complaints)
+            example.first = example.new_lines()
+            example.check(example.first, seen)
+        with Demo(port) as daemon:
+            seen = Seen(daemon)
+            for example in some:
+                eventually(f"{example.name} comes back: {example.follower.complaints()}",
+                           lambda: len(example.new_lines()) > 2, 15)
+        for example in some:
+            example.check(example.new_lines(), seen)
+        print(f"     {', '.join(example.name for example in some)}")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -183,5 +191,4 @@ def test_short():
 
 
 alone()
-run(test_short, test_shell, test_python, test_node, test_go, test_uv_loop, test_c,
-    test_browser)
+run(test_short, test_programs, test_browser)
