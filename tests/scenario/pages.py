@@ -14,7 +14,9 @@ KINDS = {
     "c": r"#include ",
     "sql": r"SELECT ",
     "yaml": r"[a-z_]+:(?: |$)",
+    "formula": r"\w+ += ",
     "file": r"flight-\d{8}T\d{6}Z-\w+\.ndjson\.gz$",  # the name of one
+    "output": r"[A-Z]\w* ",  # of a program: no command begins with a capital
 }
 FENCED = {"sh": "shell", "shell": "shell", "bash": "shell", "console": "shell", "json": "json",
           "yaml": "yaml", "ini": "ini", "c": "c", "sql": "sql", "text": "text"}

@@ -34,7 +34,9 @@ ENDS_IN, LIVES_FOR = 20, 1.2  # seconds
 STATUSES = {"vramscope check": {0, 1, 2}, "vramscope doctor": {0, 1}, "vramscope advise": {0, 1}}
 FOREIGN_FLAGS = {  # of vLLM, docker, meson, git and others, where pages speak of them
     "--gpu-memory-utilization", "--kv-cache-memory-bytes", "--disable-log-stats", "--gpus",
-    "--device", "--pid", "--hf-overrides", "--max-num-seqs", "--uds", "--api-key"}
+    "--device", "--pid", "--hf-overrides", "--max-num-seqs", "--max-model-len", "--uds",
+    "--api-key", "--tensor-parallel-size", "--served-model-name", "--no-enable-prefix-caching"}
+INSTALLED = {"/etc/vramscope/": "dist/config/"}  # where the sources have what is there
 FOREIGN_ROUTES = {"/v1/models", "/server_info"}
 
 
@@ -141,12 +143,14 @@ def goes_on(words):
 class Workplace:
     """A folder as the sources' is, with what pages take for granted, and the programs."""
 
-    def __init__(self, page):
+    def __init__(self, page, history=None):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         for name in ("docs", "man", "examples", "tools", "dist"):
             shutil.copytree(SOURCE / name, self.path / name)
         (self.path / "build").mkdir()
+        if history:
+            (self.path / "FILE").symlink_to(history)
         (self.path / "build/release").symlink_to(BUILD)
         snippets = [block.text for block in blocks(page) if block.kind == "yaml"]
         (self.path / "vramscope.yaml").write_text(snippets[0] if snippets else "{}\n")
@@ -218,6 +222,8 @@ def program_exists(name, place):
 
 def run_command(command, place, inside, env):
     """Run it to its end, or for as long as it takes to see that it goes on."""
+    for there, here in INSTALLED.items():
+        command = command.replace(there, here)
     words, programs = fields(command)
     for program in programs:
         assert program_exists(program, place), f"what is '{program}'?"
@@ -234,6 +240,14 @@ def run_command(command, place, inside, env):
             f"ended with {running.process.returncode}: {running.text.decode()}"
     finally:
         running.end()
+
+
+def run_queries(block, place):
+    """Those of a page on the history, if it is kept."""
+    if (place.path / "FILE").exists():
+        with contextlib.closing(sqlite3.connect(f"file:{place.path}/FILE?mode=ro", uri=True)) as db:
+            for statement in re.split(r";\n", block.text):
+                db.execute(statement).fetchall()
 
 
 def run_block(block, place):
@@ -262,11 +276,13 @@ def run_block(block, place):
 
 @contextlib.contextmanager
 def demo():
-    """On the default address, as `make run` starts it."""
-    with tempfile.TemporaryFile() as log:
-        with Spawned([DAEMON, "--demo"], stderr=log):
+    """On the default address, as `make run` starts it; gives the file of its history."""
+    keeps = '"history"' in (SOURCE / "src/config/options.def").read_text()
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
+        history = os.path.join(folder, "history") if keeps else None
+        with Spawned([DAEMON, "--demo", *(["--history", history] if keeps else [])], stderr=log):
             eventually("the demo has models", lambda: answer("/vram")[0] == 200, 15)
-            yield
+            yield history
 
 
 def answer(path):
@@ -279,21 +295,24 @@ def answer(path):
         return 0, b""
 
 
+RUN = {"shell": run_block, "sql": run_queries}
+
+
 def test_commands():
     if "ALONE" not in os.environ:
         raise Skip("no namespaces: the default address may be somebody else's")
     count, faults = 0, []
-    with demo():
+    with demo() as history:
         for page in PAGES:
-            shell = [block for block in blocks(page) if block.kind == "shell"]
-            if not shell:
+            some = [block for block in blocks(page) if block.kind in RUN]
+            if not some:
                 continue
-            with Workplace(page) as place:
-                for block in shell:
+            with Workplace(page, history) as place:
+                for block in some:
                     count += len(block.commands())
                     try:
-                        run_block(block, place)
-                    except (AssertionError, OSError, ValueError) as error:
+                        RUN[block.kind](block, place)
+                    except (AssertionError, OSError, ValueError, sqlite3.Error) as error:
                         faults.append(f"{block.place}: {block.text}\n    {error}")
     assert not faults, "\n".join(faults)
     assert count > 20, count
