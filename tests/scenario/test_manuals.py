@@ -76,6 +76,9 @@ class Option:
     def _spelled(limit, kind, folder):
         if kind == "KIND_DURATION":
             return TIMES.get(int(limit), f"{int(limit) / 1000:g} s")
+        shifted = re.fullmatch(r"(\d+) << (\d+)", limit)
+        if shifted:
+            return str(int(shifted[1]) << int(shifted[2]))
         return limit if re.fullmatch(r"[\d.]+", limit) else str(constant(limit, folder))
 
 
