@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 from browser import Browser
-from harness import Daemon, Skip, Stream, alone, eventually, free_port, run
+from harness import Daemon, Stream, alone, eventually, free_port, run
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
 BUILD = pathlib.Path(os.environ.get("BUILD_ROOT", "build/release")) / "examples"
