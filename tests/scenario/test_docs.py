@@ -193,6 +193,16 @@ def test_links():
             assert not anchor or anchor in anchors(path), f"{page.name}: no {target}"
 
 
+def test_tables():
+    """A table begins with a head and a line below it; else its rows are shown as text."""
+    for page in PAGES:
+        lines = prose(page).splitlines()
+        for number, line in enumerate(lines):
+            begins = line.startswith("|") and not lines[number - 1].startswith("|")
+            assert not begins or re.match(r"\|[-|: ]+\|$", lines[number + 1]), \
+                f"{page.name}: no head of the table at '{line}'"
+
+
 def test_installed():
     """Each page is installed, but those for who changes the sources; and each example."""
     pages = (SOURCE / "docs/meson.build").read_text()
@@ -249,5 +259,5 @@ def test_reasons():
 
 
 alone()
-run(test_snippets, test_flags, test_links, test_installed, test_short_readme, test_reasons,
-    test_routes, test_commands)
+run(test_snippets, test_flags, test_links, test_tables, test_installed, test_short_readme,
+    test_reasons, test_routes, test_commands)
