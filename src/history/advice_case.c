@@ -245,27 +245,49 @@ const struct snapshot_device *advice_tightest(const struct advice_case *it)
     return tightest;
 }
 
-uint64_t advice_utilization(const struct advice_case *it, uint64_t blocks,
-                            const struct snapshot_device **ret_device, uint64_t *ret_held)
+/* What is held there with a pool of another size, as a part; UNKNOWN. */
+static uint64_t held_part(const struct advice_case *it, uint64_t held, uint64_t size,
+                          uint64_t total)
 {
-    uint64_t most = 0, size = advice_size_bytes(it, blocks);
-
-    if (it->held == UNKNOWN)
+    if (it->held == UNKNOWN || held < it->pool || held > total)
         return UNKNOWN;
+    return scale_up(held - (it->pool - it->error) + size, ADVICE_THOUSAND, total);
+}
+
+/* The share that was ordered, with a pool of another size; UNKNOWN. */
+static uint64_t ordered_part(const struct advice_case *it, uint64_t size, uint64_t total)
+{
+    double more = (double)size - (double)(it->pool - it->error);
+    double part = it->model->page.gpu_memory_utilization + more / (double)total;
+
+    if (!(part > 0)) // nor is NAN
+        return UNKNOWN;
+    return (uint64_t)ceil(part * ADVICE_THOUSAND - 1e-9); // a share of 0.9 is just that
+}
+
+struct advice_share advice_utilization(const struct advice_case *it, uint64_t blocks)
+{
+    const struct engine_page *page = &it->model->page;
+    uint64_t size = advice_size_bytes(it, blocks);
+    struct advice_share share = {0, !page->kv_memory_option && !page->kv_blocks_ordered,
+                                 NULL, UNKNOWN};
+
     for (uint64_t left = it->model->devices; left; left &= left - 1) {
         uint32_t at = (uint32_t)__builtin_ctzll(left);
         const struct snapshot_device *device = &it->snapshot->devices[at];
-        uint64_t held = held_on(it->snapshot, it->model->port, at), part;
-        uint64_t total = advice_device_total(device);
+        uint64_t held = held_on(it->snapshot, it->model->port, at);
+        uint64_t total = advice_device_total(device), part = UNKNOWN;
 
-        if (!is_count(total) || held < it->pool || held > total)
-            return UNKNOWN;
-        part = scale_up(held - (it->pool - it->error) + size, ADVICE_THOUSAND, total);
-        if (part > most) {
-            most = part;
-            *ret_device = device;
-            *ret_held = held;
+        if (is_count(total))
+            part = share.sizes_the_pool ? ordered_part(it, size, total)
+                                        : held_part(it, held, size, total);
+        if (part > share.thousandths) {
+            share.thousandths = part;
+            share.device = device;
+            share.held = held;
         }
     }
-    return most > 0 && most < ADVICE_THOUSAND ? most : UNKNOWN;
+    if (share.thousandths == 0 || share.thousandths >= ADVICE_THOUSAND)
+        share.thousandths = UNKNOWN;
+    return share;
 }

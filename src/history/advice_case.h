@@ -79,13 +79,20 @@ uint64_t advice_device_slack(const struct snapshot_device *device);
 const struct snapshot_device *advice_tightest(const struct advice_case *it);
 uint64_t advice_device_room(const struct snapshot_device *device);
 
+/* --gpu-memory-utilization for another pool, on the device where it is the most. */
+struct advice_share {
+    uint64_t thousandths; // rounded up; UNKNOWN: there is none, or it cannot be told
+    bool sizes_the_pool;  // else it only has to be free when the server starts
+    const struct snapshot_device *device;
+    uint64_t held; // there, by its processes; UNKNOWN: not asked for
+};
+
 /*
- * --gpu-memory-utilization for a pool of so many blocks, in thousandths, rounded up, and
- * on which device; UNKNOWN: what it takes is not known, or there is no such share.
+ * Where it sizes the pool it is the share of now, less what the pool is smaller by: what
+ * vLLM keeps free of it for activations was measured at its start, and need not be held
+ * now. Elsewhere it is what is held now, with a pool of so many blocks.
  */
-uint64_t advice_utilization(const struct advice_case *it, uint64_t blocks,
-                            const struct snapshot_device **ret_device,
-                            uint64_t *ret_held);
+struct advice_share advice_utilization(const struct advice_case *it, uint64_t blocks);
 
 /* ---- Words ---- */
 

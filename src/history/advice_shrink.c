@@ -148,14 +148,18 @@ static void tell_cautions(const struct advice_case *it, struct advice *ret)
                     " Prefixes are cached in what requests leave of the pool: of %.0f %% "
                     "hits there may be fewer.",
                     it->seen->hit_percent);
-    if (!isnan(ret->gpu_memory_utilization))
+    if (isnan(ret->gpu_memory_utilization))
+        return;
+    if (ret->kv_bytes_per_gpu == UNKNOWN)
+        advice_text(ret,
+                    " --gpu-memory-utilization is lower by what the pool is smaller: "
+                    "all else, what other processes hold too, is taken to be as it "
+                    "was when the server started.");
+    else
         advice_text(ret,
                     " --gpu-memory-utilization takes the rest (weights, activations, "
-                    "graphs) as measured now%s.",
-                    ret->kv_bytes_per_gpu == UNKNOWN
-                        ? "; what other processes hold when it starts may count, too"
-                        : " and is there for vLLM's check at its start: the pool is what "
-                          "the bytes say");
+                    "graphs) as measured now and is there for vLLM's check at its "
+                    "start: the pool is what the bytes say.");
 }
 
 bool advise_shrink(const struct advice_cases *all, const struct advice_case *it,

@@ -195,21 +195,36 @@ struct advice_words advice_least_pool(const struct advice_case *it)
     return words;
 }
 
-/* What its process holds beside the pool stays, so far as anybody can tell. */
+static void tell_share(const struct advice_case *it, uint64_t blocks,
+                       const struct advice_share *share, struct advice *ret)
+{
+    struct advice_words least = advice_least_pool(it);
+    uint64_t size = advice_size_bytes(it, blocks);
+    uint64_t total = advice_device_total(share->device);
+
+    if (share->sizes_the_pool)
+        advice_line(ret,
+                    "--gpu-memory-utilization: %.10g - (%s - %" PRIu64 ") / %" PRIu64
+                    " = 0.%03" PRIu64 ", rounded up",
+                    it->model->page.gpu_memory_utilization, least.text, size, total,
+                    share->thousandths);
+    else
+        advice_line(ret,
+                    "--gpu-memory-utilization: (%" PRIu64 " - %s + %" PRIu64
+                    ") / %" PRIu64 " = 0.%03" PRIu64 ", rounded up",
+                    share->held, least.text, size, total, share->thousandths);
+}
+
+/* Beside an ordered number of blocks a share does nothing that is to be advised. */
 static void tell_utilization(const struct advice_case *it, uint64_t blocks,
                              struct advice *ret)
 {
-    const struct snapshot_device *device = NULL;
-    uint64_t held = 0, part = advice_utilization(it, blocks, &device, &held);
+    const struct advice_share share = advice_utilization(it, blocks);
 
-    if (part == UNKNOWN)
+    if (share.thousandths == UNKNOWN || it->model->page.kv_blocks_ordered)
         return;
-    ret->gpu_memory_utilization = (double)part / ADVICE_THOUSAND;
-    advice_line(ret,
-                "--gpu-memory-utilization: (%" PRIu64 " - %s + %" PRIu64 ") / %" PRIu64
-                " = 0.%03" PRIu64 ", rounded up",
-                held, advice_least_pool(it).text, advice_size_bytes(it, blocks),
-                advice_device_total(device), part);
+    ret->gpu_memory_utilization = (double)share.thousandths / ADVICE_THOUSAND;
+    tell_share(it, blocks, &share, ret);
 }
 
 void advice_tell_command(const struct advice_case *it, uint64_t blocks,

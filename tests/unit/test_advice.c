@@ -229,12 +229,36 @@ static void test_options(void **state)
 
     (void)state;
     m.no_option = true;
+    m.utilization = 0.9;
     begin_on_one(80 * GIB);
     add(&m);
-    ask("an old release");
-    assert_string_equal(told[0].command, "--gpu-memory-utilization=0.366");
+    ask("an old release: its share less what the pool is smaller by");
+    assert_string_equal(told[0].command, "--gpu-memory-utilization=0.553");
+    assert_true(has_line(&told[0], "0.9 - (41943040000 - 12098469888) / 85899345920 "
+                                   "= 0.553, rounded up"));
     assert_true(told[0].kv_bytes_per_gpu == U);
     assert_non_null(strstr(told[0].text, "other processes"));
+
+    snapshot->processes[0].bytes--; // what it holds now does not matter
+    ask("an old release, not all of which is listed");
+    assert_string_equal(told[0].command, "--gpu-memory-utilization=0.553");
+    snapshot->models[0].page.gpu_memory_utilization = N;
+    ask("an old release whose share is not known");
+    assert_string_equal(told[0].command, "");
+    assert_true(isnan(told[0].gpu_memory_utilization));
+
+    m.preemptions_per_hour = 5;
+    m.utilization = 0.5;
+    begin_on_one(80 * GIB);
+    add(&m);
+    ask("an old release with too small a pool");
+    assert_int_equal(told[0].kind, ADVICE_GROW);
+    assert_string_equal(told[0].command, "--gpu-memory-utilization=0.623");
+    m.utilization = 0.9; // more than all of the GPU
+    begin_on_one(80 * GIB);
+    add(&m);
+    ask("an old release with no share for more");
+    assert_string_equal(told[0].command, "");
 
     m = usual;
     m.ordered_blocks = true;
@@ -243,6 +267,7 @@ static void test_options(void **state)
     ask("blocks were ordered");
     assert_string_equal(told[0].command, "--num-gpu-blocks-override=5769");
     assert_true(told[0].kv_bytes_per_gpu == U);
+    assert_true(isnan(told[0].gpu_memory_utilization));
 
     begin_on_one(80 * GIB);
     add(&usual);
