@@ -3,7 +3,12 @@
 
 #include <math.h>
 
-/* a * b / c; UNKNOWN where that is no uint64_t. */
+static bool is_count(uint64_t value)
+{
+    return value != UNKNOWN && value > 0 && value < (uint64_t)1 << 52;
+}
+
+/* a * b / c, rounded up; UNKNOWN where that is no uint64_t. */
 static uint64_t scale_up(uint64_t a, uint64_t b, uint64_t c)
 {
     unsigned __int128 product = (unsigned __int128)a * b, up = (product + c - 1) / c;
@@ -39,7 +44,8 @@ static uint64_t blocks_of(const struct advice_case *it, uint64_t bytes)
 /*
  * vLLM's kv_cache_size_tokens is blocks / blocks of the longest request * its tokens, cut
  * to a whole number: so the quotient the other way is rounded up again where it is just
- * that. Releases that do not tell have the blocks that its tokens fill.
+ * that. Of releases that do not tell it is the blocks that its tokens fill, and where its
+ * unlike layers take blocks of their own (a window's one more), those of each group full.
  */
 static uint64_t request_blocks(const struct advice_case *it)
 {
@@ -52,9 +58,11 @@ static uint64_t request_blocks(const struct advice_case *it)
         exact = (uint64_t)((unsigned __int128)it->blocks * tokens / page->kv_size_tokens);
         return MAX(exact, scale_up(it->blocks, tokens, page->kv_size_tokens + 1));
     }
-    if (page->kv_block_tokens == UNKNOWN || page->kv_block_tokens == 0)
+    if (!is_count(page->kv_block_tokens) || !is_count(it->model->kv_groups))
         return UNKNOWN;
-    return scale_up(tokens, 1, page->kv_block_tokens);
+    exact = scale_up(tokens, 1, page->kv_block_tokens);
+    return it->model->kv_groups == 1 ? exact
+                                     : scale_up(exact + 1, it->model->kv_groups, 1);
 }
 
 static uint64_t need_blocks(const struct advice_case *it)
@@ -109,11 +117,6 @@ static uint64_t held_most(const struct snapshot *snapshot,
         most = MAX(most, held);
     }
     return most;
-}
-
-static bool is_count(uint64_t value)
-{
-    return value != UNKNOWN && value > 0 && value < (uint64_t)1 << 52;
 }
 
 /* Is the size of a block known on each GPU, with a bound of its error? */

@@ -22,12 +22,19 @@ static void tell_need(const struct advice_case *it, struct advice *ret)
                     " / %" PRIu64 " = %" PRIu64 " blocks, as the engine counts them",
                     it->model->max_model_len, it->blocks, it->model->max_model_len,
                     page->kv_size_tokens, it->request_blocks);
-    else
+    else if (it->model->kv_groups == 1)
         advice_line(ret,
                     "one request of %" PRIu64 " tokens: %" PRIu64 " / %" PRIu64
                     " = %" PRIu64 " blocks, rounded up",
                     it->model->max_model_len, it->model->max_model_len,
                     page->kv_block_tokens, it->request_blocks);
+    else
+        advice_line(ret,
+                    "one request of %" PRIu64 " tokens, at most: (%" PRIu64
+                    " + 1) x %" PRIu64 " groups of layers = %" PRIu64 " blocks",
+                    it->model->max_model_len,
+                    it->request_blocks / it->model->kv_groups - 1, it->model->kv_groups,
+                    it->request_blocks);
     advice_line(ret,
                 "the larger, and one that vLLM keeps back: %" PRIu64 " + 1 = %" PRIu64
                 " blocks",

@@ -153,6 +153,7 @@ static struct kv_bytes join_model(const struct join_facts *facts,
         .kv_pool_bytes = kv.pool,
         .kv_retained_bytes = kv.retained,
         .kv_source = kv.source,
+        .kv_groups = kv.groups,
         .prefix_minute = hit_window_sum(&engine->minute, facts->now_ns),
         .prefix_five_minutes = hit_window_sum(&engine->five_minutes, facts->now_ns),
     };

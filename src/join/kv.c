@@ -478,6 +478,23 @@ static void ask_all(const struct question *q, struct kv_bytes *ret)
                                  "`kv_bytes_per_block` in the config file");
 }
 
+/* Only of those who do not tell how many tokens fit: it is for working that out. */
+static uint64_t groups_of(const struct question *q)
+{
+    const struct model_facts *model = q->engine->model;
+    struct kv_placement placement;
+    struct kv_shape shape;
+    const char *why;
+
+    if (q->page->kv_size_tokens != UNKNOWN || q->page->kv_block_tokens == UNKNOWN ||
+        doubt_launch(model))
+        return UNKNOWN;
+    placement = placement_of(q);
+    if (kv_shape_of(&model->config, &placement, &shape, &why) < 0 || shape.groups == 0)
+        return UNKNOWN;
+    return shape.groups;
+}
+
 /* One build counts it, per rank; vLLM itself does not tell. */
 static struct figure retained_of(const struct question *q)
 {
@@ -495,7 +512,7 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine,
 {
     const struct engine_page *page = &engine->engine->page;
     struct question q = {.engine = engine, .page = page, .holder = holder};
-    struct kv_bytes kv = {.retained = figure_unknown(NOT_TOLD_APART)};
+    struct kv_bytes kv = {.retained = figure_unknown(NOT_TOLD_APART), .groups = UNKNOWN};
 
     all_unknown(&kv, "the engine has not told its KV-cache usage");
     if (!engine_has_figures(engine->engine, now_ns) || page->engines == 0)
@@ -517,6 +534,7 @@ struct kv_bytes kv_bytes_of(const struct join_engine *engine,
         kv.used.error = UNKNOWN;
     }
     kv.retained = retained_of(&q);
+    kv.groups = groups_of(&q);
     if (kv.used.how == FROM_NOWHERE && page->kv_usage_ratio <= 0)
         kv.used = figure_of(0, DERIVED, "no block is held by a request");
     return kv;

@@ -18,6 +18,7 @@ struct kv_bytes {
     struct figure retained; // in blocks that no request holds and that can still be hit
     const char *source; // who says how large a block is: "config.json", ...; NULL: nobody
     bool same_on_each_gpu; // the pool: it was told of each, and is the same on all
+    uint64_t groups;       // block ids that a token takes at most, by its config; UNKNOWN
 };
 
 /* What the driver says about the engine's processes. */

@@ -122,6 +122,8 @@ struct snapshot_model {
     struct figure kv_pool_per_gpu;   // on each of them, where a block is the same on all
     struct figure kv_retained_bytes; // cached blocks that no request holds
     const char *kv_source;           // who says how large a block is; a literal, or NULL
+    uint64_t kv_groups;      // block ids that a token takes at most; UNKNOWN, also where
+                             // the page tells kv_size_tokens
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
     uint64_t max_model_len;  // tokens of the longest request; UNKNOWN

@@ -29,6 +29,7 @@ struct scene_model {
     uint64_t error;         // of the pool on each GPU; UNKNOWN: no bound
     uint64_t max_model_len; // UNKNOWN
     uint64_t size_tokens;   // of one engine; UNKNOWN
+    uint64_t groups;        // of layers that take blocks of their own; 0: one
     uint64_t rest;          // held on each GPU beside the pool
     double utilization;     // NAN
     bool no_option, ordered_blocks;
@@ -121,6 +122,7 @@ static inline void scene_model(struct snapshot *snapshot, const struct scene_mod
     model->port = m->port;
     model->devices = m->devices;
     model->max_model_len = m->max_model_len;
+    model->kv_groups = m->groups ? m->groups : 1;
     model->allocated_bytes = figure_of(all * (pool + m->rest), MEASURED, NULL);
     model->kv_pool_bytes = (struct figure){scene_pool(m), how, NULL, m->error};
     model->kv_pool_per_gpu = (struct figure){pool, how, NULL, m->error};

@@ -59,6 +59,17 @@ static const struct scene {
      0,
      NULL},
     {"its greatest length is not known", {.max_model_len = U}, U, 0, NULL},
+    {"how its layers share blocks is not known", {.groups = U}, U, 0, NULL},
+    {"two groups of layers: each takes 2048 blocks and one more",
+     {.groups = 2, .load = nothing},
+     4099,
+     CONFIDENCE_MEDIUM,
+     "greatest length"},
+    {"five groups of layers, and it tells what fits",
+     {.groups = U, .size_tokens = 64000, .load = nothing},
+     10241,
+     CONFIDENCE_MEDIUM,
+     "greatest length"},
     {"TP 2", {.gpus = 2, .devices = 3}, 5769, CONFIDENCE_MEDIUM, "room for another copy"},
     {"DP 2: one may have held all",
      {.engines = 2, .devices = 3},
@@ -104,6 +115,7 @@ static struct scene_model differing(const struct scene_model *d)
     m.error = d->error;
     m.max_model_len = d->max_model_len ? d->max_model_len : m.max_model_len;
     m.size_tokens = d->size_tokens ? d->size_tokens : m.size_tokens;
+    m.groups = d->groups ? d->groups : m.groups;
     m.load = d->load ? d->load : m.load;
     m.hours = d->hours > 0 ? d->hours : m.hours;
     m.preemptions_per_hour = d->preemptions_per_hour;

@@ -328,11 +328,60 @@ static void test_error_of_an_estimate(void **state)
     assert_true(kv.used.error > 0 && kv.used.error <= kv.pool.error);
 }
 
+static uint64_t groups_of(change_fn *change, enum kv_rule rule)
+{
+    static struct facts f;
+    static struct situation s;
+    struct join_engine *engine;
+
+    facts_begin(&f);
+    engine = facts_engine(&f, 8000, 1, "m");
+    begin(&s, &f.engines[0]);
+    s.model.rule = rule;
+    change(&s);
+    f.engines[0].page = s.page;
+    engine->model = &s.model;
+    return kv_bytes_of(engine, &s.holder, FACTS_NOW).groups;
+}
+
+/* Every other layer of a window, as gpt-oss has them. */
+static void windows(struct situation *s)
+{
+    struct complaint why = {""};
+
+    if (model_config_read(span_of("{\"model_type\":\"gpt_oss\",\"num_hidden_layers\":36,"
+                                  "\"num_attention_heads\":64,\"num_key_value_heads\":8,"
+                                  "\"head_dim\":64,\"sliding_window\":128,"
+                                  "\"torch_dtype\":\"bfloat16\"}"),
+                          &s->model.config, &why) < 0)
+        fail_msg("%s", why.text);
+}
+
+static void ordered_windows(struct situation *s)
+{
+    windows(s);
+    s->page.kv_memory_bytes = 10 * GIB;
+}
+
+/* How many blocks a request takes, whoever tells how large one is. */
+static void test_groups(void **state)
+{
+    (void)state;
+    assert_int_equal(groups_of(nothing, KV_RULE_UNKNOWN), 1);
+    assert_int_equal(groups_of(windows, KV_RULE_HALF), 2);
+    assert_int_equal(groups_of(ordered_windows, KV_RULE_HALF), 2);
+    assert_true(groups_of(ordered, KV_RULE_HALF) == U); // its config is not known
+    assert_true(groups_of(windows, KV_RULE_UNKNOWN) == U);
+    assert_true(groups_of(remote, KV_RULE_HALF) == U);
+    assert_true(groups_of(capacity, KV_RULE_HALF) == U); // it tells what fits
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_error_of_an_estimate),
+        cmocka_unit_test(test_groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
