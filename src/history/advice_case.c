@@ -16,16 +16,22 @@ static uint64_t scale_up(uint64_t a, uint64_t b, uint64_t c)
     return up >= UNKNOWN ? UNKNOWN : (uint64_t)up;
 }
 
+/* Of two that are called the same, in containers, it cannot be told which was observed. */
 static const struct snapshot_model *find_model(const struct snapshot *snapshot,
                                                const struct past_series *of)
 {
+    const struct snapshot_model *found = NULL;
+
     for (uint32_t i = 0; i < snapshot->n_models; i++) {
         const struct snapshot_model *model = &snapshot->models[i];
 
-        if (model->port == of->port && strcmp(model->served_name, of->served_name) == 0)
-            return model;
+        if (model->port != of->port || strcmp(model->served_name, of->served_name) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = model;
     }
-    return NULL;
+    return found;
 }
 
 /*

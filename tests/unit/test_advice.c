@@ -290,13 +290,29 @@ static void test_options(void **state)
     assert_false(has_line(&told[0], "another copy"));
 }
 
+static void test_two_of_one_name(void **state)
+{
+    struct scene_model other = usual;
+
+    (void)state;
+    other.devices = 2;
+    begin_on_one(80 * GIB);
+    scene_device(snapshot, 80 * GIB, U);
+    add(&usual);
+    add(&other);
+    ask("one name and port in two containers");
+    assert_int_equal(n_told, 0);
+    snapshot->models[1].port = 8001;
+    ask("each on a port of its own");
+    assert_true(n_told > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_check_itself),
-        cmocka_unit_test(test_scenes),
-        cmocka_unit_test(test_lines_of_a_shrink),
-        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_the_check_itself),  cmocka_unit_test(test_scenes),
+        cmocka_unit_test(test_lines_of_a_shrink), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_two_of_one_name),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
