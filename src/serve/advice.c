@@ -81,19 +81,15 @@ static void write_observation(struct buf *out, const struct observation *seen)
 /* "shrink:Qwen-Qwen3-0-6B:8000"; of a GPU "start_collision:GPU-..." */
 static void write_id(struct buf *out, const struct advice *advice, const char *model_id)
 {
-    char port[8];
+    char id[ENGINE_NAME_MAX + GPU_UUID_MAX + 64];
+    const char *kind = advice_kind_name(advice->kind);
 
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)advice->port);
-    key(out, "id");
-    buf_add_char(out, '"');
-    buf_add_str(out, advice_kind_name(advice->kind));
-    buf_add_char(out, ':');
-    buf_add_str(out, model_id[0] ? model_id : advice->device);
-    if (model_id[0]) {
-        buf_add_char(out, ':');
-        buf_add_str(out, port);
-    }
-    buf_add_char(out, '"');
+    if (model_id[0])
+        (void)snprintf(id, sizeof(id), "%s:%s:%u", kind, model_id,
+                       (unsigned)advice->port);
+    else
+        (void)snprintf(id, sizeof(id), "%s:%s", kind, advice->device);
+    text(out, "id", id);
 }
 
 static void write_lines(struct buf *out, const struct advice *advice)

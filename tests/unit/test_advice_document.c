@@ -202,6 +202,8 @@ static void test_of_a_device(void **state)
     scene_observe(&first, &seen[0]);
     n_seen = 1;
     scene_device(snapshot, 80 * SCENE_GIB, UNKNOWN);
+    (void)snprintf(snapshot->devices[0].uuid, sizeof(snapshot->devices[0].uuid),
+                   "GPU-\"0\"");
     scene_model(snapshot, &first);
     first.port = 8001;
     scene_model(snapshot, &first);
@@ -211,8 +213,8 @@ static void test_of_a_device(void **state)
     document = ask();
     assert_int_equal(json_array_size(get(document, "advice")), 1);
     it = json_array_get(get(document, "advice"), 0);
-    assert_text(it, "id", "start_collision:GPU-0");
-    assert_text(it, "device", "GPU-0");
+    assert_text(it, "id", "start_collision:GPU-\"0\"");
+    assert_text(it, "device", "GPU-\"0\"");
     assert_true(json_is_null(get(it, "model")) && json_is_null(get(it, "port")) &&
                 json_is_null(get(it, "model_id")) && json_is_null(get(it, "command")) &&
                 json_is_null(get(it, "kv_cache_memory_bytes")) &&
