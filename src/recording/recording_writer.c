@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "recording/recording.h"
+
+#include "base/write_all.h"
 #include "recording/recording_gzip.h"
 #include "recording/recording_line.h"
 
@@ -29,19 +31,11 @@ static int no_memory(struct complaint *why)
 static int write_out(void *ctx, struct span text)
 {
     struct recording_writer *writer = ctx;
+    int r = write_all(writer->fd, text);
 
-    while (text.len > 0) {
-        ssize_t n = write(writer->fd, text.at, text.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return neg_errno();
-        text.at += n;
-        text.len -= (size_t)n;
-        writer->written += (size_t)n;
-    }
-    return 0;
+    if (r == 0)
+        writer->written += text.len;
+    return r;
 }
 
 /* A clock that was set back does not keep what is due from being done. */
