@@ -6,6 +6,7 @@
 #include "recording/recording_gzip.h"
 #include "recording/recording_line.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 /* What stands before an entry's id and text among those that are pending. */
@@ -90,6 +91,7 @@ void flight_free(struct flight *flight)
 
 static void put_bytes(struct pending *pending, const void *bytes, size_t len)
 {
+    assert(len <= FLIGHT_PENDING_BYTES - pending->len);
     if (len > 0)
         memcpy(pending->bytes + pending->len, bytes, len);
     pending->len += len;

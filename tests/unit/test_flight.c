@@ -324,6 +324,25 @@ static void assert_next(struct recording *recording, enum recording_kind kind, u
         assert_true(span_is(entry.id, id_of(i).at));
 }
 
+/* However much comes in: that some was left out always fits behind it. */
+static void test_full_to_the_brim(void **state)
+{
+    const size_t left = 1024; // by the first one, about
+    static char bytes[FLIGHT_PENDING_BYTES];
+
+    (void)state;
+    for (size_t spared = 0; spared < 256; spared++) {
+        struct flight *flight = make_flight();
+
+        flight_add(flight, START, id_of(0), (struct span){bytes, sizeof(bytes) - left});
+        flight_add(flight, START, id_of(1), (struct span){bytes, sizeof(bytes)});
+        flight_add(flight, START, id_of(2), (struct span){bytes, left - spared});
+        flight_add(flight, START, id_of(3), (struct span){bytes, sizeof(bytes)});
+        assert_int_equal(work(flight, START), 0);
+        flight_free(flight);
+    }
+}
+
 /* Where the work is not done for a while, and where a document is none. */
 static void test_left_out(void **state)
 {
@@ -701,6 +720,7 @@ int main(void)
         TIDY(test_how_far_back),
         TIDY(test_clock_is_set),
         TIDY(test_budget),
+        TIDY(test_full_to_the_brim),
         TIDY(test_left_out),
         TIDY(test_tick_allocates_nothing),
         TIDY(test_due),
