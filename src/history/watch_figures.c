@@ -18,7 +18,7 @@ static void shift_counter(struct track *track, uint64_t count)
     uint64_t counted =
         track->preemptions == UNKNOWN ? 0 : track->preemptions - track->resting_at;
 
-    track->resting_at = count - MIN(counted, count);
+    track->resting_at = count - counted; // modulo 2^64, as the difference is told
     track->preemptions = count;
 }
 

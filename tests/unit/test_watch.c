@@ -6,7 +6,7 @@
  *   loading starting ready sleeping unreachable disabled   its state; it is there from then on
  *   gone               it has no row
  *   name=X port=N pid=N since=N (ticks) why=X stale fresh mute     its row; mute: no page comes in
- *   held=N kv=N pool=N (GiB) used=N (percent) preempted=N queries=N blocks=N dp=N source=X
+ *   held=N kv=N pool=N off=N (GiB; off: error of the pool) used=N (percent) preempted=N queries=N blocks=N dp=N source=X
  *   on=N               bits of the devices that it holds memory on
  *   gpu0: gpu1: gpu2:  the device that what follows is about
  *   known unknown vanished mig=N (a part of gpuN) orphan=N (GiB; ? of unknown size; - none)
@@ -222,6 +222,8 @@ static bool take_value(const char *key, const char *value)
         model->kv_used_bytes = gib_of(value);
     else if (strcmp(key, "pool") == 0)
         model->kv_pool_bytes = gib_of(value);
+    else if (strcmp(key, "off") == 0)
+        model->kv_pool_bytes.error = gib_of(value).value;
     else if (strcmp(key, "used") == 0)
         model->page.kv_usage_ratio =
             *value == '?' ? (double)NAN : strtod(value, NULL) / 100;
@@ -533,6 +535,9 @@ static const struct script figures[] = {
      "0 engine_found a, 5 kv_capacity_changed a"},
     {"other bytes", "a: pool=10 ready +5 pool=12 +20",
      "0 engine_found a, 5 kv_capacity_changed a"},
+    {"other bytes, by no more than their errors",
+     "a: pool=10 off=1 ready +5 pool=12 off=1 +20 pool=14.1 off=1 +9",
+     "0 engine_found a, 25 kv_capacity_changed a"},
     {"bytes that are known at last", "a: blocks=100 ready +5 pool=12 +20",
      "0 engine_found a"},
     {"bytes from another source", "a: pool=10 blocks=100 ready +5 pool=12 source=log +20",
@@ -677,6 +682,10 @@ static const struct script words[] = {
     {"preempting", "a: preempted=2 ready +5 preempted=5 +2 preempted=9 +70",
      "a on port 8000 was there: ready\na on port 8000 preempts requests: 3 in 0.5 s\n"
      "a on port 8000 preempts no more: it was 7 in 2.5 s\n"},
+    {"preempting, and its counter falls",
+     "a: preempted=50 ready +5 preempted=53 +2 preempted=2 +2 preempted=4 +70",
+     "a on port 8000 was there: ready\na on port 8000 preempts requests: 3 in 0.5 s\n"
+     "a on port 8000 preempts no more: it was 5 in 4.5 s\n"},
     {"KV high", "a: used=93 kv=9.3 pool=10 ready +61",
      "a on port 8000 was there: ready\n"
      "a on port 8000: KV cache above 90 % for 60 s: 93 %, 9.3 GiB of 10.0 GiB\n"},
