@@ -34,14 +34,14 @@ static void tell_shortness(const struct advice_case *it, struct advice *ret)
     if (seen->full_ms >= ADVICE_FULL_LEAST_MS) {
         advice_line(
             ret,
-            "%d %% or more in use with requests waiting: 100 x %.1f s / %.1f s = %.2f %% "
-            "of the time",
-            OBSERVATION_FULL_PERCENT, (double)seen->full_ms / 1000,
-            (double)seen->observed_ms / 1000,
+            "%d %% or more in use with requests waiting%s: 100 x %.1f s / %.1f s = "
+            "%.2f %% of the time",
+            OBSERVATION_FULL_PERCENT, seen->from_slots ? ", at most" : "",
+            (double)seen->full_ms / 1000, (double)seen->observed_ms / 1000,
             100 * (double)seen->full_ms / (double)seen->observed_ms);
-        advice_text(ret, "%sFor %.0f s of %s requests waited before a full KV pool.",
-                    *ret->text ? " " : "", (double)seen->full_ms / 1000,
-                    advice_time(seen->observed_ms).text);
+        advice_text(ret, "%sFor %s%.0f s of %s requests waited before a full KV pool.",
+                    *ret->text ? " " : "", seen->from_slots ? "up to " : "",
+                    (double)seen->full_ms / 1000, advice_time(seen->observed_ms).text);
     }
     advice_text(ret,
                 " How much they would need cannot be seen from a pool that is full.");

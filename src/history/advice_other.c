@@ -28,8 +28,9 @@ bool advise_hit_rate(const struct advice_case *it, struct advice *ret)
     advice_title(ret, "%.1f %% of prompt tokens are found in the prefix cache",
                  seen->hit_percent);
     advice_tell_observed(it, ret);
-    advice_line(ret, "with requests running: %" PRIu64 " s / 3600 = %.2f hours",
-                seen->busy_ms / 1000, (double)seen->busy_ms / 3.6e6);
+    advice_line(ret, "with requests running%s: %" PRIu64 " s / 3600 = %.2f hours",
+                seen->from_slots ? ", at most" : "", seen->busy_ms / 1000,
+                (double)seen->busy_ms / 3.6e6);
     advice_line(ret, "hit rate while there were queries: %.2f %%, below %d %%",
                 seen->hit_percent, LOW_HIT_PERCENT);
     advice_line(ret, "since the engine began: %.0f of %.0f tokens were found",

@@ -42,6 +42,12 @@ static void test_grow(void **state)
     assert_int_equal(advice->kv_bytes_per_gpu / (2 * MIB), 20000 + 2896);
     assert_true(
         has_line(advice, "with requests waiting: 100 x 8640.0 s / 86400.0 s = 10.00 %"));
+    assert_non_null(strstr(advice->text, "For 8640 s of 24.0 hours requests waited"));
+    seen[0].from_slots = true; // each of which has both, perhaps not at a time
+    ask("full, of slots");
+    advice = find(ADVICE_GROW);
+    assert_non_null(strstr(advice->text, "For up to 8640 s of 24.0 hours"));
+    assert_true(has_line(advice, "with requests waiting, at most: 100 x 8640.0 s"));
     m.waiting = 0;
     begin_on_one(80 * GIB);
     add(&m);
@@ -131,6 +137,16 @@ static void test_who_fits(void **state)
     add(&large);
     add(&small);
     ask("nobody fits");
+    assert_null(strstr(told[0].text, "There would then be room"));
+    small.rest = GIB;
+    small.gpus = 2; // and there is room on one
+    small.devices = 6;
+    begin_on_one(120 * GIB);
+    scene_device(snapshot, 90 * GIB, U);
+    scene_device(snapshot, 90 * GIB, U);
+    add(&large);
+    add(&small);
+    ask("it needs more GPUs");
     assert_null(strstr(told[0].text, "There would then be room"));
 }
 
