@@ -256,6 +256,12 @@ static void test_buckets(void **state)
     }
     assert_all("the end", START_MS - 100000, unix_ms + 100000);
     close_store();
+    // Of all samples of a slot, or none: told by there being no number.
+    assert_true(
+        ask_sql("SELECT count(*) FROM %s WHERE used_kv_cache_bytes_n > 0", "slot") > 0);
+    assert_int_equal(
+        ask_sql("SELECT count(*) FROM %s WHERE used_kv_cache_bytes_n IN (0, n)", "slot"),
+        0);
 }
 
 /* Where rows at full rate have gone, slots say the same in whole slots. */
