@@ -27,6 +27,11 @@ static uint64_t nothing(uint64_t i, uint64_t n)
     return 0;
 }
 
+static uint64_t most_of_many(uint64_t i, uint64_t n)
+{
+    return i == n / 2 ? 83000 : 80000;
+}
+
 /* What differs from the usual one, what the best size is in blocks, and what is said. */
 static const struct scene {
     const char *row;
@@ -95,6 +100,11 @@ static const struct scene {
     {"nobody came for five hours", {.load = nothing, .hours = 5}, U, 0, NULL},
     {"preempting", {.preemptions_per_hour = 1}, U, 0, NULL},
     {"a small pool: too little to gain", {.block_bytes = 64 << 10}, U, 0, NULL},
+    {"17 GiB to gain, which is not a tenth of it",
+     {.blocks = 100000, .load = most_of_many},
+     U,
+     0,
+     NULL},
     {"prefixes are cached in the rest",
      {.hit_percent = 61},
      5769,
@@ -225,6 +235,7 @@ static void test_lines_of_a_shrink(void **state)
     add(&usual);
     ask("lines");
     assert_int_equal(n_told, 1);
+    assert_null(strstr(told[0].text, "Prefixes")); // of which nothing is known
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         assert_string_equal(told[0].lines[i], lines[i]);
     assert_int_equal(told[0].n_lines, ARRAY_LEN(lines));

@@ -61,6 +61,18 @@ static void test_grow(void **state)
     assert_int_equal(n_told, 0);
 
     m.preemptions_per_hour = 5;
+    begin_on_one(59 * GIB + 512 * MIB); // for 638 blocks: 3 % more
+    add(&m);
+    ask("preempting, with hardly any room");
+    assert_string_equal(find(ADVICE_GROW)->command, "");
+    assert_non_null(strstr(find(ADVICE_GROW)->text, "no room"));
+    begin_on_one(80 * GIB);
+    add(&m);
+    snapshot->devices[0].mem_used_bytes = U;
+    ask("preempting, with room that is not known");
+    assert_string_equal(find(ADVICE_GROW)->command, "");
+    assert_non_null(strstr(find(ADVICE_GROW)->text, "is not known"));
+
     m.error = U; // nor are its sizes known
     begin_on_one(80 * GIB);
     add(&m);
@@ -167,6 +179,10 @@ static void test_hit_rate(void **state)
     snapshot->models[0].page.kv_block_tokens = 784;
     ask("long blocks");
     assert_non_null(strstr(told[0].text, "784 tokens"));
+    seen[0].busy_ms = ADVICE_LEAST_MS - 1;
+    ask("requests for less than a quarter of an hour");
+    assert_int_equal(n_told, 0);
+    seen[0].busy_ms = ADVICE_LEAST_MS;
     snapshot->models[0].page.prefix.queries = 99999;
     ask("little traffic");
     assert_int_equal(n_told, 0);
