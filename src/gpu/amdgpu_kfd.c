@@ -18,31 +18,6 @@ enum { PROPERTIES_MAX = 4096, PROCESSES_MAX = 4096 };
 
 static const char KFD[] = "class/kfd/kfd";
 
-struct amdgpu_row *amdgpu_row_of(struct amdgpu_rows *rows, uint32_t pid, uint32_t card)
-{
-    struct amdgpu_row *row;
-
-    for (uint32_t i = rows->n; i > 0; i--) // most often it is among the last
-        if (rows->rows[i - 1].pid == pid && rows->rows[i - 1].card == card)
-            return &rows->rows[i - 1];
-    if (rows->n == ARRAY_LEN(rows->rows)) {
-        rows->cut = true;
-        return NULL;
-    }
-    row = &rows->rows[rows->n++];
-    *row = (struct amdgpu_row){.pid = pid, .card = card};
-    return row;
-}
-
-const struct amdgpu_row *amdgpu_find_row(const struct amdgpu_rows *rows, uint32_t pid,
-                                         uint32_t card)
-{
-    for (uint32_t i = 0; i < rows->n; i++)
-        if (rows->rows[i].pid == pid && rows->rows[i].card == card)
-            return &rows->rows[i];
-    return NULL;
-}
-
 struct properties {
     uint64_t render_minor, domain, location;
 };
@@ -73,15 +48,15 @@ static struct properties read_properties(struct span rest)
  * card's folder; its location is the device's with the number of the partition or'ed into
  * the function, or above the 16 bits (kfd_topology.c, by release).
  */
-static struct amdgpu_card *find_card(struct amdgpu_cards *cards,
-                                     const struct properties *p)
+static const struct drm_card *find_card(const struct drm_cards *cards,
+                                        const struct properties *p)
 {
     for (uint32_t i = 0; i < cards->n; i++)
         if (p->render_minor != UNKNOWN && cards->cards[i].fd >= 0 &&
             cards->cards[i].render_minor == p->render_minor)
             return &cards->cards[i];
     for (uint32_t i = 0; i < cards->n; i++) {
-        struct amdgpu_card *card = &cards->cards[i];
+        const struct drm_card *card = &cards->cards[i];
 
         if (p->location != UNKNOWN && card->fd >= 0 && card->pci.domain == p->domain &&
             (card->pci.location & 0xfff8) == (p->location & 0xfff8))
@@ -96,10 +71,10 @@ static bool is_denied(int r)
 }
 
 /* A device cgroup makes nodes of devices that are not its own unreadable. */
-static void map_node(struct amdgpu_kfd *kfd, int dir_fd, struct amdgpu_cards *cards)
+static void map_node(struct amdgpu_kfd *kfd, int dir_fd, const struct drm_cards *cards)
 {
     char text[PROPERTIES_MAX];
-    struct amdgpu_card *card;
+    const struct drm_card *card;
     struct properties p;
     struct span span;
     uint64_t gpu_id;
@@ -117,12 +92,12 @@ static void map_node(struct amdgpu_kfd *kfd, int dir_fd, struct amdgpu_cards *ca
     card = find_card(cards, &p);
     if (!card || gpu_id > UINT32_MAX || kfd->n_nodes == ARRAY_LEN(kfd->nodes))
         return;
-    card->in_kfd = true;
+    kfd->has_card[card - cards->cards] = true;
     kfd->nodes[kfd->n_nodes++] =
         (struct amdgpu_node){(uint32_t)gpu_id, (uint32_t)(card - cards->cards)};
 }
 
-void amdgpu_kfd_map(struct amdgpu_kfd *kfd, int sys_fd, struct amdgpu_cards *cards)
+void amdgpu_kfd_map(struct amdgpu_kfd *kfd, int sys_fd, const struct drm_cards *cards)
 {
     struct folder kfd_folder, nodes = {.fd = -1}, node;
     const char *name;
@@ -130,8 +105,7 @@ void amdgpu_kfd_map(struct amdgpu_kfd *kfd, int sys_fd, struct amdgpu_cards *car
 
     kfd->n_nodes = 0;
     kfd->hidden = false;
-    for (uint32_t i = 0; i < cards->n; i++)
-        cards->cards[i].in_kfd = false;
+    memset(kfd->has_card, 0, sizeof(kfd->has_card));
 
     r = folder_open(sys_fd, KFD, &kfd_folder); // a link
     if (r == 0)
@@ -159,10 +133,10 @@ static const struct amdgpu_node *find_node(const struct amdgpu_kfd *kfd, uint32_
 
 /* False: some of it could not be read, or is of a GPU that has no card here. */
 static bool read_vram(const struct amdgpu_kfd *kfd, int dir_fd, const char *name,
-                      uint32_t pid, struct amdgpu_rows *rows)
+                      uint32_t pid, struct drm_rows *rows)
 {
     const struct amdgpu_node *node;
-    struct amdgpu_row *row;
+    struct drm_row *row;
     uint64_t bytes;
     uint32_t gpu_id;
     int r;
@@ -177,14 +151,14 @@ static bool read_vram(const struct amdgpu_kfd *kfd, int dir_fd, const char *name
     node = find_node(kfd, gpu_id);
     if (!node)
         return bytes == 0;
-    row = amdgpu_row_of(rows, pid, node->card);
+    row = drm_row_of(rows, pid, node->card);
     if (row)
         row->bytes = add_saturating(row->bytes, bytes);
     return row != NULL;
 }
 
 static bool read_context(const struct amdgpu_kfd *kfd, int dir_fd, const char *name,
-                         uint32_t pid, struct amdgpu_rows *rows)
+                         uint32_t pid, struct drm_rows *rows)
 {
     struct folder folder;
     bool whole = true;
@@ -200,7 +174,7 @@ static bool read_context(const struct amdgpu_kfd *kfd, int dir_fd, const char *n
 }
 
 static bool read_process(const struct amdgpu_kfd *kfd, int proc_fd, const char *pid_name,
-                         struct amdgpu_rows *rows)
+                         struct drm_rows *rows)
 {
     struct folder folder;
     const char *name;
@@ -220,7 +194,7 @@ static bool read_process(const struct amdgpu_kfd *kfd, int proc_fd, const char *
     return whole;
 }
 
-int amdgpu_kfd_read(const struct amdgpu_kfd *kfd, int sys_fd, struct amdgpu_rows *rows)
+int amdgpu_kfd_read(const struct amdgpu_kfd *kfd, int sys_fd, struct drm_rows *rows)
 {
     struct folder kfd_folder, folder = {.fd = -1};
     const char *name;

@@ -432,9 +432,9 @@ static void test_units(void **state)
         const char *text = name_of("drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\n"
                                    "drm-client-id:\t18446744073709551615\n%s",
                                    units[i].memory);
-        struct amdgpu_fdinfo info = amdgpu_read_fdinfo(span_of(text));
+        struct drm_fdinfo info = drm_read_fdinfo(span_of(text), &amdgpu_vendor);
 
-        if (info.vram_bytes != units[i].bytes || !info.is_amdgpu || !info.has_client ||
+        if (info.vram_bytes != units[i].bytes || !info.is_ours || !info.has_client ||
             !info.has_pci || info.pci.location != 0x300)
             fail_msg("[%s] %" PRIu64, units[i].row, info.vram_bytes);
     }
@@ -464,7 +464,7 @@ static void test_addresses(void **state)
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
         struct pci_address address = {0, 0};
 
-        if (amdgpu_read_pci(span_of(addresses[i].text), &address) != addresses[i].good ||
+        if (pci_read(span_of(addresses[i].text), &address) != addresses[i].good ||
             address.domain != addresses[i].address.domain ||
             address.location != addresses[i].address.location)
             fail_msg("[%s] %x %x", addresses[i].text, address.domain, address.location);
