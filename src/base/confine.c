@@ -70,22 +70,26 @@ static int hand_on_capabilities(uint64_t keep)
     return 0;
 }
 
-static uint64_t capabilities_kept(enum confine_rights rights, uint64_t effective)
+static uint64_t capabilities_kept(const struct confine_options *options,
+                                  uint64_t effective)
 {
-    if (rights == CONFINE_DROP)
+    uint64_t wanted = READING | (options->counters ? BIT(CAP_PERFMON) : 0);
+
+    if (options->rights == CONFINE_DROP)
         return 0;
-    return effective & BIT(CAP_SYS_PTRACE) ? effective & READING : effective;
+    return effective & BIT(CAP_SYS_PTRACE) ? effective & wanted : effective;
 }
 
-static int limit_capabilities(enum confine_rights rights)
+static int limit_capabilities(const struct confine_options *options)
 {
+    enum confine_rights rights = options->rights;
     struct capabilities set;
     uint64_t keep;
     int r = get_capabilities(&set);
 
     if (r < 0)
         return r;
-    keep = capabilities_kept(rights, set.effective);
+    keep = capabilities_kept(options, set.effective);
     r = bound_capabilities(keep);
     if (r < 0)
         return r;
@@ -195,7 +199,7 @@ int confine(const struct confine_options *options, struct complaint *complaint)
 
     if (r < 0)
         return complain(complaint, r, "cannot forbid core dumps: %s", strerror(-r));
-    r = limit_capabilities(options->rights);
+    r = limit_capabilities(options);
     if (r < 0)
         return complain(complaint, r, "cannot give up capabilities: %s", strerror(-r));
     r = forbid_new_privileges();

@@ -23,6 +23,7 @@
  * The kernel also says no where the other has a capability that one lacks, unless one has
  * CAP_SYS_PTRACE. So who has that keeps it, with CAP_DAC_READ_SEARCH; a root without it, as
  * in a container, keeps what it was given, or it could not see its equals any more.
+ * CAP_PERFMON also opens perf_event_open() and some of bpf(), which the filter denies.
  *
  * Threads share memory and descriptors: giving up rights in one holds off mistakes and what
  * reads strangers' bytes there, but nobody who has taken over the whole process.
@@ -39,7 +40,7 @@
 
 enum confine_rights {
     CONFINE_DROP,    // no capability
-    CONFINE_READ,    // those that read other processes' files in /proc
+    CONFINE_READ,    // those that read other processes' files in /proc; see `counters`
     CONFINE_HAND_ON, // the same for programs it starts, but none in force for itself
 };
 
@@ -51,6 +52,7 @@ enum confine_family {
 
 struct confine_options {
     enum confine_rights rights;
+    bool counters;           // with rights: what the kernel counts for CAP_PERFMON alone
     unsigned families;       // of sockets: CONFINE_UNIX | ...
     bool start_processes;    // else neither fork nor exec; threads always
     bool write_files;        // else none is opened for writing, made, renamed or changed

@@ -134,6 +134,13 @@ static void device_figure(struct buf *out, const char *name, struct figure sum,
     figure(out, name, sum);
 }
 
+static enum provenance provenance_of(const struct snapshot_device *device)
+{
+    if (device->mem_used_bytes == UNKNOWN)
+        return FROM_NOWHERE;
+    return device->used_is_estimate ? ESTIMATED : MEASURED;
+}
+
 static void write_device(struct buf *out, const struct snapshot *snapshot,
                          const struct snapshot_device *device)
 {
@@ -161,8 +168,7 @@ static void write_device(struct buf *out, const struct snapshot *snapshot,
         number(out, "unattributed_bytes", UNKNOWN);
     else
         signed_number(out, "unattributed_bytes", device->unattributed_bytes);
-    text(out, "from",
-         provenance_name(device->mem_used_bytes == UNKNOWN ? FROM_NOWHERE : MEASURED));
+    text(out, "from", provenance_name(provenance_of(device)));
     reason(out, "reason", device->reason);
     end(out);
 }

@@ -52,9 +52,8 @@ struct drm_cards {
 
 /* Memory of a card, just read. */
 struct drm_reading {
-    int error;        // negative errno; 0: what follows is what the driver says
-    bool used_untold; // used_bytes is kept from who lacks a right
-    bool is_of_chips; // total_bytes is more than can be used
+    int error;   // negative errno; 0: what follows is what the driver says
+    bool closed; // `error` is that of opening the render node
     uint64_t total_bytes;
     uint64_t used_bytes;
 };
@@ -162,9 +161,12 @@ int drm_list_cards(const struct drm_vendor *vendor, int sys_fd, struct drm_cards
                    struct drm_cards *room) MUST_CHECK;
 void drm_forget_cards(struct drm_cards *cards);
 
-/* A GPU of the vendor's on the PCI bus, whoever drives it. False: none, or no such bus. */
-bool drm_find_gpu(const struct drm_vendor *vendor, int sys_fd, char *address,
-                  size_t room) MUST_CHECK;
+/*
+ * A GPU of the vendor's on the PCI bus, whoever drives it, that is not among `cards`.
+ * False: none, or no such bus.
+ */
+bool drm_find_gpu(const struct drm_vendor *vendor, int sys_fd,
+                  const struct drm_cards *cards, char *address, size_t room) MUST_CHECK;
 
 /* Cards and clients of one vendor. */
 struct drm_host {
@@ -207,6 +209,12 @@ bool drm_is_round_whole(const struct drm_clients *clients) MUST_CHECK;
 /* A device for card `i`, with what its reading says. NULL: there is no room. */
 struct gpu_device *drm_add_device(const struct drm_host *host, uint32_t i,
                                   struct gpu_sample *out);
+
+/*
+ * The process list of the sample is not all: a card is lost, or there are more cards or
+ * clients than fit.
+ */
+bool drm_is_cut(const struct drm_host *host) MUST_CHECK;
 
 /*
  * Rows of that card, for the device added last. A process that has nothing on it gets

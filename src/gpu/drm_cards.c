@@ -219,7 +219,21 @@ static bool is_gpu(const struct drm_vendor *vendor, int dir_fd)
     return false;
 }
 
-bool drm_find_gpu(const struct drm_vendor *vendor, int sys_fd, char *address, size_t room)
+static bool has_address(const struct drm_cards *cards, const char *address)
+{
+    for (uint32_t i = 0; i < cards->n; i++) {
+        const struct pci_address *pci = &cards->cards[i].pci;
+        struct pci_address other;
+
+        if (pci_read(span_of(address), &other) && pci->domain == other.domain &&
+            pci->location == other.location)
+            return true;
+    }
+    return false;
+}
+
+bool drm_find_gpu(const struct drm_vendor *vendor, int sys_fd,
+                  const struct drm_cards *cards, char *address, size_t room)
 {
     struct folder folder;
     const char *name;
@@ -231,7 +245,7 @@ bool drm_find_gpu(const struct drm_vendor *vendor, int sys_fd, char *address, si
         OWNED(close_fd)
         int fd = openat(folder.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC); // a link
 
-        found = fd >= 0 && is_gpu(vendor, fd) &&
+        found = fd >= 0 && is_gpu(vendor, fd) && !has_address(cards, name) &&
                 (!vendor->integrated || strcmp(name, vendor->integrated) != 0);
         if (found)
             (void)text_clean(address, room, span_of(name));

@@ -36,7 +36,7 @@ static bool read_cards(struct drm_host *host)
         struct drm_reading *reading = &host->readings[i];
 
         *reading = card->fd < 0
-                       ? (struct drm_reading){card->error, false, false, UNKNOWN, UNKNOWN}
+                       ? (struct drm_reading){card->error, false, UNKNOWN, UNKNOWN}
                        : host->vendor->read(host, card);
         failed = failed || (reading->error < 0 && card->error == 0);
         host->trouble = host->trouble || reading->error < 0;
@@ -61,9 +61,15 @@ int drm_read_memory(struct drm_host *host, uint64_t now_ns,
     return 0;
 }
 
-static void say_error(struct gpu_device *device, int error)
+static void say_error(const struct drm_card *card, const struct drm_reading *reading,
+                      struct gpu_device *device)
 {
-    if (error == -ENODEV || error == -ENOENT)
+    int error = reading->error;
+
+    if (reading->closed)
+        gpu_device_say(device, "/dev/dri/renderD%u cannot be opened: %s",
+                       card->render_minor, strerror(-error));
+    else if (error == -ENODEV || error == -ENOENT)
         gpu_device_say(device, "the card is gone: it has fallen off the bus, or was "
                                "taken from its driver");
     else if (error == -EBADMSG)
@@ -85,7 +91,7 @@ struct gpu_device *drm_add_device(const struct drm_host *host, uint32_t i,
     memcpy(device->name, card->name, sizeof(device->name));
     device->mem_total_bytes = reading->total_bytes;
     device->mem_used_bytes = reading->used_bytes;
-    say_error(device, reading->error);
+    say_error(card, reading, device);
     return device;
 }
 
@@ -96,11 +102,21 @@ void drm_add_rows(const struct drm_rows *rows, uint32_t card, struct gpu_sample 
             gpu_add_process(out, rows->rows[i].pid, rows->rows[i].bytes);
 }
 
+bool drm_is_cut(const struct drm_host *host)
+{
+    if (host->clients.cut || host->rows.cut || host->cards.cut)
+        return true;
+    for (uint32_t i = 0; i < host->cards.n; i++)
+        if (host->cards.cards[i].fd < 0)
+            return true;
+    return false;
+}
+
 static int say_no_card(const struct drm_host *host, struct gpu_source_state *state)
 {
     char address[64];
 
-    if (drm_find_gpu(host->vendor, host->sys_fd, address, sizeof(address)))
+    if (drm_find_gpu(host->vendor, host->sys_fd, &host->cards, address, sizeof(address)))
         return gpu_say(state, -ENODEV, GPU_NO_DRIVER, "%s not have the %s GPU at %s",
                        host->vendor->drivers, host->vendor->name, address);
     return gpu_say(state, -ENODEV, GPU_NO_DEVICE, "this host has no %s GPU%s",

@@ -53,14 +53,15 @@ struct gpu_device {
     uint32_t source;   // index into gpu_sample.sources
     uint32_t index;    // the driver's own number; of an instance, that of its GPU
     uint32_t instance; // GPU instance (MIG) of GPU `index`; GPU_NO_INSTANCE: a whole GPU
-    uint32_t unified;  // 1: its memory is the host's, so total and used are, too
+    uint16_t unified;  // 1: its memory is the host's, so total and used are, too
+    uint16_t used_is_estimate; // 1: mem_used_bytes is no driver's figure; `reason` says
     char uuid[GPU_UUID_MAX];
     char name[GPU_NAME_MAX];
     char parent_uuid[GPU_UUID_MAX]; // of the GPU that an instance is a part of; else ""
     uint64_t mem_total_bytes;
     uint64_t mem_used_bytes; // by anyone; without mem_reserved_bytes where that is known
     uint64_t mem_reserved_bytes; // held by driver and firmware, in no process
-    char reason[GPU_REASON_MAX]; // why figures are UNKNOWN; "" when all is well
+    char reason[GPU_REASON_MAX]; // why figures are UNKNOWN, or what they are; else ""
 };
 
 /* The same GPU, or instance of one; two sources may number theirs alike. */

@@ -44,7 +44,7 @@ static void map_kfd(struct drm_host *host)
 
 static struct drm_reading read_card(struct drm_host *host, struct drm_card *card)
 {
-    struct drm_reading reading = {0, false, false, UNKNOWN, UNKNOWN};
+    struct drm_reading reading = {0, false, UNKNOWN, UNKNOWN};
     int r;
 
     (void)host;
@@ -76,12 +76,11 @@ static bool is_incomplete(const struct amdgpu *amdgpu, int kfd_error)
 {
     const struct drm_host *host = &amdgpu->host;
 
-    if (kfd_error == -ENODATA || host->clients.cut || host->rows.cut || host->cards.cut)
+    if (kfd_error == -ENODATA || drm_is_cut(host))
         return true;
     for (uint32_t i = 0; i < host->cards.n; i++)
-        if (host->cards.cards[i].fd < 0 ||
-            (!amdgpu->kfd.has_card[i] &&
-             (amdgpu->kfd.hidden || !drm_is_round_whole(&host->clients))))
+        if (!amdgpu->kfd.has_card[i] &&
+            (amdgpu->kfd.hidden || !drm_is_round_whole(&host->clients)))
             return true;
     return false;
 }

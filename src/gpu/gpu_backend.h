@@ -11,12 +11,15 @@
 
 #include "gpu/gpu.h"
 
+struct intel_calls;
+
 /* Where a back end finds its driver: parameters, so that tests give their own. */
 struct gpu_env {
     const char *nvml_library; // NULL: libnvidia-ml.so.1, as the dynamic linker finds it
     const char *sys_root;     // "/sys"
     const char *proc_root;    // "/proc"
-    const char *sim_dir;      // state of the simulated driver; NULL: an empty device
+    const struct intel_calls *intel; // NULL: the kernel's
+    const char *sim_dir; // state of the simulated driver; NULL: an empty device
 };
 
 struct gpu_source {
@@ -55,6 +58,7 @@ struct gpu_backend {
     bool only_by_name;    // `--gpu auto` passes it over
     bool reads_processes; // other processes' files in /proc, as far as one may
     bool opens_devices;   // for writing, below /dev
+    bool reads_counters;  // that the kernel shows to CAP_PERFMON alone
     gpu_open_fn *open;
     gpu_sample_fn *sample;
     gpu_close_fn *close;

@@ -165,7 +165,7 @@ static bool are_devices_good(const struct frame_header *h, const char *at)
         struct gpu_device d;
 
         memcpy(&d, at, sizeof(d));
-        if (d.source >= h->n_sources || d.unified > 1 ||
+        if (d.source >= h->n_sources || d.unified > 1 || d.used_is_estimate > 1 ||
             !is_clean(d.uuid, sizeof(d.uuid)) || !is_clean(d.name, sizeof(d.name)) ||
             !is_clean(d.parent_uuid, sizeof(d.parent_uuid)) ||
             !is_clean(d.reason, sizeof(d.reason)))

@@ -307,6 +307,7 @@ int gpu_keeper_main(int argc, char **argv)
     options.rights = gpu_worker_may_read_processes(argv[GPU_ARG_BACKENDS])
                          ? CONFINE_HAND_ON
                          : CONFINE_DROP;
+    options.counters = gpu_worker_may_read_counters(argv[GPU_ARG_BACKENDS]);
     if (*argv[GPU_ARG_CONFINED] && confine(&options, &complaint) < 0) {
         log_error("the keeper of GPU workers: %s; --no-confine goes without",
                   complaint.text);

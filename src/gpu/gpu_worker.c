@@ -255,6 +255,14 @@ static void choose_backends(struct worker *w, const char *wanted)
             w->slots[w->n_slots++].backend = backends[i];
 }
 
+bool gpu_worker_may_read_counters(const char *wanted)
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
+        if (backends[i]->reads_counters && is_wanted(backends[i], wanted))
+            return true;
+    return false;
+}
+
 bool gpu_worker_may_read_processes(const char *wanted)
 {
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
@@ -281,8 +289,10 @@ static int confine_worker(struct worker *w)
         if (!slot->backend->reads_processes)
             continue;
         slot_open(slot, &w->env);
-        if (slot->source || slot->state.verdict != GPU_NO_DEVICE)
+        if (slot->source || slot->state.verdict != GPU_NO_DEVICE) {
             options.rights = CONFINE_READ;
+            options.counters |= slot->backend->reads_counters;
+        }
     }
     options.landlock = options.rights == CONFINE_DROP;
     r = confine(&options, &complaint);

@@ -24,5 +24,6 @@ int gpu_worker_main(int argc, char **argv);
 
 /* Whether a worker with these back ends may want other processes' files in /proc. */
 bool gpu_worker_may_read_processes(const char *backends);
+bool gpu_worker_may_read_counters(const char *backends); // and CAP_PERFMON for it
 
 #endif

@@ -15,6 +15,7 @@ static void join_device(const struct gpu_device *device, uint64_t processes_byte
     ret->index = device->index;
     ret->instance = device->instance;
     ret->unified = device->unified;
+    ret->used_is_estimate = device->used_is_estimate;
     memcpy(ret->uuid, device->uuid, sizeof(ret->uuid));
     memcpy(ret->parent_uuid, device->parent_uuid, sizeof(ret->parent_uuid));
     memcpy(ret->name, device->name, sizeof(ret->name));
@@ -34,6 +35,7 @@ static int join_devices(const struct join_facts *facts, const struct attribution
 {
     uint64_t total = 0, used = 0;
     uint32_t known = 0;
+    bool is_estimate = false;
 
     if (!facts->gpu) {
         ret->total_bytes = figure_of(0, MEASURED, "no GPU on this host");
@@ -54,6 +56,7 @@ static int join_devices(const struct join_facts *facts, const struct attribution
         known++;
         total += device->mem_total_bytes;
         used += device->mem_used_bytes;
+        is_estimate = is_estimate || device->used_is_estimate;
     }
     if (known == 0)
         return -ENODATA;
@@ -64,6 +67,12 @@ static int join_devices(const struct join_facts *facts, const struct attribution
     if (known < ret->n_devices)
         ret->total_bytes.why = ret->allocated_bytes.why =
             "without the devices whose memory is not known";
+    if (is_estimate)
+        ret->allocated_bytes =
+            (struct figure){used, ESTIMATED,
+                            "with what processes hold of a device whose driver does not "
+                            "tell how much is in use",
+                            UNKNOWN};
     return 0;
 }
 

@@ -77,10 +77,11 @@ static inline struct figure figure_unknown(const char *why)
 const char *provenance_name(enum provenance how); // "unknown", "measured", "engine", ...
 
 struct snapshot_device {
-    uint32_t source;   // index of `sources`
-    uint32_t index;    // the driver's own number
-    uint32_t instance; // GPU instance (MIG) of that GPU; GPU_NO_INSTANCE: a whole GPU
-    bool unified;      // its memory is the host's: so are total and used
+    uint32_t source;       // index of `sources`
+    uint32_t index;        // the driver's own number
+    uint32_t instance;     // GPU instance (MIG) of that GPU; GPU_NO_INSTANCE: a whole GPU
+    bool unified;          // its memory is the host's: so are total and used
+    bool used_is_estimate; // and `reason` says of what
     char uuid[GPU_UUID_MAX];
     char parent_uuid[GPU_UUID_MAX]; // of the GPU that an instance is a part of; else ""
     char name[GPU_NAME_MAX];

@@ -187,11 +187,13 @@ static void test_auto_never_simulates(void **state)
     (void)state;
     assert_int_equal(exchange(link, START), 1);
     sample = gpu_link_sample(link);
-    assert_int_equal(sample->n_sources, 2);
+    assert_int_equal(sample->n_sources, 3);
     assert_string_equal(sample->sources[0].backend, "nvml");
     assert_int_equal(sample->sources[0].verdict, GPU_NO_LIBRARY);
     assert_string_equal(sample->sources[1].backend, "amdgpu");
     assert_int_equal(sample->sources[1].verdict, GPU_NO_DEVICE);
+    assert_string_equal(sample->sources[2].backend, "xe");
+    assert_int_equal(sample->sources[2].verdict, GPU_NO_DEVICE);
     assert_non_null(strstr(sample->sources[0].reason, "/nonexistent/libnvidia-ml.so.1"));
     assert_int_equal(sample->n_devices, 0);
     gpu_link_free(link);
