@@ -37,9 +37,8 @@ static const char *remedy_for_verdict(const char *verdict)
                        "--nvml-library of vramscoped."},
         {"bad-library", "Install the libnvidia-ml.so.1 that belongs to the driver, owned "
                         "by root."},
-        {"no-driver",
-         "Load the kernel driver (modprobe nvidia, modprobe amdgpu) and look "
-         "for its errors in dmesg."},
+        {"no-driver", "Load the kernel driver (modprobe nvidia, amdgpu or xe) and look "
+                      "for its errors in dmesg."},
         {"version-mismatch", "The driver was upgraded while in use: reboot, or load its "
                              "kernel modules again."},
         {"no-device",

@@ -26,7 +26,7 @@ static const struct {
         "or name its path with --nvml-library. It must be owned by root, and nobody else "
         "may write to it."},
     [GPU_NO_DRIVER] = {"no-driver",
-        "Load the kernel driver (modprobe nvidia, modprobe amdgpu) and look for its errors "
+        "Load the kernel driver (modprobe nvidia, amdgpu or xe) and look for its errors "
         "in dmesg. On a host without a GPU use --gpu none; to look around, --demo."},
     [GPU_VERSION_MISMATCH] = {"version-mismatch",
         "The driver was upgraded while it was in use: reboot, or unload and load its "
@@ -36,11 +36,12 @@ static const struct {
         "--device /dev/kfd --device /dev/dri). On a host without a GPU use --gpu none; to "
         "look around, --demo."},
     [GPU_NO_PERMISSION] = {"no-permission",
-        "Let this user open the driver's device files (/dev/nvidiactl, /dev/nvidia0), "
-        "also in the service's DeviceAllow= or the container's device list."},
+        "Let this user open the driver's device files (/dev/nvidiactl, /dev/nvidia0, "
+        "/dev/dri/renderD128), also in the service's DeviceAllow= or the container's "
+        "device list."},
     [GPU_FAILED] = {"failed",
-        "Look for the driver's errors in dmesg (NVRM: Xid, amdgpu); reset the device or "
-        "reboot."},
+        "Look for the driver's errors in dmesg (NVRM: Xid, amdgpu, xe); reset the device "
+        "or reboot."},
 };
 // clang-format on
 

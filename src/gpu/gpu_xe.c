@@ -7,7 +7,7 @@
  * device here, as it is none with memory in xe's and i915's own answers.
  *
  * How much memory there is only the driver's answer at the render node says (see
- * intel_memory.h); xe's file of a tile's size was removed before a kernel was released
+ * intel.h); xe's file of a tile's size was removed before a kernel was released
  * with it. How much is in use, by anyone, is in the same answer, but for CAP_PERFMON only.
  * Without that right there is the sum over the DRM clients: an estimate, as it lacks what
  * the driver itself holds and counts a buffer that two processes share for both. It is
@@ -19,8 +19,7 @@
  *
  * A question wakes a card that sleeps, and one each 500 ms keeps it awake.
  */
-#include "gpu/drm.h"
-#include "gpu/intel_memory.h"
+#include "gpu/intel.h"
 
 #include <stdio.h>
 
@@ -89,7 +88,7 @@ static struct drm_reading read_card(struct drm_host *host, struct drm_card *card
     return reading;
 }
 
-static const struct drm_vendor intel = {
+const struct drm_vendor intel_vendor = {
     .pci_vendor = "0x8086",
     .name = "Intel",
     .drivers = "the xe and i915 kernel drivers do",
@@ -218,7 +217,7 @@ static int xe_open(const struct gpu_env *env, struct gpu_source_state *state,
         return -ENOMEM;
     xe->base.backend = &gpu_xe;
     xe->calls = env->intel ? env->intel : &intel_kernel;
-    r = drm_open(env, &intel, state, &xe->host);
+    r = drm_open(env, &intel_vendor, state, &xe->host);
     if (r < 0)
         return r;
     *ret = &TAKE(xe)->base;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gpu/intel_memory.h"
+#include "gpu/intel.h"
 
 #include "gpu/intel_abi.h"
 

@@ -96,7 +96,8 @@ const struct vramscope_device *device_of(const struct vramscope_detail *detail,
 static const char *maker_of(const struct vramscope_detail *detail,
                             const struct vramscope_device *device)
 {
-    static const char *const makers[][2] = {{"nvml", "NV"}, {"amdgpu", "AMD"}};
+    static const char *const makers[][2] = {
+        {"nvml", "NV"}, {"amdgpu", "AMD"}, {"xe", "Intel"}};
     const char *backend = text_or_empty(device->backend);
     bool alone = true;
 
@@ -151,7 +152,7 @@ static bool is_size(const char *word)
  */
 void device_kind(char ret[DEVICE_KIND_SIZE], const struct vramscope_device *device)
 {
-    static const char *const first[] = {"NVIDIA ", "AMD ",      "GeForce ",
+    static const char *const first[] = {"NVIDIA ", "AMD ",      "Intel ", "GeForce ",
                                         "Tesla ",  "Instinct ", "Radeon "};
     const char *name = text_or_empty(device->name);
     const char *instance = is_known(device->instance) ? strstr(name, "MIG ") : NULL;

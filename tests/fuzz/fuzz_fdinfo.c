@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A line that means nothing changes nothing; no memory is told without one that does. */
 #include "gpu/amdgpu.h"
+#include "gpu/intel.h"
 
 #include <assert.h>
 
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0)
         memcpy(longer + before, data, size);
     read_as(&amdgpu_vendor, "-vram:", longer, before + size, before);
+    read_as(&intel_vendor, "drm-resident-", longer, before + size, before);
     free(longer);
     return 0;
 }

@@ -408,7 +408,7 @@ static const struct {
     {"missing value", {"--interval"}, "--interval needs a value: --interval MS"},
     {"flag for a value",
      {"--gpu", "--demo"},
-     "--gpu needs a value: --gpu auto|nvml|amdgpu|sim|none"},
+     "--gpu needs a value: --gpu auto|nvml|amdgpu|xe|sim|none"},
     {"empty value", {"--proc="}, "--proc: the value is empty"},
     {"value of a switch", {"--demo=true"}, "--demo takes no value"},
     {"value of help", {"--help=x"}, "--help takes no value"},
@@ -425,11 +425,11 @@ static const struct {
     {"no clients", {"--max-clients=0"}, "--max-clients: 0 is out of range (1..1000000)"},
     {"no such driver",
      {"--gpu=nvlm"},
-     "--gpu: expected auto|nvml|amdgpu|sim|none, not 'nvlm'"},
+     "--gpu: expected auto|nvml|amdgpu|xe|sim|none, not 'nvlm'"},
     {"list of drivers",
      {"--gpu=auto|nvml"},
-     "--gpu: expected auto|nvml|amdgpu|sim|none, not 'auto|nvml'"},
-    {"no driver", {"--gpu="}, "--gpu: expected auto|nvml|amdgpu|sim|none, not ''"},
+     "--gpu: expected auto|nvml|amdgpu|xe|sim|none, not 'auto|nvml'"},
+    {"no driver", {"--gpu="}, "--gpu: expected auto|nvml|amdgpu|xe|sim|none, not ''"},
     {"no such form",
      {"--model-id=both"},
      "--model-id: expected identifier|served, not 'both'"},
@@ -731,7 +731,7 @@ static const struct {
     {"NUL in a number", "interval: \"500\\0\"\n",
      "1:11: interval: '500\xef\xbf\xbd' is not a whole number"},
     {"NUL in a word", "gpu: \"none\\0\"\n",
-     "1:6: gpu: expected auto|nvml|amdgpu|sim|none, not 'none\xef\xbf\xbd'"},
+     "1:6: gpu: expected auto|nvml|amdgpu|xe|sim|none, not 'none\xef\xbf\xbd'"},
     {"NUL in an address", "listen: \"a\\0b:1\"\n",
      "1:9: listen: 'a\xef\xbf\xbd"
      "b' is not a host name"},
@@ -1013,7 +1013,7 @@ static void test_help(void **state)
 {
     static const char *const wanted[] = {
         "  -h, --help", "  -V, --version",    "      --listen HOST:PORT|unix:PATH",
-        "default 500",  "VRAMSCOPE_DISCOVER", "--gpu auto|nvml|amdgpu|sim|none",
+        "default 500",  "VRAMSCOPE_DISCOVER", "--gpu auto|nvml|amdgpu|xe|sim|none",
     };
     char text[8192];
     size_t n = capture_help(text, sizeof(text));

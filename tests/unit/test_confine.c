@@ -67,6 +67,11 @@ static const struct confine_options reader = {
     .rights = CONFINE_READ,
     .families = CONFINE_UNIX,
 };
+static const struct confine_options counter = {
+    .rights = CONFINE_READ,
+    .counters = true,
+    .families = CONFINE_UNIX,
+};
 static const struct confine_options driver = {
     .rights = CONFINE_DROP,
     .families = CONFINE_UNIX,
@@ -289,12 +294,16 @@ static void capabilities_are(uint64_t effective, uint64_t permitted, uint64_t bo
 }
 
 /* Of those that this test was started with: the two, or for a root without the first, all. */
-static uint64_t readers_rights(void)
+static uint64_t rights_of(uint64_t wanted)
 {
-    const uint64_t two = 1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH;
     uint64_t have = status_of("CapEff");
 
-    return have & 1ULL << CAP_SYS_PTRACE ? have & two : have;
+    return have & 1ULL << CAP_SYS_PTRACE ? have & wanted : have;
+}
+
+static uint64_t readers_rights(void)
+{
+    return rights_of(1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH);
 }
 
 static uint64_t bounding_after(uint64_t keep)
@@ -323,6 +332,21 @@ static void case_server(const char *folder)
     CHECK(syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", &how, sizeof(how)) >= 0);
     CHECK(unlink(file) == 0);
     CHECK(kill(getpid(), 0) == 0);
+}
+
+/* One right more, which opens nothing but what the kernel's drivers tell. */
+static void case_counter(const char *folder)
+{
+    uint64_t keep = rights_of(1ULL << CAP_SYS_PTRACE | 1ULL << CAP_DAC_READ_SEARCH |
+                              1ULL << CAP_PERFMON);
+    uint64_t bounding = bounding_after(keep);
+
+    enter(&counter);
+    always_denied();
+    starting_is_denied();
+    writing_is_denied(folder);
+    capabilities_are(keep, keep, bounding);
+    reading_works();
 }
 
 static void case_reader(const char *folder)
@@ -581,15 +605,11 @@ static const struct {
     const char *name;
     void (*run)(const char *folder);
 } cases[] = {
-    {"server", case_server},
-    {"reader", case_reader},
-    {"driver", case_driver},
-    {"nothing", case_nothing},
-    {"starter", case_starter},
-    {"nested", case_nested},
-    {"root of a container", case_root_of_a_container},
-    {"ambient", case_ambient},
-    {"nobody", case_nobody},
+    {"server", case_server},   {"reader", case_reader},
+    {"counter", case_counter}, {"driver", case_driver},
+    {"nothing", case_nothing}, {"starter", case_starter},
+    {"nested", case_nested},   {"root of a container", case_root_of_a_container},
+    {"ambient", case_ambient}, {"nobody", case_nobody},
     {"hidden", case_hidden},
     {"thread", case_thread},
 };

@@ -173,6 +173,8 @@ static void test_parts_of_devices(void **state)
         "\"error\":7,\"reason\":\"about\"},\"kv_used_bytes\":{\"value\":12,\"from\":"
         "\"derived\",\"error\":0,\"reason\":null},\"other_bytes\":20,\"orphan_bytes\":5,"
         "\"unattributed_bytes\":-15,\"from\":\"measured\"");
+    device->used_is_estimate = true;
+    expect("estimated", "\"unattributed_bytes\":-15,\"from\":\"estimated\"");
 
     device->kv_pool_bytes = device->kv_used_bytes = figure_unknown("hidden");
     device->kv_pool_unknown = 1;

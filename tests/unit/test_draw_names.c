@@ -43,6 +43,7 @@ static const struct {
     {"Simulated 80 GiB GPU", "Simulated", VRAMSCOPE_UNKNOWN, false},
     {"Tesla T4", "T4", VRAMSCOPE_UNKNOWN, false},
     {"AMD Instinct MI300X", "MI300X", VRAMSCOPE_UNKNOWN, false},
+    {"Intel GPU 0x56a0", "GPU 0x56a0", VRAMSCOPE_UNKNOWN, false},
     {"NVIDIA H100 80GB HBM3 MIG 3g.40gb", "MIG 3g.40gb", 1, false},
     {"NVIDIA GB10", "host memory", VRAMSCOPE_UNKNOWN, true},
     {"80GB", "80GB", VRAMSCOPE_UNKNOWN, false},
@@ -112,6 +113,7 @@ static void test_devices(void **state)
     } rows[] = {
         {"nvml", "GPU 0", "GPU 1/2", "1/2"},
         {"amdgpu", "NV 0", "AMD 1/2", "AMD 1/2"},
+        {"xe", "NV 0", "Intel 1/2", "Intel 1/2"},
         {"other", "NV 0", "other 1/2", "other 1/2"},
         {NULL, "NV 0", "GPU 1/2", "1/2"},
     };

@@ -188,6 +188,7 @@ static const struct {
     {"uuid cut in a character", DEVICE(uuid) + 4, 0x000000c3, false},
     {"name with C1", DEVICE(name), 0x00009bc2, false},
     {"unified is no flag", DEVICE(unified), 2, false},
+    {"an estimate is no flag", DEVICE(used_is_estimate), 2, false},
     {"uuid of a parent with newline", DEVICE(parent_uuid), 0x0a, false},
     {"reason of a device", DEVICE(reason), 0x7f, false},
     {"third device too", DEVICE(source) + 2 * (int)sizeof(struct gpu_device), 9, false},

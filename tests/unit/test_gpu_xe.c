@@ -5,9 +5,8 @@
  * An integrated GPU, an A770 with i915, a card of two tiles with xe, and one of AMD's. The
  * kernel answers as xe_query.c and i915_query.c do, in two steps, or as a row says.
  */
-#include "gpu/drm.h"
+#include "gpu/intel.h"
 #include "gpu/intel_abi.h"
-#include "gpu/intel_memory.h"
 
 #include <fcntl.h>
 

@@ -297,6 +297,33 @@ static void test_devices(void **state)
     }
 }
 
+/* A sum with an estimate in it is one. */
+static void test_estimated_device(void **state)
+{
+    struct snapshot *snapshot = snapshot_new(pool);
+
+    (void)state;
+    facts_begin(&f);
+    facts_device(&f, 20, 5);
+    facts_device(&f, 40, 6);
+    f.gpu.devices[1].used_is_estimate = 1;
+    assert_int_equal(join(&f.join, snapshot), 0);
+    assert_int_equal(snapshot->total_bytes.how, MEASURED);
+    assert_int_equal(snapshot->allocated_bytes.how, ESTIMATED);
+    assert_int_equal(snapshot->allocated_bytes.value, 11);
+    assert_true(snapshot->allocated_bytes.error == UNKNOWN);
+    assert_non_null(snapshot->allocated_bytes.why);
+    assert_false(snapshot->devices[0].used_is_estimate);
+    assert_true(snapshot->devices[1].used_is_estimate);
+    snapshot_unref(snapshot);
+
+    snapshot = snapshot_new(pool);
+    f.gpu.devices[1].mem_used_bytes = UNKNOWN; // so that it is not in the sum
+    assert_int_equal(join(&f.join, snapshot), 0);
+    assert_int_equal(snapshot->allocated_bytes.how, MEASURED);
+    snapshot_unref(snapshot);
+}
+
 static void test_no_gpu_on_purpose(void **state)
 {
     struct snapshot *snapshot;
@@ -814,6 +841,7 @@ int main(void)
         cmocka_unit_test(test_parts_of_devices),
         cmocka_unit_test(test_hidden_part_of_a_device),
         cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_estimated_device),
         cmocka_unit_test(test_no_gpu_on_purpose),
         cmocka_unit_test(test_limit_with_a_device_unknown),
         cmocka_unit_test(test_rows_come_and_go),

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * intel_memory.h - ask Intel's kernel drivers for the memory of a card
+ * intel.h - what the parts of the Intel back end share, over what is in gpu/drm.h
+ *
+ *   intel_memory.c   ask Intel's kernel drivers for the memory of a card
+ *   gpu_xe.c         the back end: which cards, their memory, rows of their processes
  *
  * There is no file that tells it: i915 and xe answer a question at the card's render node,
  * for which reading rights suffice.
  */
-#ifndef GPU_INTEL_MEMORY_H
-#define GPU_INTEL_MEMORY_H
+#ifndef GPU_INTEL_H
+#define GPU_INTEL_H
 
-#include "base/base.h"
+#include "gpu/drm.h"
+
+extern const struct drm_vendor intel_vendor;
 
 enum intel_driver { INTEL_XE, INTEL_I915 };
 
