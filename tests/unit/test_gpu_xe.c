@@ -286,6 +286,7 @@ static void test_processes(void **state)
     put_fd(201, 3, ON_PVC("9", "51200 KiB", "1 MiB")); // handed on
     put_fd(202, 3, ON_DG2("11", "0"));
     put_fd(203, 3, CLIENT("i915", INTEGRATED, "1", "drm-resident-system0:\t9 MiB\n"));
+    put_fd(203, 4, "drm-driver:\ti915\ndrm-pdev:\t" INTEGRATED "\n"); // not missed
     put_fd(204, 3, CLIENT("amdgpu", DG2, "1", "drm-resident-local0:\t9 MiB\n"));
     put_fd(205, 3, ON_DG2("12", "furlongs"));
     take(SECOND, true);
@@ -564,6 +565,11 @@ static void test_lost_card(void **state)
     take(7 * SECOND, true);
     assert_int_equal(sample.n_devices, 1);
     assert_int_equal(sample.processes_incomplete, 0);
+
+    remove_tree("sys/class/drm/card0"); // nobody's loss
+    take(17 * SECOND, true);
+    assert_int_equal(sample.n_devices, 1);
+    assert_int_equal(sample.processes_incomplete, 0);
 }
 
 static const struct {
@@ -578,6 +584,10 @@ static const struct {
      "the xe and i915 kernel drivers do not have the Intel GPU at 0000:"},
     {"integrated only",
      {"sys/bus/pci/devices/" DG2, "sys/bus/pci/devices/" PVC},
+     GPU_NO_DEVICE,
+     "this host has no Intel GPU with memory of its own"},
+    {"integrated, without a driver",
+     {"sys/class/drm/card0", "sys/class/drm/card2"},
      GPU_NO_DEVICE,
      "this host has no Intel GPU with memory of its own"},
     {"none", {"sys/class/drm", "sys/bus"}, GPU_NO_DEVICE, "no Intel GPU"},
