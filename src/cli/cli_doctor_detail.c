@@ -94,25 +94,35 @@ static void look_at_age(struct doctor *doctor, const struct vramscope_detail *de
         doctor_row(doctor, VERDICT_PASS, "driver's figures", "", "%s old", age);
 }
 
+/* What a driver keeps from the daemon is no fault of the device's. */
+static const char *remedy_for_device(const char *reason)
+{
+    return strstr(reason, "CAP_") || strstr(reason, "/dev/")
+               ? "Give the daemon's service what the reason names: a capability, or a "
+                 "file "
+                 "of /dev."
+               : "Look at nvidia-smi and dmesg: a lost device needs a reset or a reboot.";
+}
+
 static void look_at_device(struct doctor *doctor, const struct vramscope_detail *detail,
                            const struct vramscope_device *device)
 {
     char what[DEVICE_LABEL_SIZE], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
     bool is_known = device->total_bytes != VRAMSCOPE_UNKNOWN &&
                     device->used_bytes != VRAMSCOPE_UNKNOWN;
+    const char *reason = device->reason ? device->reason : "no reason given";
 
     device_label(what, detail, device);
     bytes_text(total, device->total_bytes);
     bytes_text(used, device->used_bytes);
     if (is_known)
-        doctor_row(doctor, VERDICT_PASS, what, "", "%s: %s of %s in use",
-                   device->name ? device->name : "", used, total);
+        doctor_row(doctor, VERDICT_PASS, what, "", "%s: %s of %s in use%s%s",
+                   device->name ? device->name : "", used, total,
+                   device->reason ? "; " : "", device->reason ? reason : "");
     else
-        doctor_row(
-            doctor, VERDICT_WARN, what,
-            "Look at nvidia-smi and dmesg: a lost device needs a reset or a reboot.",
-            "%s: its memory is not known: %s", device->name ? device->name : "",
-            device->reason ? device->reason : "no reason given");
+        doctor_row(doctor, VERDICT_WARN, what, remedy_for_device(reason),
+                   "%s: its memory is not known: %s", device->name ? device->name : "",
+                   reason);
 }
 
 static void look_at_devices(struct doctor *doctor, const struct vramscope_detail *detail)

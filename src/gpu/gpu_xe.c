@@ -129,7 +129,7 @@ static uint64_t sum_of(const struct drm_rows *rows, uint32_t card)
     return sum;
 }
 
-#define UNTOLD "how much is in use the kernel tells only to CAP_PERFMON"
+#define UNTOLD "the kernel tells only CAP_PERFMON how much is in use"
 
 static void estimate_used(const struct xe *xe, uint32_t card, struct gpu_device *device)
 {
@@ -137,8 +137,8 @@ static void estimate_used(const struct xe *xe, uint32_t card, struct gpu_device 
     uint64_t sum = sum_of(&xe->host.rows, card);
 
     if (clients->denied || clients->denied_now) {
-        gpu_device_say(device, UNTOLD ", and what processes hold of it only to "
-                                      "CAP_SYS_PTRACE");
+        gpu_device_say(device, UNTOLD ", and only CAP_SYS_PTRACE what "
+                                      "processes hold of it");
     } else if (!clients->rounded) {
         gpu_device_say(device, UNTOLD "; not every process has been looked at yet");
     } else if (clients->cut || xe->host.rows.cut || sum == UNKNOWN) {

@@ -11,6 +11,7 @@ import tempfile
 
 from harness import Daemon, Engine, Skip, alone, eventually, page_answer, run, vllm_page
 
+VRAMSCOPE = os.environ.get("VRAMSCOPE", "build/release/src/vramscope")
 LIBRARY, NVML = os.environ.get("INTEL_KERNEL", ""), os.environ.get("FAKE_NVML", "")
 GIB = 1 << 30
 PERFMON = 38
@@ -137,6 +138,12 @@ def need_perfmon():
         raise Skip("needs CAP_PERFMON")
 
 
+def doctor(daemon):
+    return " ".join(subprocess.run(
+        [VRAMSCOPE, "doctor", "--url", f"http://127.0.0.1:{daemon.port}"], text=True,
+        stdout=subprocess.PIPE, timeout=20, check=False).stdout.split())
+
+
 def test_two_cards_and_their_processes():
     need_perfmon()
     with Cards() as cards, Engine(page_answer(vllm_page(model="m"))) as engine:
@@ -204,6 +211,8 @@ def test_what_is_in_use_is_not_told():
             for device, used in zip(document["devices"], (0, 70 * GIB)):
                 assert device["from"] == "estimated" and device["used_bytes"] == used, device
                 assert "CAP_PERFMON" in device["reason"], device
+            said = doctor(daemon)
+            assert "70.0 GiB" in said and "tells only CAP_PERFMON how much" in said, said
 
 
 def test_beside_nvidia():
@@ -233,6 +242,20 @@ def test_beside_nvidia():
                            ["total_vram_bytes"] == 80 * GIB, 15)
 
 
+def test_closed_node():
+    with Cards() as cards:
+        cards.add(1, "0000:03:00.0", "i915", "0x56a0", i915(9 * GIB))
+        cards.add(2, "0000:83:00.0", "xe", "0x0bd5", xe(80 * GIB))
+        (cards.nodes / "renderD129").unlink()  # as in a container that was not given it
+        with daemon_on(cards) as daemon:
+            assert daemon.vram()["total_vram_bytes"] == 120 * GIB, daemon.vram()
+            device = detail(daemon)["devices"][0]
+            assert device["total_bytes"] is None and device["from"] == "unknown", device
+            assert "/dev/dri/renderD129 cannot be opened: No such file" in device["reason"]
+            said = doctor(daemon)
+            assert "renderD129 cannot be opened" in said and "a file of /dev" in said, said
+
+
 def test_integrated_only():
     with Cards() as cards:
         cards.add(0, "0000:00:02.0", "i915", "0x4680", [(0, 64 * GIB, 0)])
@@ -244,4 +267,5 @@ def test_integrated_only():
 
 alone()
 run(test_two_cards_and_their_processes, test_rights_of_each_process,
-    test_what_is_in_use_is_not_told, test_beside_nvidia, test_integrated_only)
+    test_what_is_in_use_is_not_told, test_closed_node, test_beside_nvidia,
+    test_integrated_only)
