@@ -129,29 +129,35 @@ static uint64_t sum_of(const struct drm_rows *rows, uint32_t card)
     return sum;
 }
 
-#define UNTOLD "the kernel tells only CAP_PERFMON how much is in use"
+/* NULL: the sum is as good as such a sum can be. */
+static const char *doubt(const struct xe *xe, uint64_t sum, uint64_t total)
+{
+    const struct drm_clients *clients = &xe->host.clients;
+
+    if (clients->denied || clients->denied_now)
+        return ", and only CAP_SYS_PTRACE what processes hold of it";
+    if (!clients->rounded)
+        return "; not every process has been looked at yet";
+    if (clients->cut || xe->host.rows.cut || sum == UNKNOWN)
+        return "; it does not tell it of every process either";
+    if (sum > total)
+        return "; what processes hold is more than there is, as it is shared";
+    return NULL;
+}
 
 static void estimate_used(const struct xe *xe, uint32_t card, struct gpu_device *device)
 {
-    const struct drm_clients *clients = &xe->host.clients;
     uint64_t sum = sum_of(&xe->host.rows, card);
+    const char *why_not = doubt(xe, sum, device->mem_total_bytes);
 
-    if (clients->denied || clients->denied_now) {
-        gpu_device_say(device, UNTOLD ", and only CAP_SYS_PTRACE what "
-                                      "processes hold of it");
-    } else if (!clients->rounded) {
-        gpu_device_say(device, UNTOLD "; not every process has been looked at yet");
-    } else if (clients->cut || xe->host.rows.cut || sum == UNKNOWN) {
-        gpu_device_say(device, UNTOLD "; it does not tell it of every process either");
-    } else if (sum > device->mem_total_bytes) {
-        gpu_device_say(device, UNTOLD "; what processes hold is more than there is, as "
-                                      "it is shared");
-    } else {
-        gpu_device_say(device, UNTOLD ": this is what processes hold, without what the "
-                                      "driver does");
-        device->mem_used_bytes = sum;
-        device->used_is_estimate = 1;
-    }
+    gpu_device_say(device, "the kernel tells only CAP_PERFMON how much is in use%s",
+                   why_not
+                       ? why_not
+                       : ": this is what processes hold, without what the driver does");
+    if (why_not)
+        return;
+    device->mem_used_bytes = sum;
+    device->used_is_estimate = 1;
 }
 
 static int add_devices(const struct xe *xe, bool with_processes, struct gpu_sample *out)
