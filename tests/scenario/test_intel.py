@@ -9,10 +9,13 @@ import signal
 import subprocess
 import tempfile
 
+import schema
 from harness import Daemon, Engine, Skip, alone, eventually, page_answer, run, vllm_page
 
 VRAMSCOPE = os.environ.get("VRAMSCOPE", "build/release/src/vramscope")
 LIBRARY, NVML = os.environ.get("INTEL_KERNEL", ""), os.environ.get("FAKE_NVML", "")
+SCHEMA_FILE = pathlib.Path(__file__).resolve().parents[2] / "docs/detail.schema.json"
+SCHEMA = schema.Schema(schema.loads(SCHEMA_FILE.read_text()))
 GIB = 1 << 30
 PERFMON = 38
 A770 = 17028874240
@@ -109,7 +112,8 @@ def daemon_on(cards, *arguments, gpu="xe", env={}, **options):
 def detail(daemon):
     status, _, body = daemon.get("/v1/detail")
     assert status == 200, (status, body)
-    document = json.loads(body)
+    document = schema.loads(body.decode())
+    SCHEMA.validate(document)
     vram = document["vram"]
     assert vram["allocated_bytes"]["value"] == sum(
         vram[part] for part in ("models_bytes", "other_bytes", "orphan_bytes",
@@ -254,6 +258,12 @@ def test_closed_node():
             assert "/dev/dri/renderD129 cannot be opened: No such file" in device["reason"]
             said = doctor(daemon)
             assert "renderD129 cannot be opened" in said and "a file of /dev" in said, said
+    with Cards() as cards:
+        cards.add(1, "0000:03:00.0", "i915", "0x56a0", i915(9 * GIB))
+        (cards.nodes / "renderD129").unlink()
+        with daemon_on(cards) as daemon:
+            status, _, body = daemon.get("/vram")
+            assert status == 503 and b"renderD129" in body, body
 
 
 def test_integrated_only():
