@@ -177,6 +177,15 @@ def test_flags():
     assert not unknown, unknown
 
 
+def test_commands_in_text():
+    """A command of vramscope that is named within a sentence is one."""
+    table = (SOURCE / "src/cli/options.def").read_text()
+    known = set(re.findall(r'^COMMAND\(\w+, "(\w+)"', table, re.M))
+    for page in PAGES:
+        for word in re.findall(r"`vramscope ([a-z]+)", prose(page)):
+            assert word in known, f"{page.name}: there is no vramscope {word}"
+
+
 def test_links():
     for page in [*PAGES, SOURCE / "ARCHITECTURE.md", SOURCE / "SECURITY.md"]:
         text = prose(page)
@@ -259,5 +268,5 @@ def test_reasons():
 
 
 alone()
-run(test_snippets, test_flags, test_links, test_tables, test_installed, test_short_readme,
-    test_reasons, test_routes, test_commands)
+run(test_snippets, test_flags, test_commands_in_text, test_links, test_tables, test_installed,
+    test_short_readme, test_reasons, test_routes, test_commands)
