@@ -89,6 +89,7 @@ static void publish(uint64_t taken_ns, uint64_t used, uint64_t running)
     struct snapshot *snapshot = snapshot_new(pool);
     struct snapshot_model *model = &snapshot->models[0];
 
+    *model = (struct snapshot_model){0};
     snapshot->taken_ns = now_ns = taken_ns;
     snapshot->total_bytes = figure_of(85899345920, MEASURED, NULL);
     snapshot->allocated_bytes = figure_of(78571110400, MEASURED, NULL);
@@ -238,6 +239,7 @@ static void test_full(void **state)
     for (size_t i = 0; i < SNAPSHOT_MODELS_MAX; i++) {
         struct snapshot_model *model = &snapshot->models[i];
 
+        *model = (struct snapshot_model){0};
         memset(model->id, '-', ENGINE_NAME_MAX);
         model->port = 65535;
         model->allocated_bytes = model->kv_used_bytes =
