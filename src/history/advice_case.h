@@ -33,6 +33,10 @@ enum {
 /* With requests waiting: each does for a moment, and in a slot it may not be the same. */
 #define ADVICE_FULL_LEAST_MS 60000
 
+/* Less often, and the pool is what it should be: larger ones are idle all the other time. */
+#define ADVICE_PREEMPTIONS_AN_HOUR 1
+#define ADVICE_FULL_LEAST_PART 1000 // of the time
+
 struct advice_case {
     const struct observation *seen;
     const struct snapshot *snapshot;

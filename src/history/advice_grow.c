@@ -141,10 +141,19 @@ static void tell_size(const struct advice_cases *all, const struct advice_case *
     advice_tell_command(it, blocks, ret);
 }
 
+static bool is_often_short(const struct observation *seen)
+{
+    double hours = (double)seen->observed_ms / 3.6e6;
+
+    return seen->preemptions >= ADVICE_PREEMPTIONS_AN_HOUR * hours || // NAN is not
+           (seen->full_ms >= ADVICE_FULL_LEAST_MS &&
+            seen->full_ms >= seen->observed_ms / ADVICE_FULL_LEAST_PART);
+}
+
 bool advise_grow(const struct advice_cases *all, const struct advice_case *it,
                  struct advice *ret)
 {
-    if (!advice_is_short(it))
+    if (!advice_is_short(it) || !is_often_short(it->seen))
         return false;
     advice_begin(it, ADVICE_GROW, SEVERITY_WARNING, ret);
     advice_title(ret, "KV pool too small for its requests");

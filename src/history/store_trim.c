@@ -155,18 +155,26 @@ static int trim_series(struct store *store)
     return 0;
 }
 
+/* What was begun before, and goes on. */
+static bool is_removing(const struct store *store)
+{
+    bool removing = store->is_shrinking;
+
+    for (int i = 0; i < STORE_KEPT; i++)
+        removing = removing || store->is_trimming[i];
+    return removing;
+}
+
 static int trim_some(struct store *store, int64_t unix_ms)
 {
-    bool removed = false;
-    int r = 0;
+    int changes = sqlite3_total_changes(store->db), r = 0;
+    bool removed = is_removing(store);
 
-    for (int i = 0; r == 0 && i < STORE_KEPT; i++) {
-        removed = removed || store->is_trimming[i];
+    for (int i = 0; r == 0 && i < STORE_KEPT; i++)
         r = trim_by_age(store, (enum store_kept)i, unix_ms);
-    }
-    removed = removed || store->is_shrinking;
     if (r == 0)
         r = trim_by_size(store);
+    removed = removed || sqlite3_total_changes(store->db) != changes;
     if (r == 0 && removed)
         r = trim_series(store);
     if (r == 0)

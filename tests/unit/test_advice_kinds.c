@@ -60,6 +60,26 @@ static void test_grow(void **state)
     ask("full for less than a minute");
     assert_int_equal(n_told, 0);
 
+    m.load = day;
+    m.waiting = 0;
+    for (int preemptions = 1; preemptions <= 24; preemptions += 23) {
+        begin_on_one(80 * GIB);
+        add(&m);
+        seen[0].preemptions = preemptions;
+        ask("preempting now and then, for a day");
+        assert_null(find(ADVICE_SHRINK)); // it was short once
+        assert_int_equal(find(ADVICE_GROW) != NULL, preemptions == 24);
+    }
+    m.waiting = 3;
+    m.load = full_for_a_moment;
+    for (uint64_t more = 0; more <= 1; more++) {
+        begin_on_one(80 * GIB);
+        add(&m);
+        seen[0].full_ms = 86399 + more;
+        ask("full for a part of the day");
+        assert_int_equal(n_told, more);
+    }
+
     m.preemptions_per_hour = 5;
     begin_on_one(59 * GIB + 512 * MIB); // for 638 blocks: 3 % more
     add(&m);
