@@ -27,6 +27,8 @@ void engine_page_clear(struct engine_page *page)
         .kv_block_tokens = UNKNOWN,
         .kv_size_tokens = UNKNOWN,
         .kv_memory_bytes = UNKNOWN,
+        .kv_told_bytes = UNKNOWN,
+        .kv_told_error = UNKNOWN,
         .kv_capacity_bytes = UNKNOWN,
         .kv_active_bytes = UNKNOWN,
         .kv_retained_bytes = UNKNOWN,

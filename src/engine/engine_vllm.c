@@ -224,8 +224,8 @@ static int vllm_sample(void *state, unsigned name, struct span text, double valu
     if (figure == CACHE_CONFIG)
         return note_config(page, &labels, ret_why);
 
-    if (labels.model_name.at && model_name_note(&page->model, labels.model_name) < 0)
-        return -EBADMSG;
+    if (labels.model_name.at)
+        model_name_note(&page->model, labels.model_name);
     series = series_of(&page->series, labels.engine);
     if (!series) {
         *ret_why = SERIES_TOO_MANY;
@@ -412,12 +412,16 @@ static void vllm_finish(void *state, struct engine_page *ret)
 
 const struct engine_kind engine_vllm = {
     .name = "vllm",
-    .names = names,
-    .n_names = ARRAY_LEN(names),
+    .owner = "vllm",
+    .names = {[ENGINE_PART_PAGE] = {names, ARRAY_LEN(names)}},
+    .off_why = "its metrics page has no engine metrics (is it started with "
+               "--disable-log-stats?)",
+    .empty_is_off = true,
     .filter_path = "/metrics/",
     .questions = {[ENGINE_ASK_VERSION] = "/version",
                   [ENGINE_ASK_MODELS] = "/v1/models",
                   [ENGINE_ASK_SETTINGS] = "/server_info?config_format=json"},
+    .asks = 1U << ENGINE_ASK_VERSION | 1U << ENGINE_ASK_MODELS,
     .page_size = sizeof(struct vllm_page),
     .page_zeroed = offsetof(struct vllm_page, series.at),
     .sample = vllm_sample,

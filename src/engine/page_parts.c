@@ -38,7 +38,7 @@ int labels_read(struct span text, const struct label_place *places, size_t n, vo
     return r;
 }
 
-int model_name_note(struct model_name_note *note, struct span escaped)
+void model_name_note(struct model_name_note *note, struct span escaped)
 {
     char name[4 * ENGINE_NAME_MAX], clean[ENGINE_NAME_MAX + 1];
     int n;
@@ -46,13 +46,12 @@ int model_name_note(struct model_name_note *note, struct span escaped)
     escaped.len = MIN(escaped.len, sizeof(name) - 1); // more than is kept of it anyway
     n = prom_unescape(escaped, name, sizeof(name));
     if (n < 0)
-        return n;
+        return; // cannot be: there is room
     (void)text_clean(clean, sizeof(clean), (struct span){name, (size_t)n});
     if (!note->name[0])
         memcpy(note->name, clean, sizeof(clean));
     else if (strcmp(note->name, clean) != 0)
         note->several = true;
-    return 0;
 }
 
 struct series *series_of(struct series_set *set, struct span label)
@@ -107,6 +106,54 @@ double series_sum_given(const struct series_set *set, unsigned figure)
             sum = (isnan(sum) ? 0 : sum) + (value >= 0 ? value : (double)NAN);
     }
     return sum;
+}
+
+int plain_sample(struct plain_page *page, const struct plain_labels *names,
+                 unsigned figure, struct span text, double value, const char **ret_why)
+{
+    struct {
+        struct span model, series;
+    } labels = {0};
+    const struct label_place places[] = {
+        {names->model ? names->model : "", offsetof(__typeof__(labels), model)},
+        {names->series ? names->series : "", offsetof(__typeof__(labels), series)},
+    };
+    struct series *series;
+
+    *ret_why = "malformed labels";
+    if (labels_read(text, places, ARRAY_LEN(places), &labels) < 0)
+        return -EBADMSG;
+    if (labels.model.at)
+        model_name_note(&page->model, labels.model);
+    series = series_of(&page->series, labels.series);
+    if (!series) {
+        *ret_why = SERIES_TOO_MANY;
+        return -E2BIG;
+    }
+    series_set_largest(series, figure, value);
+    return 0;
+}
+
+void plain_take_name(struct plain_page *page, struct span text)
+{
+    if (text.at && text.len && !page->model.name[0])
+        model_name_note(&page->model, text);
+}
+
+void plain_finish(const struct plain_page *page, struct engine_page *ret)
+{
+    engine_page_clear(ret);
+    memcpy(ret->served_name, page->model.name, sizeof(page->model.name));
+    ret->engines = MAX(page->series.n, 1U);
+}
+
+void page_set_blocks(struct engine_page *ret, double used, double blocks)
+{
+    if (!(used >= 0 && used <= blocks && blocks >= 1 && blocks <= BLOCKS_MAX))
+        return;
+    ret->kv_usage_ratio = used / blocks;
+    ret->kv_used_blocks = (uint64_t)used;
+    ret->kv_blocks = (uint64_t)blocks;
 }
 
 uint64_t count_of(double value, uint64_t max)

@@ -41,8 +41,8 @@ struct model_name_note {
     bool several; // others came, too
 };
 
-/* As it is written, escapes and all. -E2BIG never: more than is kept is cut off. */
-int model_name_note(struct model_name_note *note, struct span escaped) MUST_CHECK;
+/* As it is written, escapes and all; what is more than is kept is cut off. */
+void model_name_note(struct model_name_note *note, struct span escaped);
 
 struct series {
     char label[SERIES_LABEL_MAX];
@@ -68,6 +68,34 @@ double series_sum(const struct series_set *set, unsigned figure);
 
 /* Likewise of those that say it; NAN: none does. */
 double series_sum_given(const struct series_set *set, unsigned figure);
+
+/*
+ * A page of plain figures, one each in a series: what most kinds gather. Of ranks that
+ * repeat a value, and of labels that nobody knows, the largest counts.
+ */
+struct plain_page {
+    struct model_name_note model;
+    struct series_set series;
+};
+
+/* What its labels are called; NULL: there is none. */
+struct plain_labels {
+    const char *model;
+    const char *series;
+};
+
+int plain_sample(struct plain_page *page, const struct plain_labels *names,
+                 unsigned figure, struct span labels, double value,
+                 const char **ret_why) MUST_CHECK;
+
+/* A text in JSON that is the server's name. */
+void plain_take_name(struct plain_page *page, struct span text);
+
+/* Clear `ret`, and say who it is and how many engines. */
+void plain_finish(const struct plain_page *page, struct engine_page *ret);
+
+/* The use of a pool of blocks, and its size, where they fit. */
+void page_set_blocks(struct engine_page *ret, double used, double blocks);
 
 /* A count as it is kept: UNKNOWN for what is no number, below 0 or above `max`. */
 uint64_t count_of(double value, uint64_t max);
