@@ -35,6 +35,13 @@ struct mapping {
 
 enum { ENGINE_URL, ENGINE_NAME, ENGINE_BLOCK, ENGINE_POOL, ENGINE_GPUS };
 
+/* "vllm|sglang|..." */
+static const char ENGINE_KINDS[] =
+#define KIND(name) "|" #name
+#include "engine/kinds.def"
+#undef KIND
+    ;
+
 // clang-format off
 static const struct setting engine_settings[] = {
 #define MEMBER(name) offsetof(struct config_engine, name)
@@ -45,6 +52,7 @@ static const struct setting engine_settings[] = {
     [ENGINE_POOL]  = {"kv_pool_bytes_per_gpu", KIND_BYTES, NULL,
                       MEMBER(kv_pool_bytes_per_gpu), 1, BYTES_MAX},
     [ENGINE_GPUS]  = {"gpus", KIND_NUMBER, NULL, MEMBER(gpus), 1, 1024},
+    {"kind", KIND_WORD, &ENGINE_KINDS[1], MEMBER(kind), 0, 0},
     {"api_key_file", KIND_SECRET, NULL, MEMBER(api_key), 0, 4095},
     {"ca_file", KIND_TEXT, NULL, MEMBER(ca_file), 0, 4095},
     {"insecure", KIND_SWITCH, NULL, MEMBER(insecure), 0, 0},

@@ -119,6 +119,7 @@ struct snapshot_model {
     struct figure kv_used_bytes;
     struct figure kv_pool_bytes;     // over all its GPUs
     struct figure kv_retained_bytes; // cached blocks that no request holds
+    const char *engine_name;         // of its kind; a literal, NULL where it is not known
     const char *kv_source;           // who says how large a block is; a literal, or NULL
     struct engine_page page; // what it said last; everything unknown when that is too old
     uint64_t pace_ns;        // between two scrapes
