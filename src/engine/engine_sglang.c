@@ -207,6 +207,7 @@ static void finish_tokens(const struct sglang_page *page, double used, double ca
     }
     ret->kv_block_tokens = (uint64_t)tokens;
     page_set_blocks(ret, ceil(used / tokens), floor(capacity / tokens));
+    ret->kv_usage_ratio = used / capacity; // of what it counts itself
 }
 
 static void finish_kv(const struct sglang_page *page, struct engine_page *ret)
