@@ -177,6 +177,16 @@ static bool is_one_of(struct span name, const char *const wanted[OPTIONS_MAX])
     return false;
 }
 
+/* A model in a file goes by that file's name. */
+static struct span file_of(struct span name)
+{
+    const char *slash = name.len ? memrchr(name.at, '/', name.len) : NULL;
+
+    if (!slash || !cmdline_ends_with(name, ".gguf"))
+        return name;
+    return (struct span){slash + 1, name.len - (size_t)(slash + 1 - name.at)};
+}
+
 /* --port 1, --port=1, -p 1. The value is only taken from the next word where one is due. */
 static void take_option(const struct way *way, struct span arg, struct span *left,
                         struct server_launch *ret, bool *ret_named)
@@ -201,7 +211,7 @@ static void take_option(const struct way *way, struct span arg, struct span *lef
     if (is_port && (number_read_u64(value, UINT16_MAX, &ret->port) < 0 || ret->port == 0))
         ret->port = UNKNOWN;
     if (is_served || (is_model && !*ret_named))
-        (void)option_keep_text(ret->name, LAUNCH_TEXT_MAX, value); // else it has none
+        (void)option_keep_text(ret->name, LAUNCH_TEXT_MAX, file_of(value)); // or none
     *ret_named = *ret_named || is_served;
 }
 
@@ -209,13 +219,16 @@ static void read_options(const struct way *way, struct span left,
                          struct server_launch *ret)
 {
     struct span arg;
-    bool named = false;
+    bool named = false, alone = way->model_alone;
 
     for (unsigned n = 0; n < ARGS_MAX && cmdline_next(&left, &arg); n++) {
-        if (cmdline_is_option(arg))
+        bool is_option = cmdline_is_option(arg);
+
+        if (is_option)
             take_option(way, arg, &left, ret, &named);
-        else if (way->model_alone && !span_is(arg, "serve") && !ret->name[0] && n < 2)
+        else if (alone && !span_is(arg, "serve")) // of trtllm-serve, which may have it
             (void)option_keep_text(ret->name, LAUNCH_TEXT_MAX, arg);
+        alone = alone && !is_option && !ret->name[0];
     }
 }
 
