@@ -216,6 +216,21 @@ def test_a_worker_of_dynamo_needs_a_port():
             silent.end()
 
 
+def test_a_port_that_the_environment_tells():
+    port = free_port()
+    server = sim(["ollama", "serve", "--port", port, "--model", "kinds-ollama"], kind="ollama",
+                 env={"OLLAMA_HOST": f"127.0.0.1:{port}"})
+    try:
+        with FakeDriver() as driver:
+            driver.hold(child_of(server), 0, 5 * GIB)
+            with Daemon("--gpu", "sim", "--sim-dir", driver.path) as daemon:
+                row = ready(daemon, "kinds-ollama")["kinds-ollama"]
+                assert row["port"] == port and row["engine"] == "ollama", row
+                assert row["vram"]["allocated_bytes"]["value"] == 5 * GIB, row["vram"]
+    finally:
+        server.end()
+
+
 class Vendors:
     """A fake libnvidia-ml and a tree of amdgpu's files, with one device each."""
 
@@ -338,5 +353,6 @@ alone()
 run(test_named_servers_say_who_they_are,
     test_nobody_is_asked_for_metrics_before_it_has_said_who_it_is,
     test_metrics_behind_a_redirect, test_metrics_that_are_off_have_their_remedy,
-    test_a_worker_of_dynamo_needs_a_port, test_four_kinds_on_two_vendors_in_one_stream,
+    test_a_worker_of_dynamo_needs_a_port, test_a_port_that_the_environment_tells,
+    test_four_kinds_on_two_vendors_in_one_stream,
     test_a_worker_of_sglang_without_its_server_is_an_orphan)
