@@ -38,6 +38,7 @@ struct scraper {
 
     const struct engine_kind *expected; // NULL: not known
     bool asked_who;                     // or need not be asked
+    bool told_models;                   // so its answer to that question is there
     unsigned path;                      // of expected->paths
     const struct engine_kind *kind;     // of the last page
 
@@ -53,7 +54,7 @@ struct scraper {
     enum engine_question asking; // of ERRAND_QUESTION
     uint32_t rounds;
     struct buf answers[ENGINE_QUESTIONS];
-    struct buf other; // who it is, or what goes with the page
+    struct buf other; // what goes with the page
     char base[ENGINE_URL_MAX];
     struct buf url;
     struct buf filter_url;
@@ -68,6 +69,8 @@ static int on_body(void *ctx, struct span bytes)
         return page_reader_feed(&scraper->reader, bytes);
     if (scraper->errand == ERRAND_QUESTION)
         answer = &scraper->answers[scraper->asking];
+    else if (scraper->errand == ERRAND_WHO)
+        answer = &scraper->answers[ENGINE_ASK_MODELS];
     buf_add(answer, bytes.at, bytes.len);
     return answer->error;
 }
@@ -82,7 +85,7 @@ static bool start(struct scraper *scraper, enum errand errand, const char *path)
     buf_add_str(url, path);
     buf_add_char(url, '\0');
     scraper->errand = errand;
-    if (errand != ERRAND_QUESTION)
+    if (errand == ERRAND_LIVE)
         buf_clear(&scraper->other);
     scraper->waiting = url->error == 0 && fetch_start(scraper->fetch, url->data) == 0;
     return scraper->waiting;
@@ -174,7 +177,11 @@ static void forget_answers(struct scraper *scraper)
     scraper->to_ask = asks_of(scraper->kind);
     scraper->rounds = 0;
     for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
-        buf_clear(&scraper->answers[i]);
+        if (i != ENGINE_ASK_MODELS || !scraper->told_models)
+            buf_clear(&scraper->answers[i]);
+    if (scraper->told_models)
+        scraper->to_ask &= ~(1U << ENGINE_ASK_MODELS); // it has just said so
+    scraper->told_models = false;
 }
 
 /* Nor is it known where its metrics are, unless we were told. */
@@ -276,9 +283,13 @@ static void take_owner(struct scraper *scraper, const struct fetch_result *resul
         return;
     }
     // What is no JSON is not the answer of one whose metrics are used up.
-    if (told && json_walk(buf_span(&scraper->other), on_owner, scraper) < 0)
+    if (told &&
+        json_walk(buf_span(&scraper->answers[ENGINE_ASK_MODELS]), on_owner, scraper) < 0)
         scraper->expected = NULL;
+    if (!told)
+        buf_clear(&scraper->answers[ENGINE_ASK_MODELS]);
     scraper->asked_who = true;
+    scraper->told_models = true;
     (void)start_page(scraper);
 }
 
@@ -396,6 +407,8 @@ static void on_done(void *ctx, const struct fetch_result *result)
         scraper->stale = false;
         if (scraper->errand == ERRAND_QUESTION)
             buf_clear(&scraper->answers[scraper->asking]);
+        else if (scraper->errand == ERRAND_WHO)
+            buf_clear(&scraper->answers[ENGINE_ASK_MODELS]);
     } else {
         take[scraper->errand](scraper, result);
     }
@@ -472,6 +485,7 @@ void scraper_run(struct scraper *scraper, uint64_t now_ns)
     if (scraper->waiting || !engine_is_due(scraper->options.engine, now_ns))
         return;
     if (!scraper->asked_who) {
+        buf_clear(&scraper->answers[ENGINE_ASK_MODELS]);
         (void)start(scraper, ERRAND_WHO, "/v1/models");
     } else if (filtered) {
         page_reader_begin(&scraper->reader, scraper->expected);
