@@ -87,6 +87,7 @@ static const struct row ours[] = {
     {"nim", {"nim_vllm.txt", NULL, NULL}, "vllm", "nim/llama", 1,      0.5, U, U, U, U, U, 5, U, N, N, WHY},
     {NULL, {"dynamo_plain.txt", NULL, NULL}, "dynamo", "acme/dyn", 1,  0.82, 820, 1000, U, U, U, 3, U, N, N, 0},
     {"dynamo", {"dynamo_sglang.txt", NULL, NULL}, "sglang", "inner", 1, 0.1, U, U, U, 100, U, U, U, N, N, WHY},
+    {NULL, {"lmdeploy_dp.txt", NULL, NULL}, "lmdeploy", "acme/lm", 2,  0.375, U, U, U, U, U, 5, 1, N, N, WHY | CAVEAT},
     {NULL, {"both_engines.txt", NULL, NULL}, "sglang", "first", 1,     N, U, U, U, U, U, 1, U, N, N, WHY},
 };
 
