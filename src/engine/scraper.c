@@ -2,6 +2,7 @@
 #include "engine/scraper.h"
 
 #include "base/buf.h"
+#include "engine/name_filter.h"
 #include "engine/page_reader.h"
 #include "wire/json_walk.h"
 
@@ -9,18 +10,10 @@
 
 enum {
     OTHER_URL_MAX = 8 * 1024,
-    FULL_AGAIN_AFTER = 120, // filtered pages: a server may gain families
     ANSWER_MAX = 256 * 1024,
 };
 
 static const char METRICS[] = "/metrics";
-
-enum filter_state {
-    FILTER_UNTRIED,
-    FILTER_TRYING,
-    FILTER_WORKS,
-    FILTER_USELESS, // until the server is another
-};
 
 /* What is in flight. */
 enum errand {
@@ -34,7 +27,6 @@ struct scraper {
     struct scraper_options options;
     struct fetch *fetch;
     struct page_reader reader;
-    uint64_t seen_full; // names on the last whole page
 
     const struct engine_kind *expected; // NULL: not known
     bool asked_who;                     // or need not be asked
@@ -42,8 +34,7 @@ struct scraper {
     unsigned path;                      // of expected->paths
     const struct engine_kind *kind;     // of the last page
 
-    enum filter_state filter;
-    unsigned filtered_pages;
+    struct name_filter filter;
     bool asked_filtered;
     bool waiting;
     bool stale; // what is in flight was asked of the process before
@@ -57,7 +48,6 @@ struct scraper {
     struct buf other; // what goes with the page
     char base[ENGINE_URL_MAX];
     struct buf url;
-    struct buf filter_url;
 };
 
 static int on_body(void *ctx, struct span bytes)
@@ -105,39 +95,6 @@ static bool start_page(struct scraper *scraper)
     page_reader_begin(&scraper->reader, scraper->expected);
     scraper->asked_filtered = false;
     return start(scraper, ERRAND_PAGE, path_of(scraper));
-}
-
-/* base + filter path + name[]=... for each name of the last whole page. */
-static int write_filter_url(struct scraper *scraper, const struct engine_kind *kind)
-{
-    struct buf *url = &scraper->filter_url;
-    char separator = '?';
-
-    buf_clear(url);
-    buf_add_str(url, scraper->base);
-    buf_add_str(url, kind->filter_path);
-    for (size_t i = 0; i < kind->names[ENGINE_PART_PAGE].n; i++) {
-        if (!(scraper->seen_full & 1ULL << i))
-            continue;
-        buf_add_char(url, separator);
-        buf_add_str(url, "name%5B%5D=");
-        buf_add_str(url, kind->names[ENGINE_PART_PAGE].at[i]);
-        separator = '&';
-    }
-    buf_add_char(url, '\0');
-    return url->error;
-}
-
-/* A whole page came: would the filter do next time? */
-static void consider_filter(struct scraper *scraper)
-{
-    scraper->seen_full = scraper->reader.seen;
-    scraper->filtered_pages = 0;
-    if (scraper->filter == FILTER_USELESS || !scraper->kind->filter_path ||
-        (scraper->expected && scraper->expected != scraper->kind))
-        return;
-    if (write_filter_url(scraper, scraper->kind) == 0)
-        scraper->filter = scraper->filter == FILTER_WORKS ? FILTER_WORKS : FILTER_TRYING;
 }
 
 /* Of a server whose kind is known: it says that it has no such page. */
@@ -216,7 +173,7 @@ static bool filter_failed(const struct scraper *scraper,
     if (!scraper->asked_filtered)
         return false;
     if (result->outcome == FETCH_OK)
-        return scraper->seen_full & ~scraper->reader.seen;
+        return name_filter_lacks(&scraper->filter, scraper->reader.seen);
     return result->outcome == FETCH_STATUS || result->outcome == FETCH_BAD;
 }
 
@@ -329,12 +286,12 @@ static void take_figures(struct scraper *scraper, uint64_t took_ns)
     }
     engine->kind = kind;
     engine_take_page(engine, &page, took_ns, now_ns);
-    if (scraper->asked_filtered) {
-        scraper->filter = FILTER_WORKS;
-        scraper->filtered_pages++;
-    } else {
-        consider_filter(scraper);
-    }
+    // A page that only passes on another kind's metrics is not where that kind's is.
+    if (scraper->asked_filtered)
+        name_filter_take(&scraper->filter);
+    else if (!scraper->expected || scraper->expected == kind)
+        name_filter_take_whole(&scraper->filter, kind, scraper->base,
+                               scraper->reader.seen);
     ask(scraper);
 }
 
@@ -356,8 +313,7 @@ static void take_page(struct scraper *scraper, const struct fetch_result *result
 
     if (filter_failed(scraper, result)) {
         // With the next beat the whole page is asked for.
-        scraper->filter =
-            scraper->filter == FILTER_TRYING ? FILTER_USELESS : FILTER_UNTRIED;
+        name_filter_fail(&scraper->filter);
         engine->due_ns = now_ns;
         return;
     }
@@ -446,7 +402,7 @@ int scraper_new(const struct scraper_options *options, struct scraper **ret)
     forget_kind(scraper);
     options->engine->kind = options->kind;
     buf_init(&scraper->url, OTHER_URL_MAX);
-    buf_init(&scraper->filter_url, OTHER_URL_MAX);
+    name_filter_init(&scraper->filter);
     buf_init(&scraper->other, PAGE_JSON_MAX);
     for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
         buf_init(&scraper->answers[i], ANSWER_MAX);
@@ -469,7 +425,7 @@ void scraper_free(struct scraper *scraper)
     fetch_free(scraper->fetch);
     page_reader_done(&scraper->reader);
     buf_done(&scraper->url);
-    buf_done(&scraper->filter_url);
+    name_filter_done(&scraper->filter);
     buf_done(&scraper->other);
     for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
         buf_done(&scraper->answers[i]);
@@ -478,20 +434,16 @@ void scraper_free(struct scraper *scraper)
 
 void scraper_run(struct scraper *scraper, uint64_t now_ns)
 {
-    bool filtered =
-        scraper->filter == FILTER_TRYING ||
-        (scraper->filter == FILTER_WORKS && scraper->filtered_pages < FULL_AGAIN_AFTER);
-
     if (scraper->waiting || !engine_is_due(scraper->options.engine, now_ns))
         return;
     if (!scraper->asked_who) {
         buf_clear(&scraper->answers[ENGINE_ASK_MODELS]);
         (void)start(scraper, ERRAND_WHO, "/v1/models");
-    } else if (filtered) {
+    } else if (name_filter_is_due(&scraper->filter)) {
         page_reader_begin(&scraper->reader, scraper->expected);
         scraper->errand = ERRAND_PAGE;
         scraper->asked_filtered = true;
-        scraper->waiting = fetch_start(scraper->fetch, scraper->filter_url.data) == 0;
+        scraper->waiting = fetch_start(scraper->fetch, scraper->filter.url.data) == 0;
     } else {
         (void)start_page(scraper);
     }
@@ -500,7 +452,7 @@ void scraper_run(struct scraper *scraper, uint64_t now_ns)
 void scraper_restarted(struct scraper *scraper)
 {
     engine_restarted(scraper->options.engine);
-    scraper->filter = FILTER_UNTRIED;
+    scraper->filter.state = NAME_FILTER_UNTRIED;
     scraper->stale = scraper->waiting;
     forget_answers(scraper);
     forget_kind(scraper);
