@@ -76,8 +76,9 @@ struct sglang_page {
     double told_page_tokens; // 0: not told
     double told_kv_gib;      // sum over data-parallel ranks
     unsigned n_told;
-    struct series_set counts; // counters need not be told by rank
-    struct series_set ranks;  // data-parallel ones
+    bool has_counts;
+    struct series counts;    // counters need not be told by rank
+    struct series_set ranks; // data-parallel ones
 };
 
 struct labels {
@@ -124,6 +125,26 @@ static enum figure by_label(enum figure figure, const struct labels *labels)
     return IGNORED;
 }
 
+/* Where a counter is kept that is told without its rank. */
+static struct series *counts_of(struct sglang_page *page)
+{
+    for (size_t i = 0; i < SERIES_FIGURES_MAX && !page->has_counts; i++)
+        page->counts.figure[i] = (double)NAN;
+    page->has_counts = true;
+    return &page->counts;
+}
+
+/* Of all ranks, and of none in particular. NAN: nobody says it. */
+static double count_all(const struct sglang_page *page, enum figure figure)
+{
+    double sum = series_sum_given(&page->ranks, figure);
+    double rest = page->counts.figure[figure];
+
+    if (!(page->counts.given & (1U << figure)))
+        return sum;
+    return (isnan(sum) ? 0 : sum) + (rest >= 0 ? rest : (double)NAN);
+}
+
 static void take_told(struct sglang_page *page, enum figure figure, double value)
 {
     if (figure == TOLD_PAGE_TOKENS && value >= 1 && value <= BLOCKS_MAX) {
@@ -164,9 +185,10 @@ static int sglang_sample(void *state, unsigned name, struct span text, double va
         model_name_note(&page->model, labels.model_name);
     if (labels.pp_rank.len && !span_is(labels.pp_rank, "0"))
         page->has_stages = true;
-    series =
-        series_of(figure >= PREFILL && figure < FIGURES ? &page->counts : &page->ranks,
-                  labels.dp_rank);
+    if (figure >= PREFILL && figure < FIGURES && !labels.dp_rank.at)
+        series = counts_of(page);
+    else
+        series = series_of(&page->ranks, labels.dp_rank);
     if (!series) {
         *ret_why = SERIES_TOO_MANY;
         return -E2BIG;
@@ -241,16 +263,16 @@ static void finish_told(const struct sglang_page *page, struct engine_page *ret)
 
 static void finish_prefix(const struct sglang_page *page, struct engine_page *ret)
 {
-    double cached = 0, prompt = series_sum_given(&page->counts, PROMPT);
-    double hits = series_sum_given(&page->counts, PREFILL_CACHE);
-    double computed = series_sum_given(&page->counts, PREFILL_COMPUTE);
+    double cached = 0, prompt = count_all(page, PROMPT);
+    double hits = count_all(page, PREFILL_CACHE);
+    double computed = count_all(page, PREFILL_COMPUTE);
     bool given = false;
 
     ret->prefix = hits_of(hits, hits + computed);
     if (!isnan(ret->prefix.queries))
         return;
     for (unsigned figure = CACHED; figure <= CACHED_STORAGE; figure++) {
-        double of_source = series_sum_given(&page->counts, figure);
+        double of_source = count_all(page, figure);
 
         given = given || !isnan(of_source);
         cached += isnan(of_source) ? 0 : of_source;
