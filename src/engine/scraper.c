@@ -215,14 +215,31 @@ static void take_answer(struct scraper *scraper, const struct fetch_result *resu
 
 /* ---- who it is ---- */
 
+/* Of several owners, behind a gateway say, one that must not be asked at /metrics counts. */
 static int on_owner(void *ctx, struct span path, struct span text, double value)
 {
     struct scraper *scraper = ctx;
+    const struct engine_kind *kind;
 
     (void)value;
-    if (!scraper->expected && span_is(path, "data[].owned_by"))
-        scraper->expected = engine_kind_owned_by(text);
+    if (!text.at || !span_is(path, "data[].owned_by"))
+        return 0;
+    kind = engine_kind_owned_by(text);
+    if (kind &&
+        (!scraper->expected || (kind->paths[0] && strcmp(kind->paths[0], METRICS) != 0)))
+        scraper->expected = kind;
     return 0;
+}
+
+/* It answers, and does not tell: there is no such page, or it is not for us. */
+static bool does_not_tell(const struct fetch_result *result)
+{
+    static const long statuses[] = {400, 401, 403, 404, 405, 410, 501};
+
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+        if (result->outcome == FETCH_STATUS && result->status == statuses[i])
+            return true;
+    return false;
 }
 
 /*
@@ -233,9 +250,8 @@ static int on_owner(void *ctx, struct span path, struct span text, double value)
 static void take_owner(struct scraper *scraper, const struct fetch_result *result)
 {
     bool told = result->outcome == FETCH_OK;
-    bool refused = result->outcome == FETCH_STATUS && result->status < 500;
 
-    if (!told && !refused && result->status != 501) {
+    if (!told && !does_not_tell(result)) {
         take_failure(scraper, result, scraper->options.now_ns());
         return;
     }

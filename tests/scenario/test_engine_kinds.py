@@ -109,7 +109,8 @@ def test_named_servers_say_who_they_are():
 
 def test_nobody_is_asked_for_metrics_before_it_has_said_who_it_is():
     state = {"answer": page_answer("later", "503 Service Unavailable")}
-    models_of_trtllm = '{"object":"list","data":[{"id":"x","owned_by":"tensorrt_llm"}]}'
+    models_of_trtllm = ('{"object":"list","data":[{"id":"y","owned_by":"vllm"},'
+                        '{"id":"x","owned_by":"tensorrt_llm"}]}')
     with Engine(lambda peer: state["answer"](peer)) as engine, \
             Daemon("--gpu", "none", "--no-discover", "--engine", engine.url,
                    "--interval", "100") as daemon:
@@ -122,6 +123,9 @@ def test_nobody_is_asked_for_metrics_before_it_has_said_who_it_is():
         assert asked() == {"/v1/models"}, asked()
         for peer in engine.open:
             peer.close()
+        state["answer"] = page_answer("slow down", "429 Too Many Requests")
+        time.sleep(0.5)
+        assert asked() == {"/v1/models"}, asked()
         state["answer"] = page_answer(models_of_trtllm)
         eventually("its own page is asked for", lambda: "/prometheus/metrics" in asked(), 5)
         time.sleep(0.5)
