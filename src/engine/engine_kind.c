@@ -25,6 +25,28 @@ const struct engine_kind *engine_kind_owned_by(struct span owner)
     return NULL;
 }
 
+static bool ends_with(struct span text, const char *end)
+{
+    size_t len = strlen(end);
+
+    return text.len >= len && memcmp(text.at + text.len - len, end, len) == 0;
+}
+
+size_t engine_kind_url_tail(struct span url, const struct engine_kind **ret)
+{
+    static const char usual[] = "/metrics";
+
+    for (size_t i = 0; i < engine_kinds_n; i++) {
+        const char *path = engine_kinds[i]->paths[0];
+
+        if (!path || strcmp(path, usual) == 0 || !ends_with(url, path))
+            continue;
+        *ret = engine_kinds[i];
+        return strlen(path);
+    }
+    return ends_with(url, usual) ? sizeof(usual) - 1 : 0;
+}
+
 unsigned engine_kind_first(const struct engine_kind *kind, enum engine_part part)
 {
     size_t first = 0;

@@ -139,6 +139,12 @@ struct engine_kind {
 const struct engine_kind *engine_kind_named(struct span name);
 const struct engine_kind *engine_kind_owned_by(struct span owner);
 
+/*
+ * The length of the path of metrics that a URL ends with; 0: none. Where it is one of a
+ * kind of its own, *ret is that kind, else it is not written.
+ */
+size_t engine_kind_url_tail(struct span url, const struct engine_kind **ret);
+
 /* What its names of a part begin with, counting through all parts. */
 unsigned engine_kind_first(const struct engine_kind *kind, enum engine_part part);
 

@@ -389,15 +389,17 @@ static void on_done(void *ctx, const struct fetch_result *result)
 /* The server's URL, of which the operator may have given that of its metrics. */
 static void write_base(struct scraper *scraper)
 {
-    const char *url =
+    const char *text =
         scraper->options.unix_path ? "http://localhost" : scraper->options.engine->url;
-    size_t len = strlen(url), tail = sizeof(METRICS) - 1;
+    const struct engine_kind *kind = NULL;
+    struct span url = span_of(text);
 
-    while (len && url[len - 1] == '/')
-        len--;
-    if (len >= tail && memcmp(url + len - tail, METRICS, tail) == 0)
-        len -= tail;
-    (void)snprintf(scraper->base, sizeof(scraper->base), "%.*s", (int)len, url);
+    while (url.len && url.at[url.len - 1] == '/')
+        url.len--;
+    url.len -= engine_kind_url_tail(url, &kind);
+    if (!scraper->options.kind)
+        scraper->options.kind = kind;
+    (void)snprintf(scraper->base, sizeof(scraper->base), "%.*s", (int)url.len, url.at);
 }
 
 int scraper_new(const struct scraper_options *options, struct scraper **ret)
@@ -415,14 +417,14 @@ int scraper_new(const struct scraper_options *options, struct scraper **ret)
     if (!scraper)
         return -ENOMEM;
     scraper->options = *options;
+    write_base(scraper);
     forget_kind(scraper);
-    options->engine->kind = options->kind;
+    options->engine->kind = scraper->options.kind;
     buf_init(&scraper->url, OTHER_URL_MAX);
     name_filter_init(&scraper->filter);
     buf_init(&scraper->other, PAGE_JSON_MAX);
     for (size_t i = 0; i < ENGINE_QUESTIONS; i++)
         buf_init(&scraper->answers[i], ANSWER_MAX);
-    write_base(scraper);
     r = page_reader_init(&scraper->reader);
     if (r == 0)
         r = fetch_new(options->fetcher, &fetch, &scraper->fetch);

@@ -31,7 +31,7 @@ struct scraper_options {
     uint64_t (*now_ns)(void);
 };
 
-/* The engine's url names the server, or its metrics page when it ends in "/metrics". */
+/* The engine's url names the server, or its metrics page by the path that a kind has it at. */
 int scraper_new(const struct scraper_options *options, struct scraper **ret) MUST_CHECK;
 void scraper_free(struct scraper *scraper);
 

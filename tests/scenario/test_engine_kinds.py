@@ -65,13 +65,13 @@ def ready(daemon, *names):
 
 
 def test_named_servers_say_who_they_are():
-    """Nothing but their URLs is known; NIM does not tell, so the operator does."""
+    """By themselves, by the URL of their metrics, or by the operator's word."""
     kinds = {name: free_port() for name in ("sglang", "trtllm", "llamacpp", "triton", "ollama")}
     lines = "".join(f"  - {{url: 'http://127.0.0.1:{port}', gpus: 1}}\n"
                     for port in kinds.values())
     kinds["nim"], kinds["tgi"] = free_port(), free_port()
-    for name in ("nim", "tgi"):
-        lines += f"  - {{url: 'http://127.0.0.1:{kinds[name]}', kind: {name}, gpus: 1}}\n"
+    lines += f"  - {{url: 'http://127.0.0.1:{kinds['tgi']}', kind: tgi, gpus: 1}}\n"
+    lines += f"  - {{url: 'http://127.0.0.1:{kinds['nim']}/v1/metrics', gpus: 1}}\n"
     servers = [sim(["inference", "--model", f"kinds-{name}"], "--port", port, "--kv-pool-bytes",
                    10 * GIB, kind=name) for name, port in kinds.items()]
     try:

@@ -279,6 +279,32 @@ static void test_nobodys_page(void **state)
     page_reader_done(&reader);
 }
 
+static void test_urls_of_metrics(void **state)
+{
+    static const struct {
+        const char *url;
+        size_t tail;
+        const struct engine_kind *kind;
+    } urls[] = {
+        {"http://h:8000", 0, NULL},
+        {"http://h:8000/metrics", 8, NULL},
+        {"http://h:8000/vllm/metrics", 8, NULL},
+        {"http://h:8000/prometheus/metrics", 19, &engine_trtllm},
+        {"http://h:8000/v1/metrics", 11, &engine_nim},
+        {"http://h:11434/api/ps", 7, &engine_ollama},
+        {"http:/metrics", 8, NULL},
+        {"", 0, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        const struct engine_kind *kind = NULL;
+
+        assert_int_equal(engine_kind_url_tail(span_of(urls[i].url), &kind), urls[i].tail);
+        assert_ptr_equal(kind, urls[i].kind);
+    }
+}
+
 /* Each kind says what it must, and nothing that does not fit where it is shown. */
 static void test_table(void **state)
 {
@@ -307,7 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_our_pages),     cmocka_unit_test(test_captured_pages),
         cmocka_unit_test(test_refused_pages), cmocka_unit_test(test_nobodys_page),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_urls_of_metrics),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
