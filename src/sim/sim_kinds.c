@@ -203,7 +203,18 @@ static void write_props(const struct sim_view *view, struct buf *out)
     buf_add_char(out, '}');
 }
 
-/* ---- Ollama, TGI, NIM, Dynamo ---- */
+/* ---- Ollama, LMDeploy, TGI, NIM, Dynamo ---- */
+
+static void write_lmdeploy(const struct sim_view *view, struct buf *out)
+{
+    double usage = (double)used_blocks(view) / (double)all_blocks(view);
+
+    sample(view, out, "lmdeploy:gpu_cache_usage_perc", ",engine=\"0\"", usage);
+    sample(view, out, "lmdeploy:num_requests_running", ",engine=\"0\"",
+           sum_of(view, SIM_RUNNING));
+    sample(view, out, "lmdeploy:num_requests_waiting", ",engine=\"0\"",
+           sum_of(view, SIM_WAITING));
+}
 
 static void write_ollama(const struct sim_view *view, struct buf *out)
 {
@@ -258,6 +269,7 @@ static const struct sim_kind kinds[] = {
                               {"/slots", write_slots, true, 0},
                               {"/props", write_props, true, 0}}},
     {"ollama", "library", {{"/api/ps", write_ollama, true, 404}}},
+    {"lmdeploy", "lmdeploy", {{"/metrics", write_lmdeploy, false, 404}}},
     {"tgi", NULL, {{"/metrics", write_tgi, false, 404},
                    {"/info", write_tgi_info, true, 0}}},
     {"nim", NULL, {{"/v1/metrics", write_nim, false, 404}}},

@@ -106,7 +106,7 @@ static const struct option table[] = {
     {"--model", "NAME", "served model name (required)",
      take_model, AT(model), 0, 0},
     {"--engine-kind", "KIND",
-     "vllm, sglang, trtllm, triton, llamacpp, ollama, tgi, nim or dynamo (vllm)",
+     "vllm, sglang, trtllm, triton, llamacpp, ollama, lmdeploy, tgi, nim or dynamo (vllm)",
      take_kind, 0, 0, 0},
     {"--no-metrics", NULL, "answer as without the flag that other kinds need for metrics",
      take_flag, AT(no_metrics), 0, 0},

@@ -66,7 +66,8 @@ def ready(daemon, *names):
 
 def test_named_servers_say_who_they_are():
     """By themselves, by the URL of their metrics, or by the operator's word."""
-    kinds = {name: free_port() for name in ("sglang", "trtllm", "llamacpp", "triton", "ollama")}
+    kinds = {name: free_port() for name in ("sglang", "trtllm", "llamacpp", "triton", "ollama",
+                                          "lmdeploy")}
     lines = "".join(f"  - {{url: 'http://127.0.0.1:{port}', gpus: 1}}\n"
                     for port in kinds.values())
     kinds["nim"], kinds["tgi"] = free_port(), free_port()
@@ -84,7 +85,7 @@ def test_named_servers_say_who_they_are():
             rows = models(daemon)
             for name in kinds:
                 assert rows[f"kinds-{name}"]["engine"] == name, rows[f"kinds-{name}"]
-            for name in ("sglang", "trtllm", "llamacpp", "triton", "nim"):
+            for name in ("sglang", "trtllm", "llamacpp", "triton", "nim", "lmdeploy"):
                 kv = rows[f"kinds-{name}"]["kv_cache"]
                 assert 0 < kv["usage_ratio"] < 1, (name, kv)
             for name in ("ollama", "tgi"):
