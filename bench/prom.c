@@ -2,12 +2,11 @@
 /*
  * prom.c - how fast a page is read when a dozen of its families are wanted
  *
- * The whole way of a scrape, reader and vLLM adapter, against memchr() for line feeds over
+ * The whole way of a scrape, reader with the names of all kinds and adapter, against memchr() for line feeds over
  * the same bytes in the same process, in turns. Prints both and their ratio.
  * Usage: bench_prom PAGE [MEGABYTES]
  */
-#include "wire/prom.h"
-#include "engine/engine_kind.h"
+#include "engine/page_reader.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -22,33 +21,21 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void *page_state;
-static size_t samples;
-
-static int on_sample(void *ctx, unsigned name, struct span labels, double value)
-{
-    const char *why;
-
-    (void)ctx;
-    samples++;
-    return engine_vllm.sample(page_state, name, labels, value, &why);
-}
-
 /* In pieces, as they come from a socket. */
-static int read_page(struct prom_reader *reader, struct span page)
+static int read_page(struct page_reader *reader, struct span page)
 {
     struct engine_page figures;
 
-    memset(page_state, 0, engine_vllm.page_size);
-    prom_restart(reader);
+    page_reader_begin(reader, NULL);
     while (page.len) {
         size_t n = MIN(page.len, (size_t)PIECE);
 
-        if (prom_feed(reader, (struct span){page.at, n}) < 0)
+        if (page_reader_feed(reader, (struct span){page.at, n}) < 0)
             return -EBADMSG;
         page = (struct span){page.at + n, page.len - n};
     }
-    engine_vllm.finish(page_state, &figures);
+    if (page_reader_end(reader) < 0 || !page_reader_finish(reader, &figures))
+        return -EBADMSG;
     return figures.engines ? 0 : -ENODATA;
 }
 
@@ -83,7 +70,7 @@ int main(int argc, char **argv)
     double reader_rates[ROUNDS], memchr_rates[ROUNDS], ratios[ROUNDS];
     size_t megabytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 200;
     FILE *file = argc > 1 ? fopen(argv[1], "rb") : NULL;
-    struct prom_reader reader;
+    struct page_reader reader;
     struct span page = {bytes, 0};
     size_t lines = 0, repeats;
 
@@ -93,10 +80,8 @@ int main(int argc, char **argv)
     }
     page.len = fread(bytes, 1, sizeof(bytes), file);
     (void)fclose(file);
-    page_state = malloc(engine_vllm.page_size);
-    prom_init(&reader, engine_vllm.names, engine_vllm.n_names, on_sample, NULL);
-    if (!page_state || read_page(&reader, page) < 0) {
-        (void)fprintf(stderr, "%s: not a page of vLLM\n", argv[1]);
+    if (page_reader_init(&reader) < 0 || read_page(&reader, page) < 0) {
+        (void)fprintf(stderr, "%s: not a page of an engine\n", argv[1]);
         return 1;
     }
 
@@ -119,7 +104,6 @@ int main(int argc, char **argv)
                  "reader/memchr %.2f (medians of %d rounds)\n",
                  page.len, lines / repeats / ROUNDS, median(reader_rates, ROUNDS),
                  median(memchr_rates, ROUNDS), median(ratios, ROUNDS), ROUNDS);
-    prom_done(&reader);
-    free(page_state);
+    page_reader_done(&reader);
     return 0;
 }

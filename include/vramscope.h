@@ -128,6 +128,7 @@ struct vramscope_hits {
 struct vramscope_model {
     const char *model;
     const char *model_id;
+    const char *engine; /* "vllm", "sglang", ...; NULL where it is not known */
     int64_t port;
     int64_t pid;
     const char *container_id;

@@ -23,9 +23,10 @@ static const struct state_word {
     {"starting", VERDICT_INFO, "It has to finish starting first."},
     {"sleeping", VERDICT_PASS, ""},
     {"metrics-disabled", VERDICT_FAIL,
-     "Start the server without --disable-log-stats: there are no metrics without them."},
+     "Start the server as its reason says: there are no metrics otherwise."},
     {"unreachable", VERDICT_FAIL,
-     "Look whether the server answers (curl HOST:PORT/metrics) and at its log; one that "
+     "Look whether the server answers (curl HOST:PORT/v1/models) and at its log; one "
+     "that "
      "wants a key needs api_key_file in the daemon's configuration."},
 };
 

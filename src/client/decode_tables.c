@@ -75,6 +75,7 @@ static const struct shape device = {SHAPE(vramscope_device, device_members)};
 static const struct member model_members[] = {
     {NULL, "model",              MEMBER_TEXT,    AT(model)},
     {NULL, "model_id",           MEMBER_TEXT,    AT(model_id)},
+    {NULL, "engine",             MEMBER_TEXT,    AT(engine)},
     {NULL, "port",               MEMBER_PORT,    AT(port)},
     {NULL, "pid",                MEMBER_COUNT,   AT(pid)},
     {NULL, "container_id",       MEMBER_TEXT,    AT(container_id)},

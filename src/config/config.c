@@ -61,6 +61,7 @@ void config_engine_done(struct config_engine *engine)
 {
     free(engine->url);
     free(engine->name);
+    free(engine->kind);
     if (engine->api_key)
         explicit_bzero(engine->api_key, strlen(engine->api_key));
     free(engine->api_key);

@@ -33,6 +33,7 @@ enum config_model_id { MODEL_ID_IDENTIFIER, MODEL_ID_SERVED };
 struct config_engine {
     char *url;  // http://HOST:PORT or https://HOST:PORT, perhaps with a path; unix:PATH
     char *name; // served model name to use instead of the engine's own
+    char *kind; // what it is, a name of engine/kinds.def; NULL: it is asked
     uint64_t kv_bytes_per_block;    // of one KV block on one GPU; UNKNOWN: not given
     uint64_t kv_pool_bytes_per_gpu; // UNKNOWN: not given
     uint64_t gpus;                  // GPUs of this server, all ranks; UNKNOWN: not given

@@ -5,6 +5,7 @@
  */
 #include "config/config_build.h"
 #include "config/config_option.h"
+#include "config/engine_kind_words.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ struct mapping {
 };
 
 enum {
-#define KEY(member, kind, key, lowest, highest, help) ENGINE_##member,
+#define KEY(member, kind, key, argument, lowest, highest, help) ENGINE_##member,
 #include "config/engine_keys.def"
 #undef KEY
     N_ENGINE_KEYS,
@@ -42,8 +43,8 @@ enum {
 
 // clang-format off
 static const struct setting engine_settings[N_ENGINE_KEYS] = {
-#define KEY(member, kind, key, lowest, highest, help) \
-    {key, kind, NULL, offsetof(struct config_engine, member), lowest, highest},
+#define KEY(member, kind, key, argument, lowest, highest, help) \
+    {key, kind, argument, offsetof(struct config_engine, member), lowest, highest},
 #include "config/engine_keys.def"
 #undef KEY
 };

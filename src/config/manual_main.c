@@ -5,6 +5,7 @@
  */
 #include "config/config.h"
 #include "config/config_value.h"
+#include "config/engine_kind_words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 struct key {
     const char *key; // NULL: a flag only
     enum value_kind kind;
-    const char *flag, *environment, *argument; // of an engine's key: all NULL
+    const char *flag, *environment; // of an engine's key: NULL
+    const char *argument;
     uint64_t min, max;
     const char *fallback, *help;
 };
@@ -29,8 +31,8 @@ static const struct key options[] = {
 };
 
 static const struct key engine_keys[] = {
-#define KEY(member, kind, key, min, max, help) \
-    {key, kind, NULL, NULL, NULL, min, max, NULL, help},
+#define KEY(member, kind, key, argument, min, max, help) \
+    {key, kind, NULL, NULL, argument, min, max, NULL, help},
 #include "config/engine_keys.def"
 #undef KEY
 };

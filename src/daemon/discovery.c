@@ -14,8 +14,6 @@ enum {
     PROXIES_MAX = 128,
 };
 
-static const char TITLE[] = "VLLM::"; // of every process but the first of a server
-
 struct proxy {
     struct host_process process;
     struct host_port_proxy port;
@@ -47,9 +45,10 @@ struct discovery {
 
 /* ---- what a process shows itself to be ---- */
 
+/* As every process of a server but the first is. */
 static bool is_titled(const struct host_process *process)
 {
-    return strncmp(process->comm, TITLE, sizeof(TITLE) - 1) == 0;
+    return server_launch_titled(process->comm);
 }
 
 /* Anybody may print such arguments; the real ones are started by root, on the host. */
@@ -80,7 +79,7 @@ static void on_process(void *ctx, const struct host_process *process)
         host_read_cmdline(discovery->host, process, &servers->cmdline) < 0)
         return;
     cmdline = buf_span(&servers->cmdline);
-    if (launch_read(cmdline, &servers->launch) == 1 && !servers->launch.wrapped)
+    if (server_launch_read(cmdline, &servers->launch) == 1 && !servers->launch.wrapped)
         server_list_take(servers, process, &servers->launch);
     else if (host_parse_port_proxy(cmdline, &port))
         take_proxy(discovery, process, &port);
@@ -89,15 +88,15 @@ static void on_process(void *ctx, const struct host_process *process)
 /* ---- what the driver's processes tell ---- */
 
 /* Python, or an actor of Ray, which has a title instead of a command line. */
-static bool may_run_vllm(const struct discovery *discovery,
-                         const struct host_process *process)
+static bool may_run_workers(const struct discovery *discovery,
+                            const struct host_process *process)
 {
     return launch_is_python(buf_span(&discovery->servers.cmdline)) ||
            strncmp(process->comm, "ray::", 5) == 0;
 }
 
 /*
- * A program that runs vLLM inside has a command line of its own, but its workers have
+ * A program that runs an engine inside has a command line of its own, but its workers have
  * their titles. A worker whose server is gone hangs below an init or a supervisor.
  */
 static void take_worker(struct discovery *discovery, const struct host_tree *tree,
@@ -113,8 +112,12 @@ static void take_worker(struct discovery *discovery, const struct host_tree *tre
         return;
     buf_clear(&discovery->servers.cmdline);
     on_process(discovery, at); // what it has become since it was told
-    if (!server_list_find(&discovery->servers, at) && may_run_vllm(discovery, at))
-        server_list_add(&discovery->servers, at, NULL);
+    if (server_list_find(&discovery->servers, at) || !may_run_workers(discovery, at))
+        return;
+    server_list_add(&discovery->servers, at, NULL);
+    above = server_list_find(&discovery->servers, at);
+    if (above)
+        above->found.engine = server_launch_titled(worker->comm);
 }
 
 /* The server whose tree a process of the driver's list is in, or NULL. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * discovery.h - the vLLM servers of this host, found without being told
+ * discovery.h - the inference servers of this host, found without being told
  *
- * New processes are looked at once when they appear, and once more a little later. A vLLM
+ * New processes are looked at once when they appear, and once more a little later. A
  * server shows itself by its command line, or by the titles of its workers; its process
  * tree is then followed until it ends. Which socket it listens on is looked up when the
  * host's listening sockets have changed. No port is tried out, no capability needed:
@@ -29,6 +29,8 @@ struct discovered {
     char name[DISCOVERY_NAME_MAX + 1]; // served model name by its command line; or ""
     char url[DISCOVER_URL_MAX];        // "": it cannot be asked, `why` says why
     const char *why;                   // a literal; NULL: it can
+    const char *engine;                // the name of its kind, a literal; NULL: not known
+    bool off;                          // it has no metrics, as it was started
     uint64_t inode;                    // of its socket; 0: it does not listen yet
     uint16_t port;                     // of the host, or of its own network, or to be
     bool on_host;                      // `port` is a port of the host

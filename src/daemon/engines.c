@@ -79,7 +79,8 @@ static bool same_text(const char *a, const char *b)
 static bool same_server(const struct config_engine *a, const struct config_engine *b)
 {
     return same_text(a->url, b->url) && same_text(a->api_key, b->api_key) &&
-           same_text(a->ca_file, b->ca_file) && a->insecure == b->insecure;
+           same_text(a->ca_file, b->ca_file) && same_text(a->kind, b->kind) &&
+           a->insecure == b->insecure;
 }
 
 /* Who watches it already, if somebody does. */
@@ -262,7 +263,8 @@ static void inquire(struct engines *engines, struct watched *watched, uint64_t n
     struct inquiry_question question = {.process = watched->root};
     uint32_t rounds;
 
-    if (!watched->scraper || inquiry_is_busy(engines->inquiry))
+    if (!watched->scraper || inquiry_is_busy(engines->inquiry) || !watched->engine.kind ||
+        watched->engine.kind->shape_why)
         return;
     rounds = scraper_rounds(watched->scraper);
     if (rounds == 0 || (rounds == watched->rounds && now_ns < watched->inquire_ns))

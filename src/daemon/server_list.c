@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "host/host_files.h"
 
+enum { PORT_TEXT_MAX = 512 }; // of a variable that has a port in it
+
 void server_list_init(struct server_list *list, struct host *host,
                       const struct discover_users *users)
 {
@@ -67,7 +69,7 @@ static int read_launch(struct server_list *list, const struct host_process *proc
 
     if (r < 0)
         return host_may_pass(r) ? r : 0;
-    return launch_read(buf_span(&list->cmdline), &list->launch) == 1 &&
+    return server_launch_read(buf_span(&list->cmdline), &list->launch) == 1 &&
            !list->launch.wrapped;
 }
 
@@ -128,23 +130,56 @@ static void take_in(struct server_list *list, struct found_server *root)
     }
 }
 
+/* The port as its environment has it, where it counts. */
+static uint64_t port_of(struct server_list *list, const struct host_process *root,
+                        const struct server_launch *launch)
+{
+    char value[PORT_TEXT_MAX];
+    uint64_t port = launch->port;
+    int n;
+
+    if (port != UNKNOWN || !launch->port_variable)
+        return port;
+    n = host_read_environ_value(list->host, root, launch->port_variable, value,
+                                sizeof(value));
+    if (n < 0 || !server_launch_read_port((struct span){value, (size_t)n}, &port))
+        return UNKNOWN;
+    return port;
+}
+
+/* Told or not, it is one port, or none. */
+static void take_port(struct server_list *list, struct found_server *server,
+                      const struct server_launch *launch)
+{
+    struct discover_server *facts = &server->facts;
+    uint64_t port = port_of(list, &server->found.root, launch);
+
+    facts->default_port = launch->default_port;
+    facts->mute = port == UNKNOWN && launch->no_port_why;
+    facts->port = port == UNKNOWN ? launch->default_port : (uint16_t)port;
+    server->found.off = facts->mute;
+    server->found.port = facts->port;
+    if (!facts->port && !facts->mute)
+        server->found.port = DISCOVER_PORT_DEFAULT;
+    server->found.why =
+        facts->mute ? launch->no_port_why : "loading: its port is not open yet";
+}
+
 /* What a command line tells; NULL: it was known by its workers' titles alone. */
-static void take_launch(struct found_server *server, const struct launch *launch)
+static void take_launch(struct server_list *list, struct found_server *server,
+                        const struct server_launch *launch)
 {
     const char *name;
 
     if (!launch)
         return;
-    name = launch->served_name[0] ? launch->served_name : launch->model;
+    // Who is started without a model has the name of what it is, until it says more.
+    name = launch->name[0] || strcmp(launch->engine, "vllm") == 0 ? launch->name
+                                                                  : launch->engine;
+    server->found.engine = launch->engine;
     (void)text_clean(server->found.name, sizeof(server->found.name), span_of(name));
     server->facts.tls = launch->tls;
-    server->facts.port = 0;
-    if (launch->port != UNKNOWN && launch->port <= UINT16_MAX)
-        server->facts.port = (uint16_t)launch->port;
-    else if (!launch->config_file[0] && launch->kind != LAUNCH_RUST)
-        server->facts.port = DISCOVER_PORT_DEFAULT;
-    server->found.port = server->facts.port ? server->facts.port : DISCOVER_PORT_DEFAULT;
-    server->found.why = "loading: its port is not open yet";
+    take_port(list, server, launch);
     server->unix_path[0] = '\0';
     if (!launch->uds[0])
         return;
@@ -189,18 +224,17 @@ static bool make_room(struct server_list *list, const struct found_server *serve
             return true;
         }
     if (!list->full)
-        log_warning("more than %d vLLM servers: the rest is not shown",
-                    DISCOVERY_SERVERS_MAX);
+        log_warning("more than %d servers: the rest is not shown", DISCOVERY_SERVERS_MAX);
     list->full = true;
     return false;
 }
 
 void server_list_add(struct server_list *list, const struct host_process *root,
-                     const struct launch *launch)
+                     const struct server_launch *launch)
 {
     struct found_server server = {.found = {.root = *root}};
 
-    take_launch(&server, launch);
+    take_launch(list, &server, launch);
     server.facts.holds_gpu = list->holds_gpu;
     if (!look_at_server(list, &server) || !make_room(list, &server))
         return;
@@ -223,7 +257,7 @@ static void take_new_server(struct server_list *list, const struct host_process 
 }
 
 void server_list_take(struct server_list *list, const struct host_process *process,
-                      const struct launch *launch)
+                      const struct server_launch *launch)
 {
     struct found_server *server = server_list_find(list, process);
 
@@ -233,7 +267,7 @@ void server_list_take(struct server_list *list, const struct host_process *proce
         // It may have become another by exec since, of another user, in another network.
         server->found.inode = 0;
         server->found.url[0] = '\0';
-        take_launch(server, launch);
+        take_launch(list, server, launch);
         (void)look_at_server(list, server); // gone: it will be dropped
         return;
     }

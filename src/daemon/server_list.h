@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "daemon/found_server.h"
-#include "model/launch.h"
+#include "model/server_launch.h"
 
 struct server_list {
     struct host *host;                  // lent
@@ -18,7 +18,7 @@ struct server_list {
     bool full;                          // more servers than there is room for
     bool holds_gpu;                     // what is looked at now
     struct buf cmdline;                 // what was read last
-    struct launch launch;               // scratch: it is large
+    struct server_launch launch;        // scratch: it is large
 
     size_t n;
     struct found_server at[DISCOVERY_SERVERS_MAX]; // the first found comes first
@@ -50,11 +50,11 @@ int server_list_above(struct server_list *list, const struct host_process *proce
 
 /* A process whose command line is a server's. The topmost of a chain is its root. */
 void server_list_take(struct server_list *list, const struct host_process *process,
-                      const struct launch *launch);
+                      const struct server_launch *launch);
 
 /* Without a look at what is above it. `launch` NULL: its command line is not a server's. */
 void server_list_add(struct server_list *list, const struct host_process *root,
-                     const struct launch *launch);
+                     const struct server_launch *launch);
 
 /* Those whose root has ended, and members that have. */
 void server_list_drop_the_dead(struct server_list *list);

@@ -49,12 +49,21 @@ void watched_free(struct watched *watched)
     free(watched);
 }
 
+/* What it is, as the operator says, or as it was found; NULL: it has to be asked. */
+static const struct engine_kind *kind_of(const struct watched *watched)
+{
+    const char *name = watched->config ? watched->config->kind : watched->found.engine;
+
+    return name ? engine_kind_named(span_of(name)) : NULL;
+}
+
 /* Begin to ask at the URL that the engine was given. */
 static int open_scraper(struct watched *watched, struct fetcher *fetcher)
 {
     const struct config_engine *config = watched->config;
     struct scraper_options options = {.fetcher = fetcher,
                                       .engine = &watched->engine,
+                                      .kind = kind_of(watched),
                                       .bearer = config ? config->api_key : NULL,
                                       .ca_file = config ? config->ca_file : NULL,
                                       .insecure = !config || config->insecure,
@@ -179,6 +188,7 @@ int watched_see(struct watched *watched, struct fetcher *fetcher,
 {
     bool moved = !watched->scraper || strcmp(watched->engine.url, found->url) != 0;
     bool reopened = watched->found.inode && watched->found.inode != found->inode;
+    bool other_kind = watched->found.engine != found->engine; // by exec
     int r = 0;
 
     watched_set_root(watched, &found->root);
@@ -192,10 +202,14 @@ int watched_see(struct watched *watched, struct fetcher *fetcher,
     else if (!found->url[0])
         (void)snprintf(watched->engine.why, sizeof(watched->engine.why), "%s",
                        found->why ? found->why : "");
-    else if (moved)
+    else if (moved || other_kind)
         r = move(watched, fetcher, found);
     else if (reopened && found->inode)
         scraper_restarted(watched->scraper);
+    if (!watched->engine.kind)
+        watched->engine.kind = kind_of(watched);
+    if (found->off && !watched->scraper)
+        watched->engine.state = ENGINE_METRICS_DISABLED;
     return r;
 }
 

@@ -320,6 +320,7 @@ static void write_model(struct buf *out, const struct snapshot *snapshot,
     buf_add_char(out, '{');
     text(out, "model", model->served_name);
     text(out, "model_id", model->id);
+    reason(out, "engine", model->engine_name);
     number(out, "port", model->port);
     number(out, "pid", model->pid ? model->pid : UNKNOWN);
     reason(out, "container_id", model->container_id);

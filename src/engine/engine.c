@@ -28,6 +28,8 @@ void engine_page_clear(struct engine_page *page)
         .kv_size_tokens = UNKNOWN,
         .kv_memory_bytes = UNKNOWN,
         .gpu_memory_utilization = (double)NAN,
+        .kv_told_bytes = UNKNOWN,
+        .kv_told_error = UNKNOWN,
         .kv_capacity_bytes = UNKNOWN,
         .kv_active_bytes = UNKNOWN,
         .kv_retained_bytes = UNKNOWN,

@@ -59,6 +59,7 @@ struct engine_scrapes {
 struct engine {
     char url[ENGINE_URL_MAX]; // as configured or found, without a path's trailing slash
     uint16_t port;
+    const struct engine_kind *kind; // by its page, else as it was found; NULL: not known
     enum engine_state state;
     char why[ENGINE_WHY_MAX]; // a phrase; "" when ready, or not yet asked
     bool answered;            // since it was last (re)started

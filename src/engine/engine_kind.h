@@ -4,8 +4,12 @@
  *
  * An engine kind is one file, engine_<name>.c, with a `const struct engine_kind
  * engine_<name>` as its last lines, and one line in kinds.def. It sees wanted samples of
- * a metrics page and says what the page means; it knows no socket, no clock, no GPU.
- * Which kind a server is, the metric families on its page decide, never its name.
+ * what a server answers and says what they mean; it knows no socket, no clock, no GPU.
+ *
+ * Where a server is asked first, its command line decides, the operator, or what it calls
+ * itself in /v1/models (`owner`), since asking in the wrong place can do harm: the
+ * /metrics of one kind is used up by reading it. Which kind it then is, the metric
+ * families on its page decide.
  */
 #ifndef ENGINE_ENGINE_KIND_H
 #define ENGINE_ENGINE_KIND_H
@@ -38,6 +42,8 @@ struct engine_page {
     uint64_t kv_memory_bytes;            // KV pool per GPU as the operator ordered it
     bool kv_memory_option;               // its release can be ordered a pool in bytes
     double gpu_memory_utilization;       // of each GPU's memory, as it was ordered; NAN
+    uint64_t kv_told_bytes;              // KV pool per GPU, as the engine says it rounded
+    uint64_t kv_told_error;              // by so much at most
     const char *kv_why;         // why one of the above is unknown; a literal, or NULL
     const char *kv_caveat;      // why they may be off; a literal, or NULL
     uint64_t kv_capacity_bytes; // of all engines' pools, by the engine's own count
@@ -53,24 +59,63 @@ struct engine_page {
 
 /* What a server can be asked beside its metrics, once in its life. */
 enum engine_question {
-    ENGINE_ASK_VERSION,  // which release it is
-    ENGINE_ASK_MODELS,   // what it serves, from which checkpoint
-    ENGINE_ASK_SETTINGS, // everything it was started with; may be dear to answer
+    ENGINE_ASK_VERSION,      // which release it is
+    ENGINE_ASK_MODELS,       // what it serves, from which checkpoint
+    ENGINE_ASK_SETTINGS,     // everything it was started with; may be dear to answer
+    ENGINE_ASK_SETTINGS_OLD, // likewise, where the other path is not there
     ENGINE_QUESTIONS
 };
 
-struct engine_kind {
-    const char *name;
+/* What a server answers, in parts. */
+enum engine_part {
+    ENGINE_PART_PAGE,     // its metrics
+    ENGINE_PART_LIVE,     // asked after each page of metrics: figures that it has not
+    ENGINE_PART_SETTINGS, // the answer to ENGINE_ASK_SETTINGS, looked at with each page
+    ENGINE_PARTS
+};
 
-    /* The sample names wanted from a page, exact. */
-    const char *const *names;
-    size_t n_names;
+/* Samples wanted from a part: exact names, in JSON paths as json_walk() tells them. */
+struct engine_names {
+    const char *const *at;
+    size_t n;
+};
+
+enum { ENGINE_PATHS = 2 };
+
+struct engine_kind {
+    const char *name;  // as it is published, and written in a config file
+    const char *owner; // its "owned_by" in /v1/models; NULL: it has none of its own
+
+    struct engine_names names[ENGINE_PARTS];
+
+    /*
+     * Where its metrics are. The second is tried where the first redirects, which is not
+     * followed. NULL: "/metrics", or there is no second.
+     */
+    const char *paths[ENGINE_PATHS];
+    bool is_json;          // what is there; else it is Prometheus text
+    const char *live_path; // of ENGINE_PART_LIVE, in JSON; NULL: it has none
+
+    /*
+     * Why it would have no metrics, and what to do about it: a sentence for people. Where
+     * `empty_is_off`, a page without a sample of its own says that they are off; else such
+     * samples may only come with the first request, and 404 or 501 says so.
+     */
+    const char *off_why;
+    bool empty_is_off;
+
+    /* It also passes on, or goes before, others: their samples on its page count more. */
+    bool yields;
+
+    /* Why its blocks cannot be worked out from its model and its options; NULL: they can. */
+    const char *shape_why;
 
     /* Path that answers with the samples asked for by name[] alone; NULL: there is none. */
     const char *filter_path;
 
-    /* Paths of those answers, beside "/metrics"; NULL: it has none. */
+    /* Paths of those answers; NULL: it has none. `asks` is a bit for each asked at first. */
     const char *questions[ENGINE_QUESTIONS];
+    unsigned asks;
 
     /*
      * Size of the state that one page is gathered in. Its first bytes, so many, start
@@ -80,18 +125,36 @@ struct engine_kind {
     size_t page_zeroed;
 
     /*
-     * A wanted sample, `name` indexing names. A negative result fails the page;
-     * *ret_why (a literal) then says what is wrong with it.
+     * A wanted sample, `name` counting through the names of all parts. Of JSON `text` is
+     * a string, where it is one, else of a sample its labels. A negative result fails the
+     * page, of other parts than it what else they say; *ret_why (a literal) then says
+     * what is wrong with it.
      */
-    int (*sample)(void *page, unsigned name, struct span labels, double value,
+    int (*sample)(void *page, unsigned name, struct span text, double value,
                   const char **ret_why);
 
-    /* The page is complete. */
+    /* All parts that are to be had have been read. */
     void (*finish)(void *page, struct engine_page *ret);
 };
 
+/* The kind of that name, or of that "owned_by"; NULL: there is none. */
+const struct engine_kind *engine_kind_named(struct span name);
+const struct engine_kind *engine_kind_owned_by(struct span owner);
+
+/*
+ * The length of the path of metrics that a URL ends with; 0: none. Where it is one of a
+ * kind of its own, *ret is that kind, else it is not written.
+ */
+size_t engine_kind_url_tail(struct span url, const struct engine_kind **ret);
+
+/* What its names of a part begin with, counting through all parts. */
+unsigned engine_kind_first(const struct engine_kind *kind, enum engine_part part);
+
 /* Every field of `page` says "not known". */
 void engine_page_clear(struct engine_page *page);
+
+extern const struct engine_kind *const engine_kinds[]; // all of them
+extern const size_t engine_kinds_n;
 
 #define KIND(name) extern const struct engine_kind engine_##name;
 #include "engine/kinds.def"

@@ -8,11 +8,10 @@
  * series, each engine's null block included, which no request can hold. So an engine with
  * N blocks uses usage * (N - 1) of them, a whole number on every real page.
  */
-#include "engine/engine_kind.h"
+#include "engine/page_parts.h"
 
 #include "base/number.h"
 #include "base/text.h"
-#include "wire/prom.h"
 
 #include <math.h>
 
@@ -73,27 +72,15 @@ static const uint8_t figures[] = {
 #undef FAMILY
 };
 
-enum {
-    ENGINE_LABEL_MAX = 16,
-    BLOCKS_MAX = 1000000000, // per server; more is a broken or hostile page
-    COUNT_MAX = 1000000000,  // requests, preemptions
-};
-
-#define BYTES_MAX ((uint64_t)1 << 50)
-#define TOKENS_MAX 9007199254740992.0 // 2^53: up to there doubles hold every integer
-
-/* One data-parallel engine. */
-struct series {
-    char engine[ENGINE_LABEL_MAX];
-    double figure[FIGURES]; // NAN: absent, or not a number
-    uint16_t given;         // bit per figure: a sample was there, whatever its value
-    bool usage_by_pid;      // KV_USAGE came once per API server process
+/* What a series tells beside its figures. */
+struct series_state {
+    bool usage_by_pid; // KV_USAGE came once per API server process
     bool has_sleep_state;
     bool awake;
 };
 
 struct cache_config {
-    char engine[ENGINE_LABEL_MAX];
+    char engine[SERIES_LABEL_MAX];
     uint64_t blocks;       // UNKNOWN: "None", as before v0.8.5
     uint64_t memory_bytes; // UNKNOWN: not ordered in bytes
     uint64_t block_tokens;
@@ -106,11 +93,10 @@ struct cache_config {
 };
 
 struct vllm_page {
-    char model[ENGINE_NAME_MAX + 1];
-    bool several_models;
-    uint32_t n_series;
+    struct model_name_note model;
     uint32_t n_configs;
-    struct series series[ENGINE_SERIES_MAX];
+    struct series_state states[ENGINE_SERIES_MAX]; // of `series`
+    struct series_set series;
     struct cache_config configs[ENGINE_SERIES_MAX];
 };
 
@@ -131,10 +117,7 @@ struct labels {
 };
 
 /* Exact names: mamba_block_size, hash_block_size and others end like those wanted. */
-static const struct {
-    const char *name;
-    size_t at;
-} label_places[] = {
+static const struct label_place label_places[] = {
     {"engine", offsetof(struct labels, engine)},
     {"model_name", offsetof(struct labels, model_name)},
     {"pid", offsetof(struct labels, pid)},
@@ -149,85 +132,22 @@ static const struct {
     {"kv_cache_dtype_skip_layers", offsetof(struct labels, kv_cache_dtype_skip_layers)},
 };
 
-/* Keep it if it matters. -EBADMSG: it was there already. */
-static int note_label(const struct prom_label *label, struct labels *ret)
+static struct series_state *state_of(struct vllm_page *page, const struct series *series)
 {
-    for (size_t i = 0; i < ARRAY_LEN(label_places); i++) {
-        struct span *place = (void *)((char *)ret + label_places[i].at);
-
-        if (!span_is(label->name, label_places[i].name))
-            continue;
-        if (place->at)
-            return -EBADMSG;
-        *place = label->value;
-    }
-    return 0;
-}
-
-static int read_labels(struct span text, struct labels *ret)
-{
-    struct prom_label label;
-    int r;
-
-    *ret = (struct labels){0};
-    do {
-        r = prom_next_label(&text, &label);
-        if (r > 0 && note_label(&label, ret) < 0)
-            r = -EBADMSG;
-    } while (r > 0);
-    return r;
-}
-
-/* Which series? No label (before v0.9.1) is the only engine's. NULL: too many. */
-static struct series *series_of(struct vllm_page *page, struct span engine)
-{
-    struct series *series;
-
-    if (engine.len >= ENGINE_LABEL_MAX)
-        return NULL;
-    for (uint32_t i = 0; i < page->n_series; i++)
-        if (span_is(engine, page->series[i].engine))
-            return &page->series[i];
-    if (page->n_series == ENGINE_SERIES_MAX)
-        return NULL;
-    series = &page->series[page->n_series++];
-    *series = (struct series){0};
-    if (engine.len)
-        memcpy(series->engine, engine.at, engine.len);
-    for (size_t i = 0; i < FIGURES; i++)
-        series->figure[i] = (double)NAN;
-    return series;
-}
-
-/* The first name is the server's; LoRA adapters are counted under it too. */
-static int note_model(struct vllm_page *page, struct span escaped)
-{
-    char name[4 * ENGINE_NAME_MAX], clean[ENGINE_NAME_MAX + 1];
-    int n;
-
-    escaped.len = MIN(escaped.len, sizeof(name) - 1); // more than is kept of it anyway
-    n = prom_unescape(escaped, name, sizeof(name));
-    if (n < 0)
-        return n;
-    (void)text_clean(clean, sizeof(clean), (struct span){name, (size_t)n});
-    if (!page->model[0])
-        memcpy(page->model, clean, sizeof(clean));
-    else if (strcmp(page->model, clean) != 0)
-        page->several_models = true;
-    return 0;
+    return &page->states[series - page->series.at];
 }
 
 /*
  * Releases before November 2025 repeated the usage once per API server process (label
  * pid), all but the newest of them stale: the largest is the one not yet gone to 0.
  */
-static int set_usage_by_pid(struct series *series, double value)
+static int set_usage_by_pid(struct vllm_page *page, struct series *series, double value)
 {
-    double *usage = &series->figure[KV_USAGE];
+    uint16_t given = series->given;
 
-    series->usage_by_pid = true;
-    if (isnan(*usage) || value > *usage)
-        *usage = value;
+    state_of(page, series)->usage_by_pid = true;
+    series_set_largest(series, KV_USAGE, value);
+    series->given = given; // it is not twice the same
     return 0;
 }
 
@@ -249,7 +169,7 @@ static int set_figure(struct series *series, enum figure figure, double value,
     return 0;
 }
 
-static int set_sleep_state(struct series *series, const struct labels *labels,
+static int set_sleep_state(struct series_state *series, const struct labels *labels,
                            double value, bool several_models)
 {
     bool awake = value > 0;
@@ -261,13 +181,6 @@ static int set_sleep_state(struct series *series, const struct labels *labels,
     series->awake = awake || (series->has_sleep_state && series->awake);
     series->has_sleep_state = true;
     return 0;
-}
-
-static uint64_t count_in(struct span text, uint64_t max)
-{
-    uint64_t value;
-
-    return text.at && number_read_u64(text, max, &value) == 0 ? value : UNKNOWN;
 }
 
 /* A part of the whole, above 0; NAN: it is none. */
@@ -292,8 +205,8 @@ static int note_config(struct vllm_page *page, const struct labels *labels,
 {
     struct cache_config *config;
 
-    if (page->n_configs == ENGINE_SERIES_MAX || labels->engine.len >= ENGINE_LABEL_MAX) {
-        *ret_why = "more engines, or longer labels of theirs, than can be";
+    if (page->n_configs == ENGINE_SERIES_MAX || labels->engine.len >= SERIES_LABEL_MAX) {
+        *ret_why = SERIES_TOO_MANY;
         return -E2BIG;
     }
     config = &page->configs[page->n_configs++];
@@ -320,32 +233,33 @@ static int vllm_sample(void *state, unsigned name, struct span text, double valu
     struct vllm_page *page = state;
     enum figure figure = figures[name % ARRAY_LEN(figures)];
     struct series *series;
-    struct labels labels;
+    struct labels labels = {0};
 
     *ret_why = "malformed labels";
-    if (read_labels(text, &labels) < 0)
+    if (labels_read(text, label_places, ARRAY_LEN(label_places), &labels) < 0)
         return -EBADMSG;
     if (figure == CACHE_CONFIG)
         return note_config(page, &labels, ret_why);
 
-    if (labels.model_name.at && note_model(page, labels.model_name) < 0)
-        return -EBADMSG;
-    series = series_of(page, labels.engine);
+    if (labels.model_name.at)
+        model_name_note(&page->model, labels.model_name);
+    series = series_of(&page->series, labels.engine);
     if (!series) {
-        *ret_why = "more engines, or longer labels of theirs, than can be";
+        *ret_why = SERIES_TOO_MANY;
         return -E2BIG;
     }
     *ret_why = TWICE;
     if (figure == SLEEP_STATE)
-        return set_sleep_state(series, &labels, value, page->several_models);
+        return set_sleep_state(state_of(page, series), &labels, value,
+                               page->model.several);
     if (figure == KV_USAGE && labels.pid.at)
-        return set_usage_by_pid(series, value);
-    return set_figure(series, figure, value, page->several_models);
+        return set_usage_by_pid(page, series, value);
+    return set_figure(series, figure, value, page->model.several);
 }
 
-static bool is_asleep(const struct series *series)
+static bool is_asleep(const struct vllm_page *page, uint32_t series)
 {
-    return series->has_sleep_state && !series->awake;
+    return page->states[series].has_sleep_state && !page->states[series].awake;
 }
 
 static double first_known(double a, double b)
@@ -354,14 +268,15 @@ static double first_known(double a, double b)
 }
 
 /* The usage of one engine, 0..1; NAN: unknown. */
-static double usage_of(const struct series *series)
+static double usage_of(const struct vllm_page *page, uint32_t series)
 {
-    double now = series->figure[KV_USAGE], old = series->figure[KV_USAGE_OLD];
-    double usage = series->usage_by_pid ? first_known(old, now) : first_known(now, old);
+    const double *figure = page->series.at[series].figure;
+    double now = figure[KV_USAGE], old = figure[KV_USAGE_OLD];
+    bool by_pid = page->states[series].usage_by_pid;
 
-    if (is_asleep(series))
+    if (is_asleep(page, series))
         return 0;
-    return usage >= 0 && usage <= 1 ? usage : (double)NAN;
+    return ratio_of(by_pid ? first_known(old, now) : first_known(now, old));
 }
 
 /* Blocks of one engine: the label is the sum over all of them, and says so on each. */
@@ -378,14 +293,14 @@ static uint64_t blocks_per_engine(const struct vllm_page *page, const char **ret
         }
         sum = blocks;
     }
-    if (page->n_configs > 1 && page->n_configs != page->n_series)
+    if (page->n_configs > 1 && page->n_configs != page->series.n)
         *ret_why = "vllm:cache_config_info is of other engines than the rest";
     else if (sum == UNKNOWN || sum == 0)
         *ret_why = "no num_gpu_blocks in vllm:cache_config_info";
-    else if (sum % page->n_series != 0)
+    else if (sum % page->series.n != 0)
         *ret_why = "num_gpu_blocks is not a multiple of the number of engines";
     else
-        return sum / page->n_series;
+        return sum / page->series.n;
     return UNKNOWN;
 }
 
@@ -443,57 +358,39 @@ static void finish_kv(const struct vllm_page *page, struct engine_page *ret)
     double sum = 0;
 
     finish_config(page, ret);
-    for (uint32_t i = 0; i < page->n_series; i++) {
-        double usage = usage_of(&page->series[i]);
+    for (uint32_t i = 0; i < page->series.n; i++) {
+        const struct series *series = &page->series.at[i];
+        double usage = usage_of(page, i);
 
         sum += usage; // one unknown makes it unknown
         if (per_engine != UNKNOWN && !isnan(usage))
-            used += used_blocks(&page->series[i], usage, per_engine);
-        if (page->series[i].usage_by_pid && isnan(page->series[i].figure[KV_USAGE_OLD]))
+            used += used_blocks(series, usage, per_engine);
+        if (page->states[i].usage_by_pid && isnan(series->figure[KV_USAGE_OLD]))
             ret->kv_caveat = "the largest of several API servers' values, perhaps stale";
     }
     if (isnan(sum)) {
         ret->kv_why = NO_USAGE;
         return;
     }
-    ret->kv_usage_ratio = sum / page->n_series;
+    ret->kv_usage_ratio = sum / page->series.n;
     if (per_engine == UNKNOWN)
         return;
-    ret->kv_blocks = per_engine * page->n_series;
+    ret->kv_blocks = per_engine * page->series.n;
     ret->kv_used_blocks = used;
-}
-
-/* Sum of one figure over all engines; NAN when one of them does not say, or below 0. */
-static double sum_of(const struct vllm_page *page, enum figure figure)
-{
-    double sum = 0;
-
-    for (uint32_t i = 0; i < page->n_series; i++) {
-        double value = page->series[i].figure[figure];
-
-        sum += value >= 0 ? value : (double)NAN;
-    }
-    return sum;
-}
-
-static uint64_t count_of(const struct vllm_page *page, enum figure figure, uint64_t max)
-{
-    double sum = sum_of(page, figure);
-
-    return sum >= 0 && sum <= (double)max ? (uint64_t)sum : UNKNOWN;
 }
 
 /* Hits and queries under one release's names: those of two have different units. */
 static struct hit_counts counters_of(const struct vllm_page *page, enum figure hits,
                                      enum figure queries)
 {
-    return (struct hit_counts){sum_of(page, hits), sum_of(page, queries)};
+    return (struct hit_counts){series_sum(&page->series, hits),
+                               series_sum(&page->series, queries)};
 }
 
 static void finish_prefix(const struct vllm_page *page, struct engine_page *ret)
 {
-    double rate = sum_of(page, PREFIX_RATE) / page->n_series;
-    double prompts = sum_of(page, PROMPT_TOKENS);
+    double rate = series_sum(&page->series, PREFIX_RATE) / page->series.n;
+    double prompts = series_sum(&page->series, PROMPT_TOKENS);
     struct hit_counts counts = counters_of(page, PREFIX_HITS, PREFIX_QUERIES);
 
     if (isnan(counts.hits) || isnan(counts.queries))
@@ -502,8 +399,7 @@ static void finish_prefix(const struct vllm_page *page, struct engine_page *ret)
         counts = (struct hit_counts){rate * prompts, prompts};
         ret->prefix_from_ratio = true;
     }
-    if (counts.hits <= counts.queries && counts.queries <= TOKENS_MAX)
-        ret->prefix = counts;
+    ret->prefix = hits_of(counts.hits, counts.queries);
 }
 
 static void vllm_finish(void *state, struct engine_page *ret)
@@ -511,27 +407,27 @@ static void vllm_finish(void *state, struct engine_page *ret)
     const struct vllm_page *page = state;
 
     engine_page_clear(ret);
-    memcpy(ret->served_name, page->model, sizeof(page->model));
-    ret->engines = page->n_series;
-    if (page->n_series == 0) {
+    memcpy(ret->served_name, page->model.name, sizeof(page->model.name));
+    ret->engines = page->series.n;
+    if (page->series.n == 0) {
         ret->kv_why = NO_USAGE;
         return;
     }
 
     ret->asleep = true;
-    for (uint32_t i = 0; i < page->n_series; i++)
-        ret->asleep = ret->asleep && is_asleep(&page->series[i]);
-    ret->requests_running = count_of(page, RUNNING, COUNT_MAX);
-    ret->requests_waiting = count_of(page, WAITING, COUNT_MAX);
-    ret->preemptions = count_of(page, PREEMPTIONS, COUNT_MAX);
-    ret->kv_capacity_bytes = count_of(page, KV_CAPACITY, BYTES_MAX);
-    ret->kv_active_bytes = count_of(page, KV_ACTIVE, BYTES_MAX);
-    ret->kv_retained_bytes = count_of(page, KV_RETAINED, BYTES_MAX);
-    for (uint32_t i = 0; i < page->n_series; i++)
-        if (page->series[i].given & (1U << KV_ACTIVE | 1U << KV_RETAINED))
+    for (uint32_t i = 0; i < page->series.n; i++)
+        ret->asleep = ret->asleep && is_asleep(page, i);
+    ret->requests_running = count_of(series_sum(&page->series, RUNNING), COUNT_MAX);
+    ret->requests_waiting = count_of(series_sum(&page->series, WAITING), COUNT_MAX);
+    ret->preemptions = count_of(series_sum(&page->series, PREEMPTIONS), COUNT_MAX);
+    ret->kv_capacity_bytes = count_of(series_sum(&page->series, KV_CAPACITY), BYTES_MAX);
+    ret->kv_active_bytes = count_of(series_sum(&page->series, KV_ACTIVE), BYTES_MAX);
+    ret->kv_retained_bytes = count_of(series_sum(&page->series, KV_RETAINED), BYTES_MAX);
+    for (uint32_t i = 0; i < page->series.n; i++)
+        if (page->series.at[i].given & (1U << KV_ACTIVE | 1U << KV_RETAINED))
             ret->kv_bytes_per_rank = true;
     finish_prefix(page, ret);
-    if (page->several_models)
+    if (page->model.several)
         ret->kv_why = "several models behind one port: the pool is not told apart";
     else
         finish_kv(page, ret);
@@ -539,14 +435,18 @@ static void vllm_finish(void *state, struct engine_page *ret)
 
 const struct engine_kind engine_vllm = {
     .name = "vllm",
-    .names = names,
-    .n_names = ARRAY_LEN(names),
+    .owner = "vllm",
+    .names = {[ENGINE_PART_PAGE] = {names, ARRAY_LEN(names)}},
+    .off_why = "its metrics page has no engine metrics (is it started with "
+               "--disable-log-stats?)",
+    .empty_is_off = true,
     .filter_path = "/metrics/",
     .questions = {[ENGINE_ASK_VERSION] = "/version",
                   [ENGINE_ASK_MODELS] = "/v1/models",
                   [ENGINE_ASK_SETTINGS] = "/server_info?config_format=json"},
+    .asks = 1U << ENGINE_ASK_VERSION | 1U << ENGINE_ASK_MODELS,
     .page_size = sizeof(struct vllm_page),
-    .page_zeroed = offsetof(struct vllm_page, series),
+    .page_zeroed = offsetof(struct vllm_page, series.at),
     .sample = vllm_sample,
     .finish = vllm_finish,
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "join/attribute.h"
 
+#include "model/server_launch.h"
+
 #include <assert.h>
 
 static_assert(GPU_PROCESSES_MAX <= INT64_MAX / ATTRIBUTE_BYTES_MAX,
@@ -50,16 +52,14 @@ static uint32_t adopted_by(const struct join_facts *facts, uint32_t pid)
 }
 
 /*
- * vLLM's worker (from 0.10.1 on they have titles) in no server's tree, where every server
- * is known: its server has ended without it.
+ * A worker of vLLM (from 0.10.1 on they have titles) or SGLang in no server's tree, where
+ * every server is known: its server has ended without it.
  */
 static bool is_orphan(const struct join_facts *facts, uint32_t pid)
 {
-    static const char title[] = "VLLM::";
     const struct host_process *process = host_tree_find(facts->tree, pid);
 
-    return facts->servers_known && process &&
-           strncmp(process->comm, title, sizeof(title) - 1) == 0;
+    return facts->servers_known && process && server_launch_titled(process->comm);
 }
 
 static void add(struct attributions *ret, const struct gpu_process *process, int engine)

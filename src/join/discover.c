@@ -33,8 +33,9 @@ static bool may_be(const struct discover_server *server,
 static int find_by_user(const struct discover_server *server,
                         const struct host_listeners *listeners)
 {
-    uint16_t port = server->port ? server->port : DISCOVER_PORT_DEFAULT;
+    uint16_t port = server->port ? server->port : server->default_port;
 
+    port = port ? port : DISCOVER_PORT_DEFAULT;
     for (uint32_t i = 0; i < listeners->n; i++)
         if (listeners->at[i].port == port && listeners->at[i].uid == server->uid &&
             may_be(server, &listeners->at[i]))
@@ -45,7 +46,7 @@ static int find_by_user(const struct discover_server *server,
 int discover_socket(const struct discover_server *server,
                     const struct host_listeners *listeners, const uint32_t *held, int n)
 {
-    if (server->n_rejected == DISCOVER_REJECTED_MAX)
+    if (server->mute || server->n_rejected == DISCOVER_REJECTED_MAX)
         return -1;
     if (n < 0)
         return find_by_user(server, listeners);

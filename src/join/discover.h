@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * discover.h - which socket of a vLLM server is the one to ask, and under which address
+ * discover.h - which socket of a server is the one to ask, and under which address
  *
  * Pure: decides on facts that the host has told. A server is found by its command line or
  * by the titles of its workers, never by knocking at ports. Of the sockets that its tree
@@ -16,16 +16,18 @@
 
 enum {
     DISCOVER_URL_MAX = 80,
-    DISCOVER_PORT_DEFAULT = 8000, // vLLM's
+    DISCOVER_PORT_DEFAULT = 8000, // where none is known
     DISCOVER_PORT_LEAST = 1024,   // below it nobody is asked
     DISCOVER_REJECTED_MAX = 8,    // sockets of one server; then it is asked no more
 };
 
 struct discover_server {
     uint32_t uid;
-    uint16_t port;  // that it was told to listen on; 0: not known
-    bool tls;       // likewise: with a certificate
-    bool holds_gpu; // some process of its tree holds device memory
+    uint16_t port;         // that it was told to listen on; 0: not known
+    uint16_t default_port; // where it listens when not told; 0: not known
+    bool mute;             // it has no port that may be asked
+    bool tls;              // likewise: with a certificate
+    bool holds_gpu;        // some process of its tree holds device memory
     unsigned n_rejected;
     uint64_t rejected[DISCOVER_REJECTED_MAX]; // inodes of sockets that are no engine's
 };

@@ -267,8 +267,33 @@ static bool ask_shape(const struct question *q, struct answer *ret, const char *
     return true;
 }
 
+/*
+ * What the server tells of its pool, of each GPU and rounded. What it keeps beside the
+ * pages that it counts is within that.
+ */
+static bool ask_told(const struct question *q, struct answer *ret, const char **ret_why)
+{
+    if (!pool_per_gpu(q, q->page->kv_told_bytes, ret, ret_why))
+        return false;
+    ret->caveat = "as the server tells it, rounded";
+    ret->error = scale(q->page->kv_told_error, q->gpus, 1, 1);
+    ret->same_on_each_gpu = q->page->engines == 1;
+    return true;
+}
+
+/* NULL, or why its blocks do not follow from its model: they are those of another kind. */
+static const char *doubt_kind(const struct question *q)
+{
+    const struct engine_kind *kind = q->engine->engine->kind;
+
+    return kind ? kind->shape_why : NULL;
+}
+
 static bool ask_config(const struct question *q, struct answer *ret, const char **ret_why)
 {
+    *ret_why = doubt_kind(q);
+    if (*ret_why)
+        return false;
     *ret_why = doubt_launch(q->engine->model);
     return !*ret_why && !q->engine->model->config_told && ask_shape(q, ret, ret_why);
 }
@@ -278,7 +303,7 @@ static bool ask_server(const struct question *q, struct answer *ret, const char 
 {
     const struct model_facts *model = q->engine->model;
 
-    return model && model->config_told && !doubt_launch(model) &&
+    return !doubt_kind(q) && model && model->config_told && !doubt_launch(model) &&
            ask_shape(q, ret, ret_why);
 }
 
@@ -291,7 +316,7 @@ static bool ask_log(const struct question *q, struct answer *ret, const char **r
     const struct model_facts *model = q->engine->model;
     const struct log_range *available = model ? &model->log.available_bytes : NULL;
 
-    if (!model || !model->has_log || available->n == 0 ||
+    if (doubt_kind(q) || !model || !model->has_log || available->n == 0 ||
         !pool_as_made(q, available->lowest, ret, ret_why))
         return false;
     ret->caveat = "from its start-up log, which rounds";
@@ -345,8 +370,9 @@ static bool ask_measured(const struct question *q, struct answer *ret,
     const struct model_facts *model = q->engine->model;
     uint64_t engines = q->page->engines, held = q->holder->held_bytes, other;
 
-    if (!model || !model->has_weights || (!model->has_launch && !model->has_settings) ||
-        held == UNKNOWN || q->gpus == 0 || q->holder->gpus != q->gpus * engines)
+    if (doubt_kind(q) || !model || !model->has_weights ||
+        (!model->has_launch && !model->has_settings) || held == UNKNOWN || q->gpus == 0 ||
+        q->holder->gpus != q->gpus * engines)
         return false;
     *ret_why = doubt_gpus(q);
     if (!*ret_why)
@@ -376,6 +402,7 @@ static const struct {
     {"kv_bytes_per_block", ask_operator_block},
     {"kv_pool_bytes_per_gpu", ask_operator_pool},
     {"kv_cache_memory_bytes", ask_order},
+    {"server_memory", ask_told},
     {"config.json", ask_config},
     {"server_info", ask_server},
     {"log", ask_log},
@@ -400,6 +427,7 @@ static uint64_t gpus_per_engine(const struct join_engine *engine, uint32_t gpus_
 
 static const char NOT_TOLD_APART[] =
     "vLLM does not tell cached blocks without a request from free ones";
+static const char NOT_TOLD[] = "what is cached and held by no request is not told";
 
 static void all_unknown(struct kv_bytes *kv, const char *why)
 {
@@ -501,7 +529,7 @@ static struct figure retained_of(const struct question *q)
     uint64_t bytes = q->page->kv_retained_bytes;
 
     if (bytes == UNKNOWN)
-        return figure_unknown(NOT_TOLD_APART);
+        return figure_unknown(doubt_kind(q) ? NOT_TOLD : NOT_TOLD_APART);
     if (q->gpus == 0)
         return figure_unknown(q->gpus_why);
     return figure_of(scale(bytes, q->gpus, 1, 1), BY_ENGINE, NULL);

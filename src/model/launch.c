@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/launch.h"
 
+#include "model/cmdline.h"
 #include "model/launch_option.h"
 
 #include <math.h>
@@ -21,21 +22,7 @@ struct args {
 
 static bool next_arg(struct args *args)
 {
-    const char *end;
-
-    if (args->left.len == 0)
-        return false;
-    end = memchr(args->left.at, '\0', args->left.len);
-    args->arg = (struct span){args->left.at,
-                              end ? (size_t)(end - args->left.at) : args->left.len};
-    args->left.at += args->arg.len + (end != NULL);
-    args->left.len -= args->arg.len + (end != NULL);
-    return true;
-}
-
-static bool is_option(struct span arg)
-{
-    return arg.len > 1 && arg.at[0] == '-' && (arg.at[1] < '0' || arg.at[1] > '9');
+    return cmdline_next(&args->left, &args->arg);
 }
 
 /* The value that follows an option; options are no values. */
@@ -43,7 +30,7 @@ static bool take_value(struct args *args, struct span *ret)
 {
     struct args ahead = *args;
 
-    if (!next_arg(&ahead) || is_option(ahead.arg))
+    if (!next_arg(&ahead) || cmdline_is_option(ahead.arg))
         return false;
     *args = ahead;
     *ret = ahead.arg;
@@ -247,7 +234,7 @@ static void read_args(struct args *args, struct launch *launch)
             launch->unclear = true;
             return;
         }
-        if (is_option(args->arg))
+        if (cmdline_is_option(args->arg))
             read_option(args, launch);
         else if (launch->kind == LAUNCH_SERVE && !args->unknown && !seen)
             seen = read_alone(args, launch, n == 0);
@@ -256,49 +243,11 @@ static void read_args(struct args *args, struct launch *launch)
 
 /* ---- whose command line it is ---- */
 
-static bool ends_with(struct span text, const char *end)
-{
-    size_t len = strlen(end);
-
-    return text.len >= len && memcmp(text.at + text.len - len, end, len) == 0;
-}
-
-/* The program itself, or a path to it. */
-static bool is_program(struct span arg, const char *name)
-{
-    size_t len = strlen(name);
-
-    return ends_with(arg, name) && (arg.len == len || arg.at[arg.len - len - 1] == '/');
-}
-
-static bool is_python(struct span arg)
-{
-    const char *slash = arg.len ? memrchr(arg.at, '/', arg.len) : NULL;
-    const char *name = slash ? slash + 1 : arg.at;
-    size_t len = arg.len - (size_t)(name - arg.at);
-
-    return len >= 6 && memcmp(name, "python", 6) == 0;
-}
-
 bool launch_is_python(struct span cmdline)
 {
     struct args args = {.left = cmdline};
 
-    return next_arg(&args) && is_python(args.arg);
-}
-
-/* Between Python and what it runs are its own options; all else is another program's. */
-static bool is_wrapped(bool so_far, unsigned i, struct span before, struct span arg)
-{
-    if (i == 0)
-        return !is_python(arg);
-    return so_far ||
-           (!is_option(arg) && !span_is(before, "-X") && !span_is(before, "-W"));
-}
-
-static bool is_module(struct span before, struct span arg, const char *name)
-{
-    return span_is(before, "-m") && span_is(arg, name);
+    return next_arg(&args) && cmdline_is_python(args.arg);
 }
 
 /* True when `args` stands behind the words that start a server. */
@@ -312,24 +261,25 @@ static bool find_server(struct args *args, enum launch_kind *ret, bool *ret_wrap
         bool more = next_arg(&ahead);
 
         *ret_wrapped = wrapped;
-        if ((is_program(args->arg, "vllm") ||
-             is_module(before, args->arg, "vllm.entrypoints.cli.main")) &&
+        if ((cmdline_is_program(args->arg, "vllm") ||
+             cmdline_is_module(before, args->arg, "vllm.entrypoints.cli.main")) &&
             more && span_is(ahead.arg, "serve")) {
             *args = ahead;
             *ret = LAUNCH_SERVE;
             return true;
         }
-        if (is_program(args->arg, "vllm-rs") && more && span_is(ahead.arg, "frontend")) {
+        if (cmdline_is_program(args->arg, "vllm-rs") && more &&
+            span_is(ahead.arg, "frontend")) {
             *args = ahead;
             *ret = LAUNCH_RUST;
             return true;
         }
-        if (is_module(before, args->arg, "vllm.entrypoints.openai.api_server") ||
-            is_program(args->arg, "vllm/entrypoints/openai/api_server.py")) {
+        if (cmdline_is_module(before, args->arg, "vllm.entrypoints.openai.api_server") ||
+            cmdline_is_program(args->arg, "vllm/entrypoints/openai/api_server.py")) {
             *ret = LAUNCH_API_SERVER;
             return true;
         }
-        wrapped = is_wrapped(wrapped, i, before, args->arg);
+        wrapped = cmdline_is_wrapped(wrapped, i, before, args->arg);
         before = args->arg;
     }
     return false;
@@ -424,7 +374,7 @@ enum kv_draft launch_draft(const struct launch *launch)
     for (size_t i = 0; i < ARRAY_LEN(with_model); i++)
         if (span_is(method, with_model[i]))
             return KV_DRAFT_MODEL;
-    return ends_with(method, "mtp") ? KV_DRAFT_MTP : KV_DRAFT_UNKNOWN;
+    return cmdline_ends_with(method, "mtp") ? KV_DRAFT_MTP : KV_DRAFT_UNKNOWN;
 }
 
 enum kv_hybrid launch_hybrid(const struct launch *launch)

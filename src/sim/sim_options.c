@@ -63,6 +63,16 @@ static int take_text(const struct option *option, const char *value,
     return 0;
 }
 
+static int take_kind(const struct option *option, const char *value,
+                     struct sim_options *options, struct complaint *complaint)
+{
+    options->kind = sim_kind_named(value);
+    if (!options->kind && strcmp(value, "vllm") != 0)
+        return complain(complaint, -EINVAL, "%s: there is no '%s'; see --help",
+                        option->name, value);
+    return 0;
+}
+
 /* It is printed into JSON and metrics as it is. */
 static int take_model(const struct option *option, const char *value,
                       struct sim_options *options, struct complaint *complaint)
@@ -94,6 +104,15 @@ static const struct option table[] = {
     {"--port", "P", "listen on this port; 0 picks a free one (required)",
      take_number, AT(port), 0, UINT16_MAX},
     {"--model", "NAME", "served model name (required)",
+     take_model, AT(model), 0, 0},
+    {"--engine-kind", "KIND",
+     "vllm, sglang, trtllm, triton, llamacpp, ollama, lmdeploy, tgi, nim or dynamo (vllm)",
+     take_kind, 0, 0, 0},
+    {"--no-metrics", NULL, "answer as without the flag that other kinds need for metrics",
+     take_flag, AT(no_metrics), 0, 0},
+    {"--metrics-port", "P", "as --port, as Triton calls it",
+     take_number, AT(port), 0, UINT16_MAX},
+    {"--model-id", "NAME", "as --model, as TGI calls it",
      take_model, AT(model), 0, 0},
     {"--engines", "N", "data-parallel engines (1)",
      take_number, AT(load.engines), 1, SIM_ENGINES_MAX},
@@ -202,8 +221,10 @@ int sim_options_read(int argc, char **argv, struct sim_options *ret,
 
     int first = 1;
 
-    // As vLLM's own: serve NAME --port P
-    if (argc > 2 && strcmp(argv[1], "serve") == 0 && argv[2][0] != '-') {
+    // As vLLM's own: serve NAME --port P. Others have no NAME there.
+    if (argc > 2 && strcmp(argv[1], "serve") == 0 && argv[2][0] == '-') {
+        first = 2;
+    } else if (argc > 2 && strcmp(argv[1], "serve") == 0) {
         int r = take_model(find_option(span_of("--model")), argv[2], &options, complaint);
 
         if (r < 0)

@@ -6,7 +6,7 @@
 #define SIM_SIM_OPTIONS_H
 
 #include "base/complaint.h"
-#include "sim/sim_load.h"
+#include "sim/sim_kinds.h"
 
 /* Strings are lent from argv; NULL where not given. */
 struct sim_options {
@@ -14,6 +14,7 @@ struct sim_options {
     const char *host;
     const char *gpu_dir;
     const char *page;
+    const struct sim_kind *kind; // NULL: vLLM
     struct sim_load_options load;
     uint64_t port;
     uint64_t vram_bytes;    // on each GPU in use
@@ -22,7 +23,8 @@ struct sim_options {
     uint64_t kv_pool_bytes; // UNKNOWN: not given
     uint64_t load_seconds;  // from holding the memory to listening
     uint64_t max_clients;
-    bool no_filter; // name[] gives an empty page
+    bool no_filter;  // name[] gives an empty page
+    bool no_metrics; // as without the flag that its kind needs
     bool die_with_parent;
     bool help, version;
 };

@@ -25,6 +25,7 @@ struct sim_server {
     uint64_t advanced_ns; // CLOCK_MONOTONIC up to which the load has come
     double started_s;     // Unix time
     struct sim_http_counts http;
+    uint64_t metrics_taken; // see sim_kinds.h
     struct sim_filter filter;
     struct buf page, body;
 };
@@ -262,12 +263,39 @@ static route_fn *find_route(struct span path)
     return is_mounted(path) ? send_filtered : NULL;
 }
 
+/* The answer of a server that is not vLLM. */
+static void send_of_kind(struct sim_server *server, struct http_conn *conn,
+                         struct span path)
+{
+    const struct sim_options *options = server->options;
+    const struct sim_view view = {
+        .model = options->model,
+        .load = server->load,
+        .vram_bytes = options->vram_bytes,
+        .kv_pool_bytes = options->kv_pool_bytes,
+        .no_metrics = options->no_metrics,
+        .metrics_taken = &server->metrics_taken,
+    };
+    struct sim_answer answer;
+
+    sim_server_advance(server);
+    buf_clear(&server->body);
+    answer = sim_kind_answer(options->kind, path, &view, &server->body);
+    if (answer.status != 200)
+        refuse(conn, answer.status, "{\"error\":{\"message\":\"not here\"}}", NULL);
+    else
+        respond(conn, 200, answer.is_json ? json_type : metrics_type, &server->body);
+}
+
 void sim_server_handle(void *ctx, struct http_conn *conn,
                        const struct http_request *request)
 {
+    struct sim_server *server = ctx;
     route_fn *send = find_route(request->path);
 
-    if (!send)
+    if (server->options->kind && request->method == METHOD_GET)
+        send_of_kind(server, conn, request->path);
+    else if (!send)
         refuse(conn, 404, "{\"detail\":\"Not Found\"}", NULL);
     else if (request->method != METHOD_GET && request->method != METHOD_HEAD)
         refuse(conn, 405, "{\"detail\":\"Method Not Allowed\"}", "Allow: GET\r\n");

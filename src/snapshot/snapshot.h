@@ -122,6 +122,7 @@ struct snapshot_model {
     struct figure kv_pool_bytes;     // over all its GPUs
     struct figure kv_pool_per_gpu;   // on each of them, where a block is the same on all
     struct figure kv_retained_bytes; // cached blocks that no request holds
+    const char *engine_name;         // of its kind; a literal, NULL where it is not known
     const char *kv_source;           // who says how large a block is; a literal, or NULL
     uint64_t kv_groups;      // block ids that a token takes at most; UNKNOWN, also where
                              // the page tells kv_size_tokens

@@ -38,9 +38,14 @@ static int find_wanted(const struct prom_reader *reader, struct span name)
 {
     if (name.len > PROM_NAME_MAX)
         return -1;
-    for (unsigned i = reader->first[name.len]; i; i = reader->next[i - 1])
-        if (memcmp(reader->names[i - 1], name.at, name.len) == 0)
+    for (unsigned i = reader->first[name.len]; i; i = reader->next[i - 1]) {
+        const char *wanted = reader->names[i - 1];
+
+        // Names of one engine begin alike: what they end with tells most of them apart.
+        if (wanted[name.len - 1] == name.at[name.len - 1] &&
+            memcmp(wanted, name.at, name.len) == 0)
             return (int)i - 1;
+    }
     return -1;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A command line is read within its bounds; so is what a server says of itself. */
 #include "model/server_answers.h"
+#include "model/server_launch.h"
 
 #include <assert.h>
 #include <math.h>
@@ -32,10 +33,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model_config config;
     struct server_model model = {"", "", 0};
     struct launch launch;
+    struct server_launch server;
     enum kv_rule rule;
 
     if (launch_read(input, &launch))
         check_launch(&launch);
+    if (server_launch_read(input, &server)) {
+        assert(is_text(server.name, sizeof(server.name)) && server.engine);
+        assert(server.port == UNKNOWN || (server.port <= UINT16_MAX));
+    }
     assert(launch_read((struct span){start, sizeof(start)}, &launch) == 1);
     assert(server_read_settings(input, &launch, &config, &settings, &why) == 0 ||
            why.text[0]);

@@ -45,7 +45,8 @@ static inline void page_read(struct span text, size_t piece, struct page_reading
     memset(state.gathered, 0, engine_vllm.page_zeroed);
     *ret = (struct page_reading){0};
     engine_page_clear(&ret->page);
-    prom_init(&reader, engine_vllm.names, engine_vllm.n_names, page_sample, &state);
+    prom_init(&reader, engine_vllm.names[0].at, engine_vllm.names[0].n, page_sample,
+              &state);
     while (text.len && ret->r == 0) {
         size_t n = MIN(text.len, piece);
 

@@ -313,6 +313,7 @@ static void test_engines_of_all_sources(void **state)
         "    name: Qwen/Qwen3-0.6B\n"
         "    kv_bytes_per_block: 1792 KiB\n"
         "    gpus: 8\n"
+        "    kind: trtllm\n"
         "    api_key_file: key\n"
         "    ca_file: /ca.pem\n"
         "    insecure: true\n"
@@ -335,12 +336,14 @@ static void test_engines_of_all_sources(void **state)
     assert_int_equal(engine->kv_bytes_per_block, 1792 << 10);
     assert_true(engine->kv_pool_bytes_per_gpu == UNKNOWN);
     assert_int_equal(engine->gpus, 8);
+    assert_string_equal(engine->kind, "trtllm");
     assert_string_equal(engine->api_key, "s3cret");
     assert_string_equal(engine->ca_file, "/ca.pem");
     assert_true(engine->insecure);
 
     engine = &config->engines[1];
     assert_null(engine->name);
+    assert_null(engine->kind);
     assert_true(engine->kv_bytes_per_block == UNKNOWN);
     assert_true(engine->kv_pool_bytes_per_gpu == UINT64_C(4) << 30);
     assert_true(engine->gpus == UNKNOWN);

@@ -610,8 +610,7 @@ static const struct {
     {"nothing", case_nothing}, {"starter", case_starter},
     {"nested", case_nested},   {"root of a container", case_root_of_a_container},
     {"ambient", case_ambient}, {"nobody", case_nobody},
-    {"hidden", case_hidden},
-    {"thread", case_thread},
+    {"hidden", case_hidden},   {"thread", case_thread},
 };
 
 static void test_cases(void **state)

@@ -367,6 +367,48 @@ static void test_same_on_each_gpu(void **state)
     }
 }
 
+/* Of a kind that is not vLLM: its own word, and why its model says nothing. */
+static void test_another_kind(void **state)
+{
+    static struct facts f;
+    struct join_engine *engine;
+    struct engine *asked;
+    struct kv_holder holder = {4, U, U};
+    struct kv_bytes kv;
+
+    (void)state;
+    facts_begin(&f);
+    engine = facts_engine(&f, 30000, 7, "m");
+    asked = &f.engines[0];
+    asked->kind = &engine_sglang;
+    asked->page.engines = 2;
+    asked->page.kv_usage_ratio = 0.25;
+    kv = kv_bytes_of(engine, &holder, FACTS_NOW);
+    assert_int_equal(kv.used.how, FROM_NOWHERE);
+    assert_string_equal(kv.used.why, engine_sglang.shape_why);
+    assert_null(strstr(kv.retained.why, "vLLM"));
+
+    asked->page.kv_told_bytes = 10 * GIB;
+    asked->page.kv_told_error = 5000000;
+    kv = kv_bytes_of(engine, &holder, FACTS_NOW);
+    assert_string_equal(kv.source, "server_memory");
+    assert_int_equal(kv.pool.how, ESTIMATED);
+    assert_true(kv.pool.value == 40 * GIB); // of each of four GPUs
+    assert_true(kv.pool.error == 20000000);
+    assert_true(kv.used.value == 10 * GIB);
+    assert_false(kv.same_on_each_gpu);
+
+    // What the operator says counts more; and nothing is told of GPUs that are not known.
+    engine->kv_pool_bytes_per_gpu = 8 * GIB;
+    kv = kv_bytes_of(engine, &holder, FACTS_NOW);
+    assert_string_equal(kv.source, "kv_pool_bytes_per_gpu");
+    engine->kv_pool_bytes_per_gpu = U;
+    holder.gpus = 0;
+    kv = kv_bytes_of(engine, &holder, FACTS_NOW);
+    assert_int_equal(kv.pool.how, FROM_NOWHERE);
+    assert_non_null(strstr(kv.pool.why, "GPUs"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_own_counts),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_same_on_each_gpu),
+        cmocka_unit_test(test_another_kind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
