@@ -172,7 +172,7 @@ def test_sim():
     compare("vramscope-sim.1", "DESCRIPTION", sim_options())
     synopsis = {flag for line in section("vramscope-sim.1", "SYNOPSIS").splitlines()
                 for flag in flags(line)}
-    aliases = {"data-parallel-size", "tensor-parallel-size"}
+    aliases = {"data-parallel-size", "tensor-parallel-size", "metrics-port", "model-id"}
     table = {option.flag for option in sim_options()} - aliases
     assert synopsis | {"help", "version"} == table, synopsis ^ table
 
