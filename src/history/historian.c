@@ -171,7 +171,8 @@ static void wait_until_ready(struct historian *historian)
     (void)pthread_mutex_lock(&historian->lock);
     while (!historian->is_ready && historian_now_ns() < until_ns)
         wait_until(historian, until_ns);
-    if (!historian->is_ready)
+    historian->is_late = !historian->is_ready;
+    if (historian->is_late)
         log_warning("history: %s does not open in time; not waiting for it",
                     historian->options.path);
     (void)pthread_mutex_unlock(&historian->lock);

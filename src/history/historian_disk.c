@@ -72,6 +72,24 @@ static void succeed(struct historian *historian)
     disk->lost = 0;
 }
 
+/*
+ * Ids go on from the newest that is there. Where the journal does not know that one, as it
+ * could not be read in time, its own began anew: on disk they are so many more.
+ */
+static void find_written_event(struct historian *historian)
+{
+    struct disk *disk = &historian->disk;
+    uint64_t there = store_newest_event(disk->store);
+    struct event newest = {.id = 0};
+
+    (void)journal_copy(historian->options.journal, 0, &newest, 1);
+    if (!disk->knows_ids || there < disk->ids_before ||
+        there - disk->ids_before > newest.id)
+        disk->ids_before = there;
+    disk->written_event = there - disk->ids_before;
+    disk->knows_ids = true;
+}
+
 static int open_store(struct historian *historian)
 {
     struct disk *disk = &historian->disk;
@@ -85,7 +103,7 @@ static int open_store(struct historian *historian)
     }
     if (*complaint.text)
         log_warning("history: %s", complaint.text);
-    disk->written_event = store_newest_event(disk->store);
+    find_written_event(historian);
     return 0;
 }
 
@@ -97,6 +115,20 @@ static bool is_open(struct historian *historian)
     if (!disk->is_used || historian_now_ns() < disk->retry_ns)
         return false;
     return disk->store || open_store(historian) == 0;
+}
+
+/* Not behind the back of who did not wait: there are other events by then. */
+static void restore_events(struct historian *historian, size_t n)
+{
+    struct disk *disk = &historian->disk;
+
+    (void)pthread_mutex_lock(&historian->lock);
+    if (!historian->is_late) {
+        journal_restore(historian->options.journal, disk->events, n);
+        disk->ids_before = 0;
+    }
+    (void)pthread_mutex_unlock(&historian->lock);
+    find_written_event(historian);
 }
 
 void disk_begin(struct historian *historian)
@@ -111,7 +143,7 @@ void disk_begin(struct historian *historian)
         disk_fail(historian, (int)n, "");
         return;
     }
-    journal_restore(historian->options.journal, disk->events, (size_t)n);
+    restore_events(historian, (size_t)n);
 }
 
 /* A batch; how many moments it has. */
@@ -144,12 +176,14 @@ static int write_events(struct historian *historian)
                             ARRAY_LEN(disk->events));
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < n; i++)
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        disk->events[i].id += disk->ids_before;
         r = store_add_event(disk->store, &disk->events[i]);
+    }
     if (r == 0 && n)
         r = store_commit(disk->store);
     if (r == 0 && n)
-        disk->written_event = disk->events[n - 1].id;
+        disk->written_event = disk->events[n - 1].id - disk->ids_before;
     return r;
 }
 

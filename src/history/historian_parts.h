@@ -45,7 +45,9 @@ struct disk {
     struct store *store; // NULL: not open now
     struct past_reader *reader;
     uint64_t written_ns;       // taken_ns of the last moment that was committed
-    uint64_t written_event;    // its id
+    uint64_t written_event;    // the journal's id of the last that was committed
+    uint64_t ids_before;       // ids there are the journal's and this
+    bool knows_ids;            // and that is known
     uint64_t retry_ns;         // nothing is tried before
     uint64_t pause_ms;         // after the next error
     uint64_t lost;             // moments that went unwritten since the last message
@@ -76,6 +78,7 @@ struct historian {
     pthread_cond_t changed;
     bool stopping;
     bool is_ready;
+    bool is_late; // it was not ready in time, and is not waited for
     bool ended;
     struct history_request *requests;
     size_t n_requests;

@@ -192,6 +192,37 @@ static void test_what_is_left(void **state)
     end(historian);
 }
 
+/* Ids on disk go on, though the journal's could not: another had the file at the start. */
+static void test_disk_comes_late(void **state)
+{
+    const struct event event = {.unix_ms = 1790000000000, .kind = EVENT_GPU_LOST};
+    const struct store_limits limits = {INT64_C(1) << 40, INT64_C(1) << 40,
+                                        INT64_C(1) << 40, UINT64_C(1) << 30};
+    struct complaint why = {""};
+    struct store *store = NULL;
+    struct historian *historian;
+    struct event events[8];
+
+    (void)state;
+    historian = begin(true);
+    journal_add(journal, &event);
+    journal_add(journal, &event);
+    end(historian);
+    journal_free(journal);
+    assert_int_equal(journal_new(&journal), 0);
+    assert_int_equal(store_open(path, &limits, &store, &why), 0);
+    historian = begin(true);
+    for (int i = 0; i < 3; i++)
+        journal_add(journal, &event);
+    store_close(store);
+    end(historian);
+    assert_int_equal(store_open(path, &limits, &store, &why), 0);
+    assert_int_equal(store_read_events(store, events, ARRAY_LEN(events)), 5);
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(events[i].id, i + 1);
+    store_close(store);
+}
+
 struct reader {
     struct historian *historian;
     unsigned seed;
@@ -313,6 +344,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_memory_and_disk, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_what_is_left, make_past, drop_past),
+        cmocka_unit_test_setup_teardown(test_disk_comes_late, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_readers, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_as_many_as_may_be, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_no_folder, make_past, drop_past),
