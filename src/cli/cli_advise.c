@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_get.h"
+#include "cli/cli_json.h"
 #include "cli/cli_output.h"
 
 enum { TEXT_COLUMNS = 88, MS_PER_MINUTE = 60000, MS_PER_HOUR = 3600000 };
@@ -20,13 +21,6 @@ static void read_version(const struct cli *cli, const char *url, struct complain
         (void)complain(ret, 0, "%s", version);
     json_decref(object);
     vramscope_answer_free(answer);
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
 }
 
 /* A count of milliseconds; -1: there is none. */
@@ -52,7 +46,7 @@ static struct complaint time_text(double ms)
 /* "org/model, port 8000"; of a GPU its UUID; "this host" */
 static struct complaint subject_of(const json_t *item)
 {
-    const char *model = text_of(item, "model"), *device = text_of(item, "device");
+    const char *model = cli_text_of(item, "model"), *device = cli_text_of(item, "device");
     const json_t *port = json_object_get(item, "port");
     struct complaint text;
 
@@ -102,19 +96,20 @@ static void print_arithmetic(const json_t *item)
 /* The command is on a line of its own without an indent, to be copied. */
 static int print_advice(json_t *item)
 {
-    const char *title = text_of(item, "title"), *confidence = text_of(item, "confidence");
-    const char *command = text_of(item, "command");
+    const char *title = cli_text_of(item, "title"),
+               *confidence = cli_text_of(item, "confidence");
+    const char *command = cli_text_of(item, "command");
     double observed_ms = ms_of(item, "observed_ms");
 
     if (!*title)
-        return cli_print_item(item, false);
+        return cli_print_value(json_incref(item)); // of a newer version
     cli_print("%s", title);
     if (observed_ms >= 0)
         cli_print("  %s; %s confidence, %s observed", subject_of(item).text,
                   *confidence ? confidence : "unknown", time_text(observed_ms).text);
     else
         cli_print("  %s", subject_of(item).text);
-    print_wrapped(text_of(item, "text"));
+    print_wrapped(cli_text_of(item, "text"));
     print_arithmetic(item);
     if (*command)
         cli_print("%s", command);
@@ -127,7 +122,7 @@ static bool is_advised(const json_t *list, const json_t *observed)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
 
-        if (strcmp(text_of(item, "model"), text_of(observed, "model")) == 0 &&
+        if (strcmp(cli_text_of(item, "model"), cli_text_of(observed, "model")) == 0 &&
             json_equal(json_object_get(item, "port"), json_object_get(observed, "port")))
             return true;
     }
@@ -160,6 +155,10 @@ static int print_document(const struct cli *cli, const char *url, const json_t *
     size_t n = json_array_size(list);
     int r = 0;
 
+    if (!json_is_array(list)) {
+        cli_message("%s: its answer is not understood", url);
+        return CLI_FAILED;
+    }
     if (cli->n_urls > 1)
         cli_print("%.*s", (int)cli_host_name(url).len, cli_host_name(url).at);
     for (size_t i = 0; i < n && r == 0; i++)
@@ -171,16 +170,18 @@ static int print_document(const struct cli *cli, const char *url, const json_t *
     return r < 0 ? CLI_FAILED : CLI_OK;
 }
 
-/* What is no such document is printed as any other list is, or its error. */
 static int print_answer(const struct cli *cli, const char *url,
                         const struct vramscope_answer *answer)
 {
-    json_t *document = answer->status == 200 ? cli_answer_json(answer) : NULL;
-    int status;
+    struct span body = {answer->body, answer->body_len};
+    json_t *document = cli_take_object(url, answer);
+    int status = document ? CLI_OK : CLI_FAILED;
 
-    if (cli->json || !json_is_array(json_object_get(document, "advice")))
-        status = cli_print_items(cli, url, "advice", answer);
-    else
+    while (body.len > 0 && body.at[body.len - 1] == '\n')
+        body.len--;
+    if (document && cli->json)
+        cli_print_document(url, "advice", body, cli->n_urls > 1);
+    else if (document)
         status = print_document(cli, url, document);
     json_decref(document);
     return status;

@@ -23,13 +23,6 @@ struct watch {
     int64_t left; // to be told; negative: without end
 };
 
-static const char *text_of(const json_t *event, const char *key)
-{
-    const char *text = json_string_value(json_object_get(event, key));
-
-    return text ? text : "";
-}
-
 /* VRAMSCOPE_UNKNOWN where it is no whole number. */
 static int64_t number_of(const json_t *event, const char *key)
 {
@@ -45,14 +38,15 @@ static int print_event(const struct watch *watch, const struct telling *telling,
     char when[CLI_TIME_SIZE], host[256];
 
     (void)snprintf(host, sizeof(host), "%.*s", (int)telling->host.len, telling->host.at);
-    if (watch->cli->json || !*text_of(event, "text")) {
+    if (watch->cli->json || !*cli_text_of(event, "text")) {
         if (json_object_set_new(event, "host", cli_json_text(host)) < 0)
             return -ENOMEM;
         return cli_print_value(json_incref(event));
     }
     cli_time_text(when, number_of(event, "unix_ms"));
     cli_print("%s %s%s%-8s %-19s %s", when, with_host ? host : "", with_host ? " " : "",
-              text_of(event, "severity"), text_of(event, "kind"), text_of(event, "text"));
+              cli_text_of(event, "severity"), cli_text_of(event, "kind"),
+              cli_text_of(event, "text"));
     return 0;
 }
 
@@ -84,7 +78,6 @@ static int print_list(struct watch *watch, struct telling *telling, const json_t
 static int print_kept(struct watch *watch, struct telling *telling, int64_t after)
 {
     struct vramscope_answer *answer;
-    struct complaint reason, remedy;
     json_t *object = NULL;
     char path[64];
     int r;
@@ -93,22 +86,11 @@ static int print_kept(struct watch *watch, struct telling *telling, int64_t afte
     r = cli_get(watch->cli, telling->url, path, &answer);
     if (r < 0)
         return r;
-    if (answer->status == 404) {
+    if (answer->status == 404)
         cli_message("%s keeps no events: it is of an older version", telling->url);
-        r = -ENOENT;
-    } else if (answer->status != 200) {
-        bool has_remedy = cli_answer_error(answer, &reason, &remedy);
-
-        cli_message("%s: %s%s%s", telling->url, reason.text, has_remedy ? ". " : "",
-                    remedy.text);
-        r = -EPROTO;
-    } else {
-        object = cli_answer_json(answer);
-        if (!object)
-            cli_message("%s: its answer is not understood", telling->url);
-        r = object ? print_list(watch, telling, json_object_get(object, "events"))
-                   : -EBADMSG;
-    }
+    else
+        object = cli_take_object(telling->url, answer);
+    r = object ? print_list(watch, telling, json_object_get(object, "events")) : -EPROTO;
     json_decref(object);
     vramscope_answer_free(answer);
     return r;

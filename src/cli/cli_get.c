@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_get.h"
 
-#include "cli/cli_json.h"
 #include "cli/cli_output.h"
 #include "wire/json.h"
 
@@ -50,85 +49,26 @@ bool cli_answer_error(const struct vramscope_answer *answer, struct complaint *r
     return help != NULL;
 }
 
-/* The first of the keys that is a text; NULL: none. */
-static const char *text_of(const json_t *item, const char *const *keys)
+json_t *cli_take_object(const char *url, const struct vramscope_answer *answer)
 {
-    for (; *keys; keys++) {
-        const char *text = json_string_value(json_object_get(item, *keys));
-
-        if (text)
-            return text;
-    }
-    return NULL;
-}
-
-int cli_print_item(json_t *item, bool as_json)
-{
-    static const char *const kinds[] = {"kind", "type", "level", "code", NULL};
-    static const char *const texts[] = {"text", "message", "summary", "title", NULL};
-    const json_t *time = json_object_get(item, "unix_ms");
-    const char *kind = text_of(item, kinds), *text = text_of(item, texts);
-    char when[CLI_TIME_SIZE] = "";
-
-    if (as_json || !text)
-        return cli_print_value(json_incref(item));
-    if (json_is_integer(time))
-        cli_time_text(when, json_integer_value(time));
-    cli_print("%s%s%s%s%s", when, *when ? " " : "", kind ? kind : "", kind ? " " : "",
-              text);
-    return 0;
-}
-
-/* The list of that name, or the only one there is. */
-static json_t *find_list(json_t *object, const char *name)
-{
-    json_t *list = json_object_get(object, name), *value;
-    const char *key;
-
-    if (json_is_array(list))
-        return list;
-    json_object_foreach(object, key, value) if (json_is_array(value)) return value;
-    return NULL;
-}
-
-static int print_list(const struct cli *cli, json_t *list)
-{
-    size_t n = json_array_size(list);
-
-    if (cli->count && (uint64_t)cli->count < n)
-        n = (size_t)cli->count;
-    for (size_t i = 0; i < n; i++)
-        if (cli_print_item(json_array_get(list, i), cli->json) < 0)
-            return CLI_FAILED;
-    return CLI_OK;
-}
-
-int cli_print_items(const struct cli *cli, const char *url, const char *key,
-                    const struct vramscope_answer *answer)
-{
-    struct span body = {answer->body, answer->body_len};
     struct complaint reason, remedy;
-    json_t *object, *list;
-    int status = CLI_OK;
+    json_t *object = answer->status == 200 ? cli_answer_json(answer) : NULL;
+    bool has_remedy;
 
-    if (answer->status != 200) {
-        bool has_remedy = cli_answer_error(answer, &reason, &remedy);
-
-        cli_message("%s: %s%s%s", url, reason.text, has_remedy ? ". " : "", remedy.text);
-        return CLI_FAILED;
-    }
-    object = cli_answer_json(answer);
-    list = find_list(object, key);
-    while (body.len > 0 && body.at[body.len - 1] == '\n')
-        body.len--;
-    if (!object) {
+    if (object)
+        return object;
+    if (answer->status == 200) {
         cli_message("%s: its answer is not understood", url);
-        status = CLI_FAILED;
-    } else if (!list || (cli->json && cli->command != CLI_EVENTS)) {
-        cli_print_document(url, key, body, cli->n_urls > 1);
-    } else {
-        status = print_list(cli, list);
+        return NULL;
     }
-    json_decref(object);
-    return status;
+    has_remedy = cli_answer_error(answer, &reason, &remedy);
+    cli_message("%s: %s%s%s", url, reason.text, has_remedy ? ". " : "", remedy.text);
+    return NULL;
+}
+
+const char *cli_text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cli_get.h - one answer of a daemon, and what is printed of it
+ * cli_get.h - one answer of a daemon, and what is in it
  */
 #ifndef CLI_CLI_GET_H
 #define CLI_CLI_GET_H
@@ -25,18 +25,10 @@ json_t *cli_answer_json(const struct vramscope_answer *answer);
 bool cli_answer_error(const struct vramscope_answer *answer, struct complaint *reason,
                       struct complaint *remedy);
 
-/*
- * Print an entry of which no more is known than that it may have a time, a kind and a text;
- * else, or where asked for, as JSON.
- */
-int cli_print_item(json_t *item, bool as_json) MUST_CHECK;
+/* The object in an answer of status 200; NULL: it is told what came instead. The caller's. */
+json_t *cli_take_object(const char *url, const struct vramscope_answer *answer);
 
-/*
- * Print the list in an answer, of which no more is known than that its entries may have a
- * time, a kind and a text; with --json as it came, events a line each. Another status
- * than 200 is told. An exit status.
- */
-int cli_print_items(const struct cli *cli, const char *url, const char *key,
-                    const struct vramscope_answer *answer);
+/* A text in it; "" where there is none. */
+const char *cli_text_of(const json_t *object, const char *key);
 
 #endif

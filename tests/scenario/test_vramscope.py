@@ -313,8 +313,9 @@ def test_advice_is_printed():
     with fake(answer({"observed": [], "advice": []})) as url:
         assert prints("--url", url, "advise") == (
             "nothing to advise yet: no model has been observed\n")
-    with fake(answer([])) as url:
-        prints("--url", url, "advise", status=1, err="not understood")
+    for other in [], {"events": [{"text": "no advice"}]}:
+        with fake(answer(other)) as url:
+            prints("--url", url, "advise", status=1, err="not understood")
 
 
 def test_advice_that_is_not_given():
