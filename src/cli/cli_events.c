@@ -13,6 +13,7 @@ struct telling {
     const char *url;
     struct span host;
     struct told_events told;
+    bool keeps_none;          // but what its documents tell
     int64_t last_id, last_ms; // of the newest of its last document; VRAMSCOPE_UNKNOWN
     char boot[64];            // of that document
 };
@@ -86,7 +87,8 @@ static int print_kept(struct watch *watch, struct telling *telling, int64_t afte
     r = cli_get(watch->cli, telling->url, path, &answer);
     if (r < 0)
         return r;
-    if (answer->status == 404)
+    telling->keeps_none = answer->status == 404;
+    if (telling->keeps_none)
         cli_message("%s keeps no events: it is of an older version", telling->url);
     else
         object = cli_take_object(telling->url, answer);
@@ -96,10 +98,12 @@ static int print_kept(struct watch *watch, struct telling *telling, int64_t afte
     return r;
 }
 
-/* Whether this daemon's ids go on where those of the last document ended. */
-static bool is_same_run(const struct telling *telling, const char *boot)
+/* The newest id of this run of the daemon that is known; 0: none is. */
+static int64_t newest_known(const struct telling *telling, const char *boot)
 {
-    return telling->last_id >= 0 && boot && strcmp(telling->boot, boot) == 0;
+    bool is_same_run = telling->last_id >= 0 && boot && strcmp(telling->boot, boot) == 0;
+
+    return is_same_run ? telling->last_id : 0;
 }
 
 /*
@@ -109,12 +113,12 @@ static bool is_same_run(const struct telling *telling, const char *boot)
 static int print_missed(struct watch *watch, struct telling *telling,
                         const struct vramscope_detail *detail)
 {
-    int64_t first = detail->events[0]->id;
+    int64_t first = detail->events[0]->id, known = newest_known(telling, detail->boot);
     int r;
 
-    if (!is_same_run(telling, detail->boot) || first < 0 || first - 1 <= telling->last_id)
+    if (telling->keeps_none || first < 0 || first - 1 <= known)
         return 0;
-    r = print_kept(watch, telling, telling->last_id);
+    r = print_kept(watch, telling, known);
     return r == -ENOMEM ? r : MAX(r, 0);
 }
 

@@ -177,6 +177,21 @@ def test_each_once():
         following.end()
 
 
+def test_over_a_restart():
+    """More has happened meanwhile than a document tells."""
+    with Keeper([event(1), event(2)]) as keeper, Following(keeper.url) as following:
+        following.tells(1, 2)
+        keeper.say("b", event(1), event(2))
+        keeper.kept = [event(n) for n in range(1, 41)]
+        keeper.say("c", *keeper.kept)  # with a history its ids go on
+        following.tells(*range(3, 41))
+        keeper.kept = [event(n, 100 + n) for n in range(1, 31)]
+        keeper.say("d", *keeper.kept)  # without they do not
+        following.tells(*range(1, 31))
+        following.is_quiet()
+        following.end()
+
+
 def test_as_many_as_are_wanted():
     with Keeper([event(1), event(2)]) as keeper:
         with Following(keeper.url, more=("--count", "4")) as following:
@@ -192,4 +207,4 @@ def test_as_many_as_are_wanted():
 
 alone()
 run(test_what_is_kept, test_of_a_real_daemon, test_a_daemon_that_keeps_none, test_each_once,
-    test_as_many_as_are_wanted)
+    test_over_a_restart, test_as_many_as_are_wanted)
