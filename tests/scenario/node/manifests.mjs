@@ -102,6 +102,13 @@ async function checkSchemas(folder, documents) {
   }
 }
 
+// The file, one that was put aside as damaged, its log and recordings (docs/history.md), in MiB.
+function hasRoomForHistory({ volumes }, { env }) {
+  const file = Number(env.find(({ name }) => name === "VRAMSCOPE_HISTORY_SIZE")?.value ?? 1024);
+  const room = parseInt(volumes.find((volume) => volume.emptyDir).emptyDir.sizeLimit);
+  return room >= 2 * file + 64 + 64;
+}
+
 function checkDaemonSet(folder, { spec: { selector, template } }) {
   const { spec, metadata } = template;
   const [container] = spec.containers;
@@ -119,6 +126,7 @@ function checkDaemonSet(folder, { spec: { selector, template } }) {
     "speaks to no API server": spec.automountServiceAccountToken === false,
     "asks the live probe of /healthz": container.livenessProbe.httpGet.path === "/healthz",
     "asks the ready probe of /readyz": container.readinessProbe.httpGet.path === "/readyz",
+    "has room for its history": hasRoomForHistory(spec, container),
     "keeps its token from other users": spec.volumes.find((v) => v.secret).secret.defaultMode === 0o440,
   };
   for (const [rule, holds] of Object.entries(rules)) expect(holds, `${folder}: not so: ${rule}`);
