@@ -45,9 +45,14 @@ static int find_place(const char *file, struct archive *archive,
     }
     n = snprintf(archive->path, sizeof(archive->path), "%s/%s",
                  strcmp(archive->folder, "/") == 0 ? "" : archive->folder, name);
-    return n < 0 || n >= PATH_MAX
-               ? complain(complaint, -ENAMETOOLONG, "--history %s: too long", file)
-               : 0;
+    if (n < 0 || n >= PATH_MAX)
+        return complain(complaint, -ENAMETOOLONG, "--history %s: too long", file);
+    if (stat(archive->path, &status) == 0 && S_ISDIR(status.st_mode))
+        return complain(
+            complaint, -EISDIR,
+            "--history %s: a folder: name a file in it, such as %s/history.db", file,
+            file);
+    return 0;
 }
 
 int archive_check(const struct config *config, struct complaint *complaint)
@@ -148,6 +153,16 @@ int archive_open(const struct config *config, struct past *past, struct journal 
 uint64_t archive_newest_event(const struct archive *archive)
 {
     return archive->newest_event;
+}
+
+void archive_log(const struct archive *archive)
+{
+    uint64_t errors = historian_errors(archive->historian);
+
+    if (errors == UNKNOWN)
+        log_info("history is kept in memory alone; --history FILE outlives the daemon");
+    else if (errors == 0)
+        log_info("history is kept in %s", archive->path);
 }
 
 struct historian *archive_historian(struct archive *archive)

@@ -26,6 +26,9 @@ int archive_check(const struct config *config, struct complaint *complaint) MUST
 int archive_open(const struct config *config, struct past *past, struct journal *journal,
                  struct archive **ret, struct complaint *complaint) MUST_CHECK;
 
+/* Say where, once it serves; what the disk has against it was said. */
+void archive_log(const struct archive *archive);
+
 struct historian *archive_historian(struct archive *archive);
 
 /* The id of the newest event of runs before this one; 0: none is known. */

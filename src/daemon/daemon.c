@@ -98,6 +98,7 @@ static void on_first(uv_timer_t *timer)
         uv_stop(&daemon->loop);
         return;
     }
+    archive_log(daemon->archive);
     service_manager_ready(daemon->manager);
     warn_of_watchdog(daemon);
 }

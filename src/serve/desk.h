@@ -2,8 +2,8 @@
 /*
  * desk.h - where one loop's clients are served: its server, its streams, the routes
  *
- * A desk reads the board and nothing else. All calls are made from its loop's thread, or
- * while that does not run.
+ * A desk reads the board, the journal and what the historian answers, and changes none of
+ * them. All calls are made from its loop's thread, or while that does not run.
  */
 #ifndef SERVE_DESK_H
 #define SERVE_DESK_H

@@ -501,16 +501,20 @@ def test_where_it_is_kept():
         for check in ([], ["--check-config"]):
             code, words = refused("--history", str(home / "none/history.db"), *check)
             assert code and "there is no folder" in words, words
+            code, words = refused("--history", str(home), *check)
+            assert code and f"such as {home}/history.db" in words, words
         state = {"STATE_DIRECTORY": f"{home}:/elsewhere"}
         with Daemon(*OPTIONS, env=state) as daemon:
             eventually("by the service manager", lambda: (home / "history.db").exists())
             assert errors(daemon) == 0
+            assert f"history is kept in {home}/history.db" in daemon.log()
         os.unlink(home / "history.db")
         for off in (["--history", "off"], ["--demo"]):
             options = [] if "--demo" in off else OPTIONS
             with Daemon(*options, *off, env=state) as daemon:
                 eventually("figures", daemon.vram)
                 assert not (home / "history.db").exists() and errors(daemon) is None
+                assert "history is kept in memory alone" in daemon.log()
 
 
 alone()
