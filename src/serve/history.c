@@ -56,9 +56,8 @@ static void free_answer(struct answer *answer)
 }
 
 /* Its reader sees a body without its end. */
-static void break_off(struct answer *answer, const char *why)
+static void break_off(struct answer *answer)
 {
-    log_warning("an answer from history is broken off: %s", why);
     http_stream_close(answer->conn);
     free_answer(answer);
 }
@@ -72,8 +71,7 @@ static int send_out(struct answer *answer)
                                                     answer->out.len - answer->sent});
 
         if (n < 0) {
-            http_stream_close(answer->conn);
-            free_answer(answer);
+            break_off(answer);
             return -EPIPE;
         }
         if (n == 0) {
@@ -113,7 +111,9 @@ static int take_piece(struct answer *answer)
     if (r >= 0)
         wrap(answer, piece);
     if (r < 0 || answer->out.error) {
-        break_off(answer, r < 0 ? why.text : "out of memory");
+        log_warning("an answer from history is broken off: %s",
+                    r < 0 ? why.text : "out of memory");
+        break_off(answer);
         return -EIO;
     }
     answer->last = r == 0;
@@ -165,8 +165,10 @@ static void on_look(uv_timer_t *look)
 
     for (struct answer *answer = desk->answers; answer; answer = next) {
         next = answer->next;
-        if (now_ns >= answer->until_ns)
-            break_off(answer, "it takes too long");
+        if (now_ns < answer->until_ns)
+            continue;
+        http_count_limited(answer->conn, LIMITED_history_time); // before it is gone
+        break_off(answer);
     }
 }
 
@@ -239,6 +241,8 @@ static int start_answer(struct history_desk *desk, struct http_conn *conn,
         return -ENOMEM;
     r = historian_ask(desk->options.historian, query, on_ready, desk, &answer->request);
     if (r < 0) {
+        if (r == -EBUSY)
+            http_count_limited(conn, LIMITED_history);
         free(answer);
         return r;
     }

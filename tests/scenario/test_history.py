@@ -310,11 +310,30 @@ def test_many_readers():
                 assert not reader.rest().endswith(b"0\r\n\r\n")
                 reader.close()
             limited = json.loads(daemon.get("/v1/detail")[2])["self"]["limited"]
-            assert limited["stall_time"] == 6, limited
+            assert limited["stall_time"] == 6 and limited["history"] >= 1, limited
             begin = time.monotonic()
             document = ask_json(daemon, query)
             assert sum(len(s["points"]) for s in document["series"]) > 250000
             print(f"  {31 * 9860} points in {time.monotonic() - begin:.1f} s")
+
+
+def test_a_slow_reader():
+    """Who takes a little all the time loses the answer after 30 seconds."""
+    with folder() as home:
+        path = with_past(home)
+        with Daemon("--gpu", "none", "--no-discover", "--history", path) as daemon, \
+                socket.create_connection(("127.0.0.1", daemon.port)) as reader:
+            def limited():
+                return json.loads(daemon.get("/v1/detail")[2])["self"]["limited"]
+            reader.sendall(f"GET {ROUTE}?from=-5000s&to=-70s&step=0 HTTP/1.1\r\n"
+                           "Host: localhost\r\n\r\n".encode())
+            begin = time.monotonic()
+            while reader.recv(1 << 14) and limited()["history_time"] == 0:
+                time.sleep(0.1)
+            assert limited()["history_time"] == 1, limited()
+            assert 29 < time.monotonic() - begin < 35, time.monotonic() - begin
+            assert limited()["stall_time"] == 0, limited()
+            assert "broken off" not in daemon.log(), daemon.log()  # it is the reader's doing
 
 
 def test_the_end_with_readers():
@@ -520,4 +539,4 @@ def test_where_it_is_kept():
 alone()
 run(test_many_readers, at_once=(
     test_answers, test_what_is_refused, test_the_end_with_readers, test_killed, test_no_room,
-    test_another_file, test_read_only, test_recorded, test_where_it_is_kept))
+    test_another_file, test_read_only, test_recorded, test_where_it_is_kept, test_a_slow_reader))
