@@ -192,6 +192,7 @@ void disk_write(struct historian *historian)
     ssize_t n;
     int r;
 
+    historian->disk.tried_ns = historian_now_ns();
     if (!is_open(historian))
         return;
     r = write_events(historian);

@@ -48,6 +48,7 @@ struct disk {
     uint64_t written_event;    // the journal's id of the last that was committed
     uint64_t ids_before;       // ids there are the journal's and this
     bool knows_ids;            // and that is known
+    uint64_t tried_ns;         // when it was last begun to write what is new
     uint64_t retry_ns;         // nothing is tried before
     uint64_t pause_ms;         // after the next error
     uint64_t lost;             // moments that went unwritten since the last message

@@ -6,6 +6,8 @@
 #include "history/bucket.h"
 #include "history/historian_parts.h"
 
+enum { FRESH_MS = 1000 };
+
 static void free_request(struct history_request *request)
 {
     history_answer_free(request->answer);
@@ -135,6 +137,16 @@ static ssize_t points_on_disk(void *ctx, const struct history_span *span, int64_
                : -EIO;
 }
 
+/*
+ * The answer reaches to now, or nearly: a commit costs pages of every series, and whoever
+ * asks all the time must not make us write all the time.
+ */
+static void write_what_is_new(struct historian *historian)
+{
+    if (historian_now_ns() >= historian->disk.tried_ns + FRESH_MS * NS_PER_MS)
+        disk_write(historian);
+}
+
 /* Of memory where that will do, or there is nothing else. */
 static int begin_answer(struct history_request *request)
 {
@@ -143,7 +155,7 @@ static int begin_answer(struct history_request *request)
     bool from_memory = is_in_past(historian, &request->query.span);
 
     if (!from_memory) {
-        disk_write(historian); // the answer reaches to now
+        write_what_is_new(historian);
         from_memory = !historian->disk.store;
     }
     if (from_memory) {

@@ -166,6 +166,22 @@ static void test_memory_and_disk(void **state)
     }
 }
 
+/* Who asks all the time is no reason to write all the time. */
+static void test_written_once_a_second(void **state)
+{
+    const struct timespec pause = {.tv_sec = 1, .tv_nsec = 50 * 1000 * 1000};
+    struct history_query all = query_of(0, 0);
+    struct historian *historian = begin(true);
+
+    (void)state;
+    assert_int_equal(read_answer(historian, &all, 1000), 1 + 2 * MOMENTS);
+    add_moment(MOMENTS);
+    assert_int_equal(read_answer(historian, &all, 1000), 1 + 2 * MOMENTS);
+    (void)nanosleep(&pause, NULL);
+    assert_int_equal(read_answer(historian, &all, 1000), 1 + 2 * (MOMENTS + 1));
+    end(historian);
+}
+
 /* What was not written yet is written at the end; ids of events go on. */
 static void test_what_is_left(void **state)
 {
@@ -343,6 +359,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_memory_and_disk, make_past, drop_past),
+        cmocka_unit_test_setup_teardown(test_written_once_a_second, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_what_is_left, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_disk_comes_late, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_readers, make_past, drop_past),
