@@ -3,9 +3,21 @@
 
 #include "history/bucket.h"
 
+/*
+ * Moments lie in the order in which they were taken. Where the clock was set back meanwhile
+ * they are read one by one in the order of what it said, as the store has them.
+ */
+struct place {
+    int64_t unix_ms;
+    uint64_t taken_ns;
+    size_t number; // in the order in which they were taken
+};
+
 struct past_points {
     struct past *past;
     struct past_reader *reader;
+    struct place *places; // NULL: the clock was never set back
+    size_t n_places, next_place;
     uint64_t since_ns; // of the moments up to then, none tells anything of the span
     int64_t number;    // series being read
     bool ended;
@@ -37,6 +49,7 @@ void past_points_free(struct past_points *points)
     if (!points)
         return;
     past_reader_free(points->reader);
+    free(points->places);
     free(points);
 }
 
@@ -51,6 +64,79 @@ static bool is_in(const struct history_span *span, int64_t unix_ms)
 static bool is_near(const struct history_span *span, int64_t unix_ms)
 {
     return unix_ms >= bucket_of(span->from_ms, span->step_ms) - STORE_SLOT_MS;
+}
+
+static bool is_set_back(struct past_points *points)
+{
+    const struct past_moment *moment;
+    int64_t last_ms = INT64_MIN;
+    bool is_back = false;
+
+    past_reader_seek(points->reader, 0);
+    while (!is_back && (moment = past_reader_next(points->reader))) {
+        is_back = moment->unix_ms < last_ms;
+        last_ms = moment->unix_ms;
+    }
+    return is_back;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *one = a, *other = b;
+
+    if (one->unix_ms != other->unix_ms)
+        return one->unix_ms < other->unix_ms ? -1 : 1;
+    return one->taken_ns < other->taken_ns ? -1 : one->taken_ns > other->taken_ns;
+}
+
+static int find_places(struct past_points *points)
+{
+    const struct past_moment *moment;
+    size_t room = 0;
+
+    points->n_places = 0;
+    past_reader_seek(points->reader, 0);
+    while ((moment = past_reader_next(points->reader))) {
+        if (points->n_places == room) {
+            struct place *places;
+
+            room = room ? 2 * room : 4096;
+            places = realloc(points->places, room * sizeof(*places));
+            if (!places)
+                return -ENOMEM;
+            points->places = places;
+        }
+        points->places[points->n_places] =
+            (struct place){moment->unix_ms, moment->taken_ns, points->n_places};
+        points->n_places++;
+    }
+    qsort(points->places, points->n_places, sizeof(*points->places), compare_places);
+    return 0;
+}
+
+/* The first whose moment is taken after `since_ns`, or in the order of time the first. */
+static void seek(struct past_points *points, uint64_t since_ns)
+{
+    past_reader_seek(points->reader, since_ns);
+    points->next_place = 0;
+}
+
+static const struct past_moment *next_moment(struct past_points *points)
+{
+    if (!points->places)
+        return past_reader_next(points->reader);
+    while (points->next_place < points->n_places) {
+        const struct place *place = &points->places[points->next_place++];
+        const struct past_moment *moment;
+
+        if (place == points->places || place->number != place[-1].number + 1)
+            past_reader_seek(points->reader, place->taken_ns - 1);
+        moment = past_reader_next(points->reader);
+        if (moment && moment->taken_ns == place->taken_ns)
+            return moment;
+        past_reader_seek(points->reader, place->taken_ns); // it has gone meanwhile
+    }
+    return NULL;
 }
 
 static bool is_wanted(const struct history_span *span, const struct past_series *of)
@@ -94,9 +180,11 @@ static ssize_t find_series(void *ctx, const struct history_span *span,
     const struct past_moment *moment;
     size_t n = 0;
 
+    if (!points->places && is_set_back(points) && find_places(points) < 0)
+        return -ENOMEM;
     points->since_ns = UINT64_MAX;
-    past_reader_seek(points->reader, 0);
-    while ((moment = past_reader_next(points->reader))) {
+    seek(points, 0);
+    while ((moment = next_moment(points))) {
         if (points->since_ns == UINT64_MAX && is_near(span, moment->unix_ms))
             points->since_ns = moment->taken_ns - 1;
         if (!is_in(span, moment->unix_ms))
@@ -130,7 +218,7 @@ static const struct past_row *row_of(const struct past_moment *moment, int64_t n
 
 static void begin(struct past_points *points, int64_t number)
 {
-    past_reader_seek(points->reader, points->since_ns);
+    seek(points, points->since_ns);
     points->number = number;
     points->ended = points->since_ns == UINT64_MAX;
     points->is_open = false;
@@ -175,7 +263,7 @@ static int next_point(struct past_points *points, const struct history_span *spa
 
     if (points->ended)
         return 0;
-    while ((moment = past_reader_next(points->reader))) {
+    while ((moment = next_moment(points))) {
         const struct past_row *row = row_of(moment, points->number);
 
         if (row && !is_in(span, moment->unix_ms))

@@ -258,11 +258,53 @@ static void test_too_many_series(void **state)
     assert_int_equal(source.series(source.ctx, &span, series, 0), -E2BIG);
 }
 
+/* Twenty seconds are there twice: buckets of both times, each once, in the order of time. */
+static void test_clock_set_back(void **state)
+{
+    static struct history_point points[POINTS_MAX];
+    const struct history_span spans_of[] = {
+        {.from_ms = START_MS - 60000, .to_ms = START_MS + 60000, .step_ms = 0},
+        {.from_ms = START_MS - 60000, .to_ms = START_MS + 60000, .step_ms = 5000},
+    };
+    struct history_series series[SERIES_MAX];
+    struct history_source source;
+    struct past_points *twice;
+    struct past *other;
+
+    (void)state;
+    assert_int_equal(past_new(PAST_BYTES, &other), 0);
+    for (int i = 0; i < 200; i++) {
+        struct snapshot *snapshot = snapshot_new(pool);
+
+        make_moment(i, snapshot);
+        snapshot->unix_ms -= i < 100 ? 0 : 20050;
+        past_add(other, snapshot);
+        snapshot_unref(snapshot);
+    }
+    assert_int_equal(past_points_new(other, &twice), 0);
+    source = past_points_source(twice);
+    for (size_t i = 0; i < ARRAY_LEN(spans_of); i++) {
+        uint64_t count = 0;
+        size_t n;
+
+        assert_int_equal(source.series(source.ctx, &spans_of[i], series, SERIES_MAX), 3);
+        n = read_all(&source, &spans_of[i], series[0].number, 7, points);
+        for (size_t p = 0; p < n; p++) {
+            assert_true(p == 0 || points[p].unix_ms > points[p - 1].unix_ms);
+            count += points[p].count;
+        }
+        assert_int_equal(count, 200);
+    }
+    past_points_free(twice);
+    past_free(other);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_points),
         cmocka_unit_test(test_too_many_series),
+        cmocka_unit_test(test_clock_set_back),
     };
 
     return cmocka_run_group_tests(tests, make_history, remove_history);
