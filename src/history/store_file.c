@@ -241,19 +241,20 @@ int store_file_make(const char *path, struct complaint *complaint)
 
 int store_file_put_aside(const char *path)
 {
-    char aside[PATH_MAX], log[PATH_MAX], log_aside[PATH_MAX];
-    int r = beside(path, ".damaged", aside);
+    char aside[PATH_MAX], log[PATH_MAX];
+    int r = beside(path, ".damaged-wal", aside); // the longest of the names
 
     if (r == 0)
         r = beside(path, "-wal", log);
     if (r == 0)
-        r = beside(aside, "-wal", log_aside);
+        r = beside(path, ".damaged", aside);
     if (r < 0)
         return r;
     remove_rests(aside);
     if (rename(path, aside) < 0)
         return neg_errno();
-    (void)rename(log, log_aside); // often there is none
+    memcpy(aside + strlen(aside), "-wal", sizeof("-wal"));
+    (void)rename(log, aside); // often there is none
     remove_rests(path);
     return 0;
 }

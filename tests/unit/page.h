@@ -62,7 +62,7 @@ static inline void page_read(struct span text, size_t piece, struct page_reading
 /* The file's text, to be freed; NULL: it cannot be read. */
 static inline char *page_load(const char *dir, const char *name, struct span *ret)
 {
-    char path[1024], *text = malloc(PAGE_TEXT_MAX);
+    char path[4096], *text = malloc(PAGE_TEXT_MAX);
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
