@@ -94,9 +94,11 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage,
                     outage->remedy[0] ? ". " : "", outage->remedy);
     }
     log_failure(service_publish_outage(front_service(daemon->front), outage));
+    engines_log(daemon->engines, NULL, now_ns);
 }
 
-static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot)
+static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot,
+                             uint64_t now_ns)
 {
     watch_see(daemon->watch, snapshot);
     archive_alarm(daemon->archive, watch_alarm(daemon->watch),
@@ -110,6 +112,7 @@ static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot)
     log_failure(service_publish(front_service(daemon->front), snapshot));
     snapshot_unref(daemon->newest);
     daemon->newest = snapshot_ref(snapshot);
+    engines_log(daemon->engines, snapshot, now_ns);
 }
 
 static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
@@ -136,6 +139,45 @@ static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
     return self;
 }
 
+/* What the driver has said last; false: that is too long ago, and an outage was published. */
+static bool find_gpu_facts(struct daemon *daemon, struct join_facts *facts)
+{
+    const struct gpu_sample *gpu;
+
+    if (!daemon->gpu)
+        return true;
+    gpu = facts->gpu = gpu_link_sample(daemon->gpu);
+    if (!gpu || facts->now_ns - MIN(gpu->taken_ns, facts->now_ns) > GPU_KILL_NS) {
+        struct outage silent = {
+            "driver-silent", gpu_link_reason(daemon->gpu, facts->now_ns),
+            "see `nvidia-smi` and the kernel log; the reader is started "
+            "again by itself"};
+
+        publish_outage(daemon, &silent, facts->now_ns);
+        return false;
+    }
+    read_tree(daemon, gpu);
+    return true;
+}
+
+static void publish(struct daemon *daemon, const struct join_facts *facts)
+{
+    struct snapshot *snapshot = snapshot_new(daemon->snapshots);
+
+    if (!snapshot) {
+        log_failure(-ENOMEM);
+        return;
+    }
+    if (join(facts, snapshot) == 0) {
+        publish_snapshot(daemon, snapshot, facts->now_ns);
+    } else {
+        struct outage outage = outage_of(facts->gpu);
+
+        publish_outage(daemon, &outage, facts->now_ns);
+    }
+    snapshot_unref(snapshot);
+}
+
 void tick_publish(struct daemon *daemon, uint64_t now_ns)
 {
     struct join_facts facts = {
@@ -145,7 +187,6 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
         .self = self_cost(daemon, now_ns),
         .previous = daemon->newest,
     };
-    struct snapshot *snapshot;
 
     service_tell_self(front_service(daemon->front), &facts.self);
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
@@ -153,33 +194,6 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
     if (daemon->discovery)
         facts.adoptions = discovery_adoptions(daemon->discovery, &facts.n_adoptions);
     facts.tree = &daemon->tree;
-    if (daemon->gpu) {
-        facts.gpu = gpu_link_sample(daemon->gpu);
-        if (!facts.gpu || now_ns - MIN(facts.gpu->taken_ns, now_ns) > GPU_KILL_NS) {
-            struct outage silent = {"driver-silent", gpu_link_reason(daemon->gpu, now_ns),
-                                    "see `nvidia-smi` and the kernel log; the reader is "
-                                    "started again by itself"};
-
-            publish_outage(daemon, &silent, now_ns);
-            engines_log(daemon->engines, NULL, now_ns);
-            return;
-        }
-        read_tree(daemon, facts.gpu);
-    }
-
-    snapshot = snapshot_new(daemon->snapshots);
-    if (!snapshot) {
-        log_failure(-ENOMEM);
-        return;
-    }
-    if (join(&facts, snapshot) == 0) {
-        publish_snapshot(daemon, snapshot);
-        engines_log(daemon->engines, snapshot, now_ns);
-    } else {
-        struct outage outage = outage_of(facts.gpu);
-
-        publish_outage(daemon, &outage, now_ns);
-        engines_log(daemon->engines, NULL, now_ns);
-    }
-    snapshot_unref(snapshot);
+    if (find_gpu_facts(daemon, &facts))
+        publish(daemon, &facts);
 }
