@@ -13,6 +13,7 @@ import time
 
 from harness import DAEMON, SIM, Daemon, Engine, Skip, Stream, alone, eventually, run
 
+OPTIONS = ("--gpu", "none", "--no-discover")
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
              "LISTEN_FDNAMES")
 
