@@ -153,6 +153,7 @@ static void put_mail(struct publisher *publisher, int r, bool is_figures)
         swap(&publisher->written, &publisher->mail);
     else
         publisher->state.too_large += is_figures;
+    publisher->is_new = true;
     publisher->has_mail = r == 0;
     publisher->mail_is_figures = is_figures;
     (void)pthread_cond_signal(&publisher->changed);

@@ -84,6 +84,7 @@ struct publisher {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct buf mail;
+    bool is_new; // there was a tick, whether or not there is mail of it
     bool has_mail;
     bool mail_is_figures; // else it tells of an outage
     bool stopping;

@@ -54,13 +54,13 @@ static void block_signals(void)
 }
 
 /* With the lock held. False: we are to stop. */
-static bool wait_until(struct publisher *publisher, uint64_t until_ns, bool for_mail)
+static bool wait_until(struct publisher *publisher, uint64_t until_ns, bool for_news)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ns / (1000 * NS_PER_MS)),
                              .tv_nsec = (long)(until_ns % (1000 * NS_PER_MS))};
     int error = 0;
 
-    while (!publisher->stopping && !(for_mail && publisher->has_mail) && !error)
+    while (!publisher->stopping && !(for_news && publisher->is_new) && !error)
         error = pthread_cond_timedwait(&publisher->changed, &publisher->lock, &until);
     return !publisher->stopping;
 }
@@ -191,7 +191,7 @@ static int send_mail(struct publisher *publisher)
         publisher->mail = publisher->sending;
         publisher->sending = mail;
     }
-    publisher->has_mail = false;
+    publisher->has_mail = publisher->is_new = false;
     (void)pthread_mutex_unlock(&publisher->lock);
     if (!has_mail)
         return 0;
