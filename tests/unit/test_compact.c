@@ -84,7 +84,8 @@ static void fill_member(const struct compact_field *field, char *member)
     case COMPACT_COUNT:
     case COMPACT_INSTANCE:
         number = below(5) ? number : UNKNOWN;
-        // fall through
+        memcpy(member, &number, field->size);
+        break;
     case COMPACT_SIGNED:
         memcpy(member, &number, field->size);
         break;
