@@ -43,6 +43,7 @@ bench:
 	@bench/discovery.py $(BUILD)
 	@bench/cadence.py $(BUILD)
 	@bench/data_age.py $(BUILD)
+	@bench/nats.py $(BUILD) 24
 	@bench/terminal.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
 	@tools/install-node-modules build/node

@@ -81,7 +81,8 @@ bool config_has_secret(const struct config *config)
     for (size_t i = 0; i < config->n_engines; i++)
         if (config->engines[i].api_key)
             return true;
-    return config->token.given || config->tls_key;
+    return config->token.given || config->tls_key || config->nats_creds ||
+           config->nats_token || config->nats_key;
 }
 
 void config_free(struct config *config)
@@ -91,6 +92,15 @@ void config_free(struct config *config)
     drop_list(&config->listen);
     drop_list(&config->allow_hosts);
     drop_list(&config->allow_origins);
+    drop_list(&config->nats);
+    free(config->node);
+    free(config->nats_creds);
+    if (config->nats_token)
+        explicit_bzero(config->nats_token, strlen(config->nats_token));
+    free(config->nats_token);
+    free(config->nats_ca);
+    free(config->nats_cert);
+    free(config->nats_key);
     explicit_bzero(&config->token, sizeof(config->token));
     for (size_t i = 0; i < config->n_engines; i++)
         config_engine_done(&config->engines[i]);
@@ -265,7 +275,10 @@ static int load_flags(struct config_build *build, const struct flags *flags)
         size_t option = flags->given[i].option;
         struct config_place place = {"--", config_options[option].flag, 0, 0};
 
-        if (option != OPTION_file)
+        if (config_settings[option].kind == KIND_SERVERS)
+            r = add_values(build, &config_settings[option], &place,
+                           flags->given[i].value);
+        else if (option != OPTION_file)
             r = config_add_value(build, &config_settings[option], &place,
                                  flags->given[i].value);
     }
@@ -424,6 +437,29 @@ static int check_tls(const struct config *config, struct complaint *complaint)
                     config->tls_cert ? "cert" : "key", config->tls_cert ? "key" : "cert");
 }
 
+/* Whatever is to protect what is published must not be left out in silence. */
+static int check_nats(const struct config *config, struct complaint *complaint)
+{
+    size_t secure = 0;
+
+    for (size_t i = 0; i < config->nats.n; i++)
+        secure += strncmp(config->nats.at[i], "tls:", 4) == 0;
+    if (secure && secure < config->nats.n)
+        return complain(complaint, -EINVAL,
+                        "--nats: some servers are tls:// and some are not");
+    if (config->nats.n && !secure && (config->nats_ca || config->nats_cert))
+        return complain(complaint, -EINVAL,
+                        "--nats: certificates are given, but the servers are not tls://");
+    if (!config->nats_cert != !config->nats_key)
+        return complain(
+            complaint, -EINVAL, "--nats-%s is given without --nats-%s: both or none",
+            config->nats_cert ? "cert" : "key", config->nats_cert ? "key" : "cert");
+    if (config->nats_creds && config->nats_token)
+        return complain(complaint, -EINVAL,
+                        "--nats-creds and --nats-token-file: only one can be shown");
+    return 0;
+}
+
 int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint)
 {
@@ -454,6 +490,8 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
     if (r < 0)
         return r;
     r = check_tls(config, complaint);
+    if (r == 0)
+        r = check_nats(config, complaint);
     if (r < 0)
         return r;
     settle_streams(config);

@@ -64,6 +64,13 @@ struct config {
     struct config_list listen; // at most CONFIG_LISTEN_MAX
     struct config_list allow_hosts;
     struct config_list allow_origins;
+    struct config_list nats; // URLs of servers to publish to; none: nothing is published
+    char *node;              // name to do that by; NULL: the host's
+    char *nats_creds;        // a file
+    char *nats_token;        // what a file holds
+    char *nats_ca;           // files in PEM
+    char *nats_cert;
+    char *nats_key;
     struct config_token token;
     bool listen_is_default; // nobody has named an address
     uint64_t socket_mode;   // of the file of a unix:PATH
@@ -111,7 +118,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint) MUST_CHECK;
 void config_free(struct config *config);
 
-/* Is there a secret in memory, or will be: an API key, a TLS key, a token's digest? */
+/* Is there a secret in memory, or will be: a key of an API or of TLS, a token, ...? */
 bool config_has_secret(const struct config *config);
 
 /* The text of --help, made from the option table. */

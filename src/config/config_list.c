@@ -101,10 +101,35 @@ static int check_origin(struct span text, struct complaint *why)
     return fault ? complain(why, -EINVAL, "'%s' %s", quote(text).text, fault) : 0;
 }
 
+/* Of NATS. What is secret is in files: a command line is everybody's to read. */
+static int check_server(struct span text, struct complaint *why)
+{
+    struct span host, rest = skip(text, begins_with(text, "tls://")    ? strlen("tls://")
+                                        : begins_with(text, "nats://") ? strlen("nats://")
+                                                                       : 0);
+    uint64_t port = UNKNOWN;
+    int r;
+
+    if (memchr(text.at, '@', text.len))
+        return complain(why, -EINVAL,
+                        "a URL with a user or a password is refused: --nats-creds and "
+                        "--nats-token-file name files that hold them");
+    if (rest.len == text.len || !value_is_visible_ascii(text) ||
+        memchr(rest.at, '/', rest.len))
+        return complain(why, -EINVAL, "'%s' is neither nats://HOST[:PORT] nor tls://...",
+                        quote(text).text);
+    r = value_split_host(rest, &host, &port, why);
+    if (r == 0 && port == 0)
+        return complain(why, -EINVAL, "'%s': port 0 cannot be connected to",
+                        quote(text).text);
+    return r;
+}
+
 static const struct {
     int (*check)(struct span text, struct complaint *why);
     const char *noun;
 } lists[] = {
+    [KIND_SERVERS] = {check_server, "servers"},
     [KIND_LISTEN] = {value_check_listen, "addresses"},
     [KIND_HOSTS] = {check_host, "hosts"},
     [KIND_ORIGINS] = {check_origin, "origins"},
@@ -112,7 +137,8 @@ static const struct {
 
 bool value_is_list(enum value_kind kind)
 {
-    return kind == KIND_LISTEN || kind == KIND_HOSTS || kind == KIND_ORIGINS;
+    return kind == KIND_SERVERS || kind == KIND_LISTEN || kind == KIND_HOSTS ||
+           kind == KIND_ORIGINS;
 }
 
 int value_append(const struct setting *setting, void *base, struct span text,

@@ -88,14 +88,12 @@ static int read_secret(struct span path, bool ours, struct secret *ret,
 }
 
 /* A key goes into a header line, so that only visible ASCII may be in it. */
-int value_set_secret(const struct setting *setting, void *member, struct span text,
-                     struct complaint *why)
+static int set_secret(struct span text, bool ours, char **at, struct complaint *why)
 {
     OWNED(secret_wipe) struct secret secret;
-    char **at = member, *copy;
-    int r = read_secret(text, false, &secret, why);
+    char *copy;
+    int r = read_secret(text, ours, &secret, why);
 
-    (void)setting; // a path's limit, not the key's
     if (r < 0)
         return r;
     if (secret.key.len == 0 || secret.key.len > SECRET_MAX_LEN ||
@@ -106,6 +104,41 @@ int value_set_secret(const struct setting *setting, void *member, struct span te
         return complain(why, -ENOMEM, "out of memory");
     free(*at);
     *at = copy;
+    return 0;
+}
+
+int value_set_secret(const struct setting *setting, void *member, struct span text,
+                     struct complaint *why)
+{
+    (void)setting; // a path's limit, not the key's
+    return set_secret(text, false, member, why);
+}
+
+int value_set_private_secret(const struct setting *setting, void *member,
+                             struct span text, struct complaint *why)
+{
+    (void)setting;
+    return set_secret(text, true, member, why);
+}
+
+/* Who reads it later reads it again: what it holds is not looked at. */
+int value_set_private(const struct setting *setting, void *member, struct span text,
+                      struct complaint *why)
+{
+    static const struct setting kind = {.kind = KIND_TEXT, .max = PATH_MAX_LEN};
+    OWNED(free_str) char *name = NULL;
+    OWNED(close_fd) int fd = -1;
+    char **at = member;
+    int r = value_set(&kind, &name, text, why);
+
+    (void)setting;
+    if (r < 0)
+        return r;
+    fd = open_file(text, name, true, why);
+    if (fd < 0)
+        return fd;
+    free(*at);
+    *at = TAKE(name);
     return 0;
 }
 

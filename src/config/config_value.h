@@ -15,19 +15,22 @@
 enum { QUOTED_MAX = 96 };
 
 enum value_kind {
-    KIND_TEXT,   // char *, not empty, no control characters
-    KIND_WORD,   // char *, one of `argument`
-    KIND_CHOICE, // int or an enum: the place in `argument`
-    KIND_SWITCH, // bool
-    KIND_NUMBER, // uint64_t
-    KIND_BYTES,  // uint64_t, perhaps with KiB, MiB or GiB
-    KIND_URL,    // char *, in canonical form
-    KIND_SECRET, // char *, what the named file holds
-    KIND_MODE,   // uint64_t, octal digits; never 0
-    KIND_USERS,  // struct config_users, names or numbers with commas between them
-    KIND_TOKEN,  // struct config_token, of what the named file holds
+    KIND_TEXT,           // char *, not empty, no control characters
+    KIND_WORD,           // char *, one of `argument`
+    KIND_CHOICE,         // int or an enum: the place in `argument`
+    KIND_SWITCH,         // bool
+    KIND_NUMBER,         // uint64_t
+    KIND_BYTES,          // uint64_t, perhaps with KiB, MiB or GiB
+    KIND_URL,            // char *, in canonical form
+    KIND_SECRET,         // char *, what the named file holds
+    KIND_MODE,           // uint64_t, octal digits; never 0
+    KIND_USERS,          // struct config_users, names or numbers with commas between them
+    KIND_TOKEN,          // struct config_token, of what the named file holds
+    KIND_PRIVATE,        // char *, the name of a file that is closed to others
+    KIND_PRIVATE_SECRET, // char *, what such a file holds
 
-    /* More than one value each; not for value_set(). The first three: config_list. */
+    /* More than one value each; not for value_set(). The first four: config_list. */
+    KIND_SERVERS,
     KIND_LISTEN,
     KIND_HOSTS,
     KIND_ORIGINS,
@@ -58,13 +61,17 @@ const char *value_expected(enum value_kind kind);
 int value_set(const struct setting *setting, void *base, struct span text,
               struct complaint *why) MUST_CHECK;
 
-/* For KIND_USERS, KIND_SECRET and KIND_TOKEN; see value_set(). */
+/* For KIND_USERS and those of files that hold secrets; see value_set(). */
 int value_set_users(const struct setting *setting, void *member, struct span text,
                     struct complaint *why) MUST_CHECK;
 int value_set_secret(const struct setting *setting, void *member, struct span text,
                      struct complaint *why) MUST_CHECK;
 int value_set_token(const struct setting *setting, void *member, struct span text,
                     struct complaint *why) MUST_CHECK;
+int value_set_private(const struct setting *setting, void *member, struct span text,
+                      struct complaint *why) MUST_CHECK;
+int value_set_private_secret(const struct setting *setting, void *member,
+                             struct span text, struct complaint *why) MUST_CHECK;
 
 bool value_is_list(enum value_kind kind); // of texts
 

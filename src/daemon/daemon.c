@@ -265,6 +265,12 @@ static int open_outside(struct daemon *daemon, struct complaint *complaint)
     r = open_front(daemon, complaint);
     if (r < 0)
         return r;
+    // Its thread gives up its own rights, so it starts while there are some to give up.
+    r = fleet_open(config, daemon->journal, daemon->logged_event,
+                   service_boot(front_service(daemon->front)), &daemon->publisher,
+                   complaint);
+    if (r < 0)
+        return r;
     r = host_new(config->proc_root, &daemon->host);
     if (r < 0)
         return complain(complaint, r, "cannot open %s: %s", config->proc_root,
@@ -293,7 +299,7 @@ static int give_up_rights(const struct config *config, struct complaint *complai
         .families = CONFINE_UNIX | CONFINE_INET | CONFINE_NETLINK,
         .remove_files = true,
         .openat2 = true,
-        .this_thread = true, // the historian has given up what it does not need
+        .this_thread = true, // the other threads have given up what they do not need
     };
     struct complaint what = {0};
     int r;
@@ -402,7 +408,8 @@ static bool wind_up(struct daemon *daemon)
     (void)signal(SIGTERM, end_at_once); // the loop takes no signals any more
     (void)signal(SIGINT, end_at_once);
     for (int waited_ms = 0; waited_ms < WIND_UP_MS; waited_ms += 10) {
-        if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0 && archive_ended(daemon->archive))
+        if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0 && archive_ended(daemon->archive) &&
+            publisher_ended(daemon->publisher))
             return true;
         if (daemon->hurried)
             break;
@@ -424,10 +431,12 @@ bool daemon_free(struct daemon *daemon)
     demo_free(daemon->demo);
     gpu_feed_free(daemon->gpu_feed);
     archive_stop(daemon->archive);
+    publisher_stop(daemon->publisher);
     uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
     if (!wind_up(daemon))
         return false;
 
+    publisher_free(daemon->publisher);
     front_free(daemon->front);
     archive_free(daemon->archive);
     watch_free(daemon->watch);

@@ -12,6 +12,7 @@
 #include "daemon/docker.h"
 #include "daemon/engines.h"
 #include "daemon/event_log.h"
+#include "daemon/fleet.h"
 #include "daemon/front.h"
 #include "daemon/gpu_feed.h"
 #include "daemon/gpu_log.h"
@@ -44,6 +45,7 @@ struct daemon {
     struct watch *watch;
     uint64_t logged_event; // the id of the newest that is in the log
     struct front *front;
+    struct publisher *publisher;      // NULL: no --nats
     struct service_manager *manager;  // NULL: none has started us
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
     struct host_tree tree;
@@ -55,6 +57,7 @@ struct daemon {
     uint64_t started_ns;
     uint64_t first_beat_ns;
     struct self_cost cost;
+    struct snapshot_self self; // as of the newest tick
     uv_signal_t signals[SIGNALS];
     char logged_outage[256];
     struct gpu_log gpu_log;

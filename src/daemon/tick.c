@@ -95,6 +95,9 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage,
     }
     log_failure(service_publish_outage(front_service(daemon->front), outage));
     engines_log(daemon->engines, NULL, now_ns);
+    if (daemon->publisher)
+        publisher_offer_outage(daemon->publisher, outage->code, outage->reason,
+                               &daemon->self, (uint64_t)unix_ms);
 }
 
 static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot,
@@ -110,6 +113,8 @@ static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot,
     }
     gpu_log_snapshot(&daemon->gpu_log, snapshot);
     log_failure(service_publish(front_service(daemon->front), snapshot));
+    if (daemon->publisher)
+        publisher_offer(daemon->publisher, snapshot);
     snapshot_unref(daemon->newest);
     daemon->newest = snapshot_ref(snapshot);
     engines_log(daemon->engines, snapshot, now_ns);
@@ -127,6 +132,7 @@ static struct snapshot_self self_cost(struct daemon *daemon, uint64_t now_ns)
         .frames_sent = hub.frames_sent,
         .frames_skipped = hub.frames_skipped,
         .history_errors = historian_errors(archive_historian(daemon->archive)),
+        .nats = publisher_state(daemon->publisher),
     };
 
     self.n_limited = service_limited(service, self.limited, ARRAY_LEN(self.limited));
@@ -188,6 +194,7 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
         .previous = daemon->newest,
     };
 
+    daemon->self = facts.self;
     service_tell_self(front_service(daemon->front), &facts.self);
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
     facts.servers_known = daemon->discovery != NULL;

@@ -372,6 +372,23 @@ static void write_processes(struct buf *out, const struct snapshot *snapshot)
     number(out, "processes_left_out", snapshot->processes_left_out);
 }
 
+static void write_nats(struct buf *out, const struct snapshot_nats *nats)
+{
+    if (!nats->used) {
+        reason(out, "nats", NULL);
+        return;
+    }
+    begin(out, "nats");
+    boolean(out, "connected", nats->connected);
+    boolean(out, "name_taken", nats->name_taken);
+    number(out, "published", nats->published);
+    number(out, "skipped", nats->skipped);
+    number(out, "too_large", nats->too_large);
+    number(out, "events", nats->events);
+    number(out, "reconnects", nats->reconnects);
+    end(out);
+}
+
 static void write_self(struct buf *out, const struct snapshot_self *self)
 {
     begin(out, "self");
@@ -383,6 +400,7 @@ static void write_self(struct buf *out, const struct snapshot_self *self)
     number(out, "frames_skipped", self->frames_skipped);
     number(out, "worker_restarts", self->worker_restarts);
     number(out, "history_errors", self->history_errors);
+    write_nats(out, &self->nats);
     begin(out, "limited");
     for (size_t i = 0; i < self->n_limited; i++)
         number(out, self->limited[i].what, self->limited[i].total);

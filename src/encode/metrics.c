@@ -138,6 +138,12 @@ static uint64_t scrapes(const struct snapshot_model *model, size_t result)
 #define OWN(member) (at->self ? at->self->member : UNKNOWN)
 #define OWN_TIME(member) (at->self ? at->self->member : (double)NAN)
 
+/* Without series where nothing is published. */
+static struct number nats_whole(const struct place *at, uint64_t value)
+{
+    return at->self && at->self->nats.used ? whole(value) : NOT_KNOWN;
+}
+
 #define METRIC(of, name, kind, unit, more, value, help)    \
     static struct number value_of_##name(struct place *at) \
     {                                                      \

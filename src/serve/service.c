@@ -289,6 +289,11 @@ void service_begin_anew(struct service *service)
     board_begin_anew(service->board);
 }
 
+const char *service_boot(const struct service *service)
+{
+    return board_boot(service->board);
+}
+
 struct hub_stats service_hub_stats(const struct service *service)
 {
     struct hub_stats sum = {0};

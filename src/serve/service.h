@@ -81,6 +81,9 @@ void service_tell_self(struct service *service, const struct snapshot_self *self
 /* As board_begin_anew(). */
 void service_begin_anew(struct service *service);
 
+/* The run of the program, as documents name it. */
+const char *service_boot(const struct service *service);
+
 struct hub_stats service_hub_stats(const struct service *service);
 
 /* How often each limit was met: how many of them were written. */

@@ -158,6 +158,18 @@ struct snapshot_limited {
     uint64_t total;
 };
 
+/* What is published elsewhere (publish/); all of it 0 where nothing is. */
+struct snapshot_nats {
+    bool used;
+    bool connected;
+    bool name_taken;     // another publishes under this node's name
+    uint64_t published;  // snapshots that the server has taken
+    uint64_t skipped;    // that a newer one has replaced, or for which nobody was there
+    uint64_t too_large;  // that were more than the server takes, even cut
+    uint64_t events;     // that the server has taken
+    uint64_t reconnects; // connections made, but for the first
+};
+
 /* What watching costs the host. Sums since the start of the program. */
 struct snapshot_self {
     uint64_t rss_bytes;
@@ -169,6 +181,7 @@ struct snapshot_self {
     uint64_t worker_restarts;
     uint64_t history_errors; // that kept history off the disk; UNKNOWN: memory alone
     double late_seconds;     // of this tick
+    struct snapshot_nats nats;
     struct snapshot_limited limited[SNAPSHOT_LIMITED_MAX];
     size_t n_limited;
 };

@@ -57,7 +57,7 @@ class Secrets:
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
-        for name, text in (("token", "0" * 64), ("key", "secret")):
+        for name, text in (("token", "0" * 64), ("key", "secret"), ("nats.creds", "-")):
             path = pathlib.Path(self.folder.name, name)
             path.write_text(text)
             path.chmod(0o600)

@@ -14,6 +14,13 @@ static const struct setting hosts_setting = {
 static const struct setting origins_setting = {
     .kind = KIND_ORIGINS, .offset = offsetof(struct config, allow_origins), .max = 16};
 
+static const struct setting servers_setting = {
+    .kind = KIND_SERVERS, .offset = offsetof(struct config, nats), .max = 16};
+
+#define NO_SERVER(text) "'" text "' is neither nats://HOST[:PORT] nor tls://..."
+#define WITH_SECRET                                                                   \
+    "a URL with a user or a password is refused: --nats-creds and --nats-token-file " \
+    "name files that hold them"
 #define LONG_48 "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrst."
 #define LONG_240 LONG_48 LONG_48 LONG_48 LONG_48 LONG_48
 #define NO_ORIGIN(text) "'" text "' is not SCHEME://HOST[:PORT]"
@@ -80,6 +87,23 @@ static const struct {
     {"http://h:03000", "'http://h:03000' is not as browsers write it"},
     {"https://h:", "'' is not a port (0..65535)"},
     {"https://::1", "'::1': an IPv6 address needs brackets, as in [::1]"},
+}, servers[] = {
+    {"nats://localhost", NULL},
+    {"nats://10.0.0.1:4222", NULL},
+    {"tls://nats.example:4443", NULL},
+    {"tls://[2001:db8::1]:4222", NULL},
+    {"", NO_SERVER("")},
+    {"localhost:4222", NO_SERVER("localhost:4222")},
+    {"http://localhost", NO_SERVER("http://localhost")},
+    {"NATS://localhost", NO_SERVER("NATS://localhost")},
+    {"nats://localhost/x", NO_SERVER("nats://localhost/x")},
+    {"nats://a nats://b", NO_SERVER("nats://a nats://b")},
+    {"nats://me:secret@localhost", WITH_SECRET},
+    {"nats://secret@localhost", WITH_SECRET},
+    {"tls://", "the host is missing"},
+    {"nats://localhost:0", "'nats://localhost:0': port 0 cannot be connected to"},
+    {"nats://localhost:65536", "'65536' is not a port (0..65535)"},
+    {"nats://*", "'*' is not a host name"},
 };
 // clang-format on
 
@@ -128,6 +152,13 @@ static void test_origins(void **state)
     }
 }
 
+static void test_servers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++)
+        check(&servers_setting, servers[i].text, servers[i].complaint);
+}
+
 static void test_longest_origin(void **state)
 {
     static const char longest[] = "https://" LONG_240 "1234567";
@@ -161,9 +192,8 @@ static void test_list_is_full(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_longest_origin),
+        cmocka_unit_test(test_hosts),        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_servers),      cmocka_unit_test(test_longest_origin),
         cmocka_unit_test(test_list_is_full),
     };
 

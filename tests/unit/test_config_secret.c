@@ -156,6 +156,36 @@ static void test_links(void **state)
     assert_int_equal(unlink("link"), 0);
 }
 
+/* A file that is only named must be closed to others, too; one whose content is kept. */
+static void test_private(void **state)
+{
+    static const struct setting settings[] = {
+        {.kind = KIND_PRIVATE, .offset = offsetof(struct config, nats_creds)},
+        {.kind = KIND_PRIVATE_SECRET, .offset = offsetof(struct config, nats_token)},
+    };
+    struct config *config = calloc(1, sizeof(*config));
+    struct complaint why = {""};
+
+    (void)state;
+    assert_non_null(config);
+    (void)unlink("token"); // it may be another's
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        write_file("s3cret\n", 0644);
+        assert_int_equal(value_set(&settings[i], config, span_of("token"), &why),
+                         -EINVAL);
+        assert_string_equal(why.text, "'token' " OPEN);
+        assert_int_equal(config_has_secret(config), i > 0);
+        write_file("s3cret\n", 0600);
+        assert_int_equal(value_set(&settings[i], config, span_of("token"), &why), 0);
+        assert_true(config_has_secret(config));
+    }
+    assert_string_equal(config->nats_creds, "token");
+    assert_string_equal(config->nats_token, "s3cret");
+    assert_int_equal(value_set(&settings[0], config, span_of("nowhere"), &why), -EINVAL);
+    assert_string_equal(config->nats_creds, "token");
+    config_free(config);
+}
+
 static void test_secrets_of_engines(void **state)
 {
     struct config *config = calloc(1, sizeof(*config));
@@ -192,11 +222,9 @@ static int leave_folder(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_digest),
-        cmocka_unit_test(test_what_is_no_file),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_secrets_of_engines),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_what_is_no_file), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_private),         cmocka_unit_test(test_secrets_of_engines),
     };
 
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

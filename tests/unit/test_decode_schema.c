@@ -15,8 +15,12 @@
 enum { ROOM = 256, MEMBERS_MAX = 256 };
 
 /* Keys that the structs leave out: they say of what is beside them where it is from. */
-static const char *const left_out[] = {"devices.from", "models.kv_cache.from",
-                                       "models.requests.from"};
+static const char *const left_out[] = {
+    "devices.from", "models.kv_cache.from", "models.requests.from",
+    // Of interest where the fleet is looked after.
+    "self.nats.connected", "self.nats.name_taken", "self.nats.published",
+    "self.nats.skipped", "self.nats.too_large", "self.nats.events",
+    "self.nats.reconnects"};
 
 static json_t *schema;
 static const struct member *seen[MEMBERS_MAX];

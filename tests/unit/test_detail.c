@@ -101,7 +101,7 @@ static void test_empty(void **state)
         "\"self\":{\"rss_bytes\":0,\"cpu_seconds\":0.0,\"late_ms\":0.0,\"subscribers\":0,"
         "\"frames_sent\":0,\"frames_skipped\":0,\"worker_restarts\":0,\"history_errors\":"
         "0,"
-        "\"limited\":{}}}");
+        "\"nats\":null,\"limited\":{}}}");
 }
 
 static void add_unknown_device(void)

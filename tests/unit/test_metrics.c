@@ -209,6 +209,19 @@ static void test_outage(void **state)
     check_fixture("outage.txt", page_of(&facts, METRICS_TEXT));
 }
 
+static void test_nats(void **state)
+{
+    (void)state;
+    fill();
+    assert_null(strstr(page(METRICS_TEXT), "nats"));
+    snapshot.self.nats =
+        (struct snapshot_nats){.used = true, .published = 7, .skipped = 3, .events = 2};
+    assert_non_null(strstr(page(METRICS_TEXT), "\nvramscope_nats_connected 0\n"));
+    assert_non_null(strstr(page(METRICS_TEXT), "\nvramscope_nats_published_total 7\n"));
+    assert_non_null(strstr(page(METRICS_TEXT), "\nvramscope_nats_skipped_total 3\n"));
+    assert_non_null(strstr(page(METRICS_TEXT), "\nvramscope_nats_too_large_total 0\n"));
+}
+
 /* What makes one figure unknown, and the start of the lines that must then be none. */
 static struct snapshot_device *device = &snapshot.devices[0];
 static struct snapshot_model *model = &snapshot.models[0];
@@ -542,6 +555,13 @@ static const char *const names[] = {
     "frames_sent_total",
     "frames_skipped_total",
     "worker_restarts_total",
+    "nats_connected",
+    "nats_name_taken",
+    "nats_published_total",
+    "nats_skipped_total",
+    "nats_too_large_total",
+    "nats_events_total",
+    "nats_reconnects_total",
     "limited_total",
     "vram_total_bytes",
     "vram_allocated_bytes",
@@ -645,6 +665,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whole_pages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nats, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_is_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_empty_families, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_names, set_up, tear_down),
