@@ -45,7 +45,7 @@ static ssize_t fake_series(void *ctx, const struct history_span *span,
 static ssize_t fake_points(void *ctx, const struct history_span *span, int64_t number,
                            int64_t *from_ms, struct history_point *ret, size_t max)
 {
-    static const struct history_figure unknown = {NAN, NAN, NAN};
+    static const struct history_figure unknown = {(double)NAN, (double)NAN, (double)NAN};
     struct fake *fake = ctx;
     size_t n = 0;
 
