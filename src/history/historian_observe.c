@@ -10,6 +10,7 @@
 #include <math.h>
 
 enum {
+    FIRST_MS = 10 * 1000,       // when servers have been found and have answered
     FROM_MEMORY_MS = 60 * 1000, // between two rounds
     FROM_DISK_MS = 10 * 60 * 1000,
     POINTS_AT_ONCE = 64,
@@ -174,7 +175,8 @@ bool observe(struct historian *historian)
     }
     publish(historian);
     observing->due_ns =
-        now_ns + (historian->disk.store ? FROM_DISK_MS : FROM_MEMORY_MS) * NS_PER_MS;
+        now_ns + (historian->disk.store && observing->n ? FROM_DISK_MS : FROM_MEMORY_MS) *
+                     NS_PER_MS;
     return false;
 }
 
@@ -184,7 +186,7 @@ int observing_init(struct observing *observing, struct past *past)
 
     if (r == 0)
         r = observer_new(&observing->observer);
-    observing->due_ns = historian_now_ns() + FROM_MEMORY_MS * NS_PER_MS;
+    observing->due_ns = historian_now_ns() + FIRST_MS * NS_PER_MS;
     return r;
 }
 
