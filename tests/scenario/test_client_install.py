@@ -75,15 +75,15 @@ def test_symbols():
     """What the header declares is what can be seen, and nothing else."""
     with Installed() as installed:
         shared = output_of("nm", "-D", "--defined-only",
-                           installed.libraries / "libvramscope.so.0")
+                           installed.libraries / "libvramscope.so.1")
         static = output_of("nm", "-g", "--defined-only",
                            installed.libraries / "libvramscope.a")
-        assert "VRAMSCOPE_0" in shared
-        assert set(re.findall(r" [A-Z] (\w+)@@VRAMSCOPE_0$", shared, re.M)) == declared()
+        assert "VRAMSCOPE_1" in shared
+        assert set(re.findall(r" [A-Z] (\w+)@@VRAMSCOPE_1$", shared, re.M)) == declared()
         assert len(shared.splitlines()) == len(declared()) + 1, shared
         assert set(re.findall(r"^[0-9a-f]+ [A-Z] (\w+)$", static, re.M)) == declared()
         needed = output_of("readelf", "-d", installed.libraries / "libvramscope.so")
-        assert "[libvramscope.so.0]" in needed, needed
+        assert "[libvramscope.so.1]" in needed, needed
         assert set(re.findall(r"NEEDED.*\[(\w+)\.", needed)) <= \
             {"libcurl", "libjansson", "libc", "libasan", "libubsan"}, needed
 
@@ -109,7 +109,7 @@ def test_examples():
             for static in (False, True):
                 follow = installed.compile(language, "follow", static)
                 needed = output_of("ldd", follow)
-                assert ("libvramscope.so.0" in needed) != static, (follow, needed)
+                assert ("libvramscope.so.1" in needed) != static, (follow, needed)
                 text = lines_of(follow, urls[0], until=lambda text: text.count("\n") > 2)
                 assert set(text.split()) == {"0"}, text
                 loop = installed.compile(language, "poll_loop", static)
