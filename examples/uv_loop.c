@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Print a line for each event of a daemon, in a loop of libuv: uv_loop [URL]
- *     cc uv_loop.c $(pkg-config --cflags --libs libvramscope libuv)
- */
+/* A line for each event: cc uv_loop.c $(pkg-config --cflags --libs libvramscope libuv) */
 #include <stdio.h>
 #include <uv.h>
 #include <vramscope.h>
@@ -16,16 +14,14 @@ static void print_line(const struct vramscope_snapshot *now)
     printf("\n");
 }
 
-/* Of an attempt that is due as well: the library wakes by the descriptor, without a timer. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     const struct vramscope_event *event;
-
     (void)vramscope_process(poll->data), (void)status, (void)events;
     while ((event = vramscope_next(poll->data)) != NULL)
         if (event->type == VRAMSCOPE_SNAPSHOT)
             print_line(event->snapshot);
-        else if (event->reason) // from outside: not for a terminal that is to be trusted
+        else if (event->reason)
             fprintf(stderr, "%s\n", event->reason);
     fflush(stdout);
 }
@@ -34,7 +30,6 @@ int main(int argc, char **argv)
 {
     struct vramscope *scope;
     uv_poll_t poll;
-
     if (vramscope_open(argc > 1 ? argv[1] : "http://127.0.0.1:6767", NULL, &scope) < 0)
         return 2;
     (void)uv_poll_init(uv_default_loop(), &poll, vramscope_fd(scope));
