@@ -59,8 +59,9 @@ def test_first_event_at_once_then_every_half_second():
 
 
 def test_who_connects_early_waits_for_the_first_snapshot():
+    """A server that is named is asked who it is, and then for its metrics, within a second."""
     def slow(peer):
-        time.sleep(0.7)
+        time.sleep(0.35)
         page_answer(vllm_page())(peer)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -73,12 +74,14 @@ def test_who_connects_early_waits_for_the_first_snapshot():
                 return socket.create_connection(("127.0.0.1", port), 5)
             except OSError:
                 return None
-        peer = eventually("its port", connect, every=0.005)
-        peer.sendall(b"GET /vram HTTP/1.0\r\n\r\n")
-        answer = b"".join(iter(lambda: peer.recv(65536), b""))
-        assert answer.startswith(b"HTTP/1.1 200 ") and b"org-model" in answer, answer
-        process.terminate()
-        process.wait()
+        try:
+            peer = eventually("its port", connect, every=0.005)
+            peer.sendall(b"GET /vram HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: peer.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200 ") and b"org-model" in answer, answer
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def test_curl_reads_the_stream():
