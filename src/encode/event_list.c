@@ -9,40 +9,21 @@ static_assert(EVENT_JSON_MAX >= 2 * ENGINE_NAME_MAX + ENGINE_NAME_MAX + 2 * GPU_
                                     2 * EVENT_TEXT_SIZE + 256,
               "a quoted byte takes two at most");
 
-static void text_or_null(struct buf *out, const char *key, const char *text)
-{
-    buf_add_str(out, key);
-    if (text[0])
-        json_quote(out, text);
-    else
-        buf_add_str(out, "null");
-}
-
-static void write_time(struct buf *out, int64_t unix_ms)
-{
-    buf_add_str(out, ",\"unix_ms\":");
-    buf_add_u64(out, (uint64_t)MAX(unix_ms, (int64_t)0));
-}
-
 static void write_event(struct buf *out, const struct event *event)
 {
     char id[ENGINE_NAME_MAX + 1];
 
     snapshot_make_id(event->served_name, id);
-    buf_add_str(out, "{\"id\":");
-    buf_add_u64(out, event->id);
-    write_time(out, event->unix_ms);
-    buf_add_str(out, ",\"kind\":");
-    json_quote(out, event_name(event->kind));
-    buf_add_str(out, ",\"severity\":");
-    json_quote(out, event_severity_name(event_severity(event->kind)));
-    text_or_null(out, ",\"model\":", event->served_name);
-    text_or_null(out, ",\"model_id\":", id);
-    buf_add_str(out, ",\"port\":");
-    json_u64(out, event->served_name[0] ? event->port : UNKNOWN);
-    text_or_null(out, ",\"device\":", event->device);
-    buf_add_str(out, ",\"text\":");
-    json_quote(out, event->text);
+    buf_add_char(out, '{');
+    json_put_number(out, "id", event->id);
+    json_put_number(out, "unix_ms", (uint64_t)MAX(event->unix_ms, (int64_t)0));
+    json_put_text(out, "kind", event_name(event->kind));
+    json_put_text(out, "severity", event_severity_name(event_severity(event->kind)));
+    json_put_text_or_null(out, "model", event->served_name);
+    json_put_text_or_null(out, "model_id", id);
+    json_put_number(out, "port", event->served_name[0] ? event->port : UNKNOWN);
+    json_put_text_or_null(out, "device", event->device);
+    json_put_text(out, "text", event->text);
     buf_add_char(out, '}');
 }
 

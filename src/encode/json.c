@@ -57,3 +57,40 @@ void json_fixed(struct buf *out, double value, unsigned decimals)
         fraction %= scale;
     } while (fraction);
 }
+
+void json_put_key(struct buf *out, const char *key)
+{
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_add_char(out, ',');
+    buf_add_char(out, '"');
+    buf_add_str(out, key);
+    buf_add_str(out, "\":");
+}
+
+void json_put_number(struct buf *out, const char *key, uint64_t value)
+{
+    json_put_key(out, key);
+    json_u64(out, value);
+}
+
+void json_put_decimal(struct buf *out, const char *key, double value, unsigned decimals)
+{
+    json_put_key(out, key);
+    json_fixed(out, value, decimals);
+}
+
+void json_put_text(struct buf *out, const char *key, const char *text)
+{
+    json_put_key(out, key);
+    json_quote(out, text);
+}
+
+void json_put_text_or_null(struct buf *out, const char *key, const char *text)
+{
+    if (text && text[0]) {
+        json_put_text(out, key, text);
+    } else {
+        json_put_key(out, key);
+        buf_add_str(out, "null");
+    }
+}

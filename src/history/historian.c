@@ -3,6 +3,7 @@
 
 #include "base/confine.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -150,20 +151,6 @@ static void *run(void *ctx)
     return NULL;
 }
 
-static int start_thread(struct historian *historian)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-
-    if (error)
-        return -error;
-    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (!error)
-        error = pthread_create(&historian->thread, &attributes, run, historian);
-    (void)pthread_attr_destroy(&attributes);
-    return -error;
-}
-
 static void wait_until_ready(struct historian *historian)
 {
     uint64_t until_ns = historian_now_ns() + READY_MS * NS_PER_MS;
@@ -176,17 +163,6 @@ static void wait_until_ready(struct historian *historian)
         log_warning("history: %s does not open in time; not waiting for it",
                     historian->options.path);
     (void)pthread_mutex_unlock(&historian->lock);
-}
-
-static void init_lock(struct historian *historian)
-{
-    pthread_condattr_t attributes;
-
-    (void)pthread_mutex_init(&historian->lock, NULL); // none of these can fail
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&historian->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
 }
 
 static void release(struct historian *historian)
@@ -207,12 +183,12 @@ int historian_new(const struct historian_options *options, struct historian **re
         return -ENOMEM;
     historian->options = *options;
     historian->disk.is_used = options->path != NULL;
-    init_lock(historian);
+    thread_init_lock(&historian->lock, &historian->changed);
     r = past_reader_new(options->past, &historian->disk.reader);
     if (r == 0)
         r = observing_init(&historian->observing, options->past);
     if (r == 0)
-        r = start_thread(historian);
+        r = thread_start(&historian->thread, STACK_BYTES, run, historian);
     if (r < 0) {
         release(historian);
         return r;

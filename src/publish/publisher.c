@@ -1,32 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "publish/publisher_parts.h"
 
+#include "base/thread.h"
+
 enum { STACK_BYTES = 256 * 1024 };
-
-static int start_thread(struct publisher *publisher)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-
-    if (error)
-        return -error;
-    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (!error)
-        error = pthread_create(&publisher->thread, &attributes, publisher_run, publisher);
-    (void)pthread_attr_destroy(&attributes);
-    return -error;
-}
-
-static void init_lock(struct publisher *publisher)
-{
-    pthread_condattr_t attributes;
-
-    (void)pthread_mutex_init(&publisher->lock, NULL); // none of these can fail
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&publisher->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
 
 /* What the options point at is the publisher's own: a configuration may be replaced. */
 static int own_options(struct publisher_options *options)
@@ -93,7 +70,7 @@ static struct publisher *new_publisher(const struct publisher_options *options)
     buf_init(&publisher->mail, COMPACT_MAX);
     buf_init(&publisher->sending, COMPACT_MAX);
     buf_init(&publisher->event, PAYLOAD_DEFAULT);
-    init_lock(publisher);
+    thread_init_lock(&publisher->lock, &publisher->changed);
     link_init(&publisher->link, &publisher->library, &publisher->options);
     publisher->writer = calloc(1, sizeof(*publisher->writer));
     if (own_options(&publisher->options) < 0 || !publisher->writer) {
@@ -113,7 +90,7 @@ int publisher_new(const struct publisher_options *options, struct publisher **re
         return complain(complaint, -ENOMEM, "out of memory");
     r = nats_library_load(&publisher->library, complaint);
     if (r == 0) {
-        r = start_thread(publisher);
+        r = thread_start(&publisher->thread, STACK_BYTES, publisher_run, publisher);
         if (r < 0)
             (void)complain(complaint, r, "cannot publish: %s", strerror(-r));
     }

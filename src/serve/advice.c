@@ -18,41 +18,10 @@ static void free_work(struct work **work)
     free(*work);
 }
 
-/* `,"key":`, or without the comma after an opening brace. */
-static void key(struct buf *out, const char *name)
-{
-    if (out->len && out->data[out->len - 1] != '{')
-        buf_add_char(out, ',');
-    buf_add_char(out, '"');
-    buf_add_str(out, name);
-    buf_add_str(out, "\":");
-}
-
-static void number(struct buf *out, const char *name, uint64_t value)
-{
-    key(out, name);
-    json_u64(out, value);
-}
-
 /* By the wall clock; what is before 1970 nobody has seen. */
 static uint64_t time_of(int64_t unix_ms)
 {
     return unix_ms < 0 ? UNKNOWN : (uint64_t)unix_ms;
-}
-
-static void decimal(struct buf *out, const char *name, double value, unsigned decimals)
-{
-    key(out, name);
-    json_fixed(out, value, decimals);
-}
-
-static void text(struct buf *out, const char *name, const char *value)
-{
-    key(out, name);
-    if (value[0])
-        json_quote(out, value);
-    else
-        buf_add_str(out, "null");
 }
 
 static void write_observation(struct buf *out, const struct observation *seen)
@@ -60,21 +29,21 @@ static void write_observation(struct buf *out, const struct observation *seen)
     bool any = seen->samples > 0;
 
     buf_add_char(out, '{');
-    text(out, "model", seen->of.served_name);
-    text(out, "model_id", seen->of.id);
-    number(out, "port", seen->of.port);
-    number(out, "from_ms", any ? time_of(seen->from_ms) : UNKNOWN);
-    number(out, "to_ms", any ? time_of(seen->to_ms) : UNKNOWN);
-    number(out, "observed_ms", seen->observed_ms);
-    number(out, "samples", seen->samples);
-    number(out, "kv_pool_bytes", seen->kv_pool_bytes);
-    number(out, "kv_used_max_bytes", seen->kv_used_max);
-    number(out, "kv_used_p999_bytes", seen->kv_used_p999);
-    number(out, "max_requests_running", seen->running_max);
-    number(out, "max_requests_waiting", seen->waiting_max);
-    number(out, "preemptions",
-           isnan(seen->preemptions) ? UNKNOWN : (uint64_t)seen->preemptions);
-    decimal(out, "hit_percent", seen->hit_percent, 2);
+    json_put_text_or_null(out, "model", seen->of.served_name);
+    json_put_text_or_null(out, "model_id", seen->of.id);
+    json_put_number(out, "port", seen->of.port);
+    json_put_number(out, "from_ms", any ? time_of(seen->from_ms) : UNKNOWN);
+    json_put_number(out, "to_ms", any ? time_of(seen->to_ms) : UNKNOWN);
+    json_put_number(out, "observed_ms", seen->observed_ms);
+    json_put_number(out, "samples", seen->samples);
+    json_put_number(out, "kv_pool_bytes", seen->kv_pool_bytes);
+    json_put_number(out, "kv_used_max_bytes", seen->kv_used_max);
+    json_put_number(out, "kv_used_p999_bytes", seen->kv_used_p999);
+    json_put_number(out, "max_requests_running", seen->running_max);
+    json_put_number(out, "max_requests_waiting", seen->waiting_max);
+    json_put_number(out, "preemptions",
+                    isnan(seen->preemptions) ? UNKNOWN : (uint64_t)seen->preemptions);
+    json_put_decimal(out, "hit_percent", seen->hit_percent, 2);
     buf_add_char(out, '}');
 }
 
@@ -89,12 +58,12 @@ static void write_id(struct buf *out, const struct advice *advice, const char *m
                        (unsigned)advice->port);
     else
         (void)snprintf(id, sizeof(id), "%s:%s", kind, advice->device);
-    text(out, "id", id);
+    json_put_text_or_null(out, "id", id);
 }
 
 static void write_lines(struct buf *out, const struct advice *advice)
 {
-    key(out, "arithmetic");
+    json_put_key(out, "arithmetic");
     buf_add_char(out, '[');
     for (uint32_t i = 0; i < advice->n_lines; i++) {
         if (i > 0)
@@ -112,21 +81,21 @@ static void write_advice(struct buf *out, const struct advice *advice)
         snapshot_make_id(advice->served_name, model_id);
     buf_add_char(out, '{');
     write_id(out, advice, model_id);
-    text(out, "kind", advice_kind_name(advice->kind));
-    text(out, "severity", event_severity_name(advice->severity));
-    text(out, "confidence", advice_confidence_name(advice->confidence));
-    number(out, "observed_ms", advice->observed_ms);
-    text(out, "model", advice->served_name);
-    text(out, "model_id", model_id);
-    number(out, "port", advice->port ? advice->port : UNKNOWN);
-    text(out, "device", advice->device);
-    text(out, "title", advice->title);
-    text(out, "text", advice->text);
+    json_put_text_or_null(out, "kind", advice_kind_name(advice->kind));
+    json_put_text_or_null(out, "severity", event_severity_name(advice->severity));
+    json_put_text_or_null(out, "confidence", advice_confidence_name(advice->confidence));
+    json_put_number(out, "observed_ms", advice->observed_ms);
+    json_put_text_or_null(out, "model", advice->served_name);
+    json_put_text_or_null(out, "model_id", model_id);
+    json_put_number(out, "port", advice->port ? advice->port : UNKNOWN);
+    json_put_text_or_null(out, "device", advice->device);
+    json_put_text_or_null(out, "title", advice->title);
+    json_put_text_or_null(out, "text", advice->text);
     write_lines(out, advice);
-    text(out, "command", advice->command);
-    number(out, "kv_cache_memory_bytes", advice->kv_bytes_per_gpu);
-    decimal(out, "gpu_memory_utilization", advice->gpu_memory_utilization, 3);
-    number(out, "freed_bytes_per_gpu", advice->freed_bytes);
+    json_put_text_or_null(out, "command", advice->command);
+    json_put_number(out, "kv_cache_memory_bytes", advice->kv_bytes_per_gpu);
+    json_put_decimal(out, "gpu_memory_utilization", advice->gpu_memory_utilization, 3);
+    json_put_number(out, "freed_bytes_per_gpu", advice->freed_bytes);
     buf_add_char(out, '}');
 }
 
@@ -134,9 +103,9 @@ static void write_document(const struct work *work, size_t n_seen, size_t n_told
                            struct buf *out)
 {
     buf_add_char(out, '{');
-    number(out, "unix_ms", work->snapshot.unix_ms);
-    number(out, "least_ms", ADVICE_LEAST_MS);
-    key(out, "observed");
+    json_put_number(out, "unix_ms", work->snapshot.unix_ms);
+    json_put_number(out, "least_ms", ADVICE_LEAST_MS);
+    json_put_key(out, "observed");
     buf_add_char(out, '[');
     for (size_t i = 0; i < n_seen; i++) {
         if (i > 0)
@@ -144,7 +113,7 @@ static void write_document(const struct work *work, size_t n_seen, size_t n_told
         write_observation(out, &work->seen[i]);
     }
     buf_add_char(out, ']');
-    key(out, "advice");
+    json_put_key(out, "advice");
     buf_add_char(out, '[');
     for (size_t i = 0; i < n_told; i++) {
         if (i > 0)
