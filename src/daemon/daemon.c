@@ -266,9 +266,9 @@ static int open_outside(struct daemon *daemon, struct complaint *complaint)
     if (r < 0)
         return r;
     // Its thread gives up its own rights, so it starts while there are some to give up.
-    r = fleet_open(config, daemon->journal, daemon->logged_event,
-                   service_boot(front_service(daemon->front)), &daemon->publisher,
-                   complaint);
+    r = publishing_open(config, daemon->journal, daemon->logged_event,
+                        service_boot(front_service(daemon->front)), &daemon->publisher,
+                        complaint);
     if (r < 0)
         return r;
     r = host_new(config->proc_root, &daemon->host);

@@ -42,6 +42,8 @@ struct compact_head {
     char outage_reason[COMPACT_REASON_SIZE];
     uint32_t models_left_out; // the smallest, for want of room
     uint32_t processes_left_out;
+    bool gateway;   // it sums up nodes of its own, and is no host
+    uint32_t nodes; // how many of them
 };
 
 /* What is needed while a message is written; some 30 KiB, to be kept between two. */

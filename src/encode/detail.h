@@ -21,6 +21,7 @@ struct detail_origin {
     const char *boot; // hexadecimal digits
     const char *version;
     uint64_t interval_ms;
+    const char *node; // which node of a gateway's it is of; NULL: this host, or the fleet
 };
 
 /* Append the JSON, one line without its end. */

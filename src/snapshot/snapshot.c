@@ -7,6 +7,7 @@ struct shared {
     struct snapshot_pool *pool;
     struct shared *next; // while it is spare
     unsigned refs;
+    struct snapshot_fleet fleet; // of the snapshot, where it has one
     struct snapshot snapshot;
 };
 
@@ -45,9 +46,21 @@ void snapshot_pool_free(struct snapshot_pool *pool)
         struct shared *shared = pool->spare;
 
         pool->spare = shared->next;
+        free(shared->fleet.nodes);
+        free(shared->fleet.models);
         free(shared);
     }
     free(pool);
+}
+
+/* Rows are written as they are counted: they need not be cleared. */
+static struct shared *new_shared(void)
+{
+    struct shared *shared = malloc(sizeof(*shared));
+
+    if (shared)
+        shared->fleet = (struct snapshot_fleet){0};
+    return shared;
 }
 
 struct snapshot *snapshot_new(struct snapshot_pool *pool)
@@ -57,13 +70,12 @@ struct snapshot *snapshot_new(struct snapshot_pool *pool)
     if (shared)
         pool->spare = shared->next;
     else
-        shared = malloc(sizeof(*shared));
+        shared = new_shared();
     if (!shared)
         return NULL;
     pool->lent++;
     shared->pool = pool;
     shared->refs = 1;
-    // The rows are written as they are counted; only what stands before them is cleared.
     memset(&shared->snapshot, 0, offsetof(struct snapshot, sources));
     return &shared->snapshot;
 }
@@ -86,6 +98,40 @@ void snapshot_unref(const struct snapshot *snapshot)
     shared->next = shared->pool->spare;
     shared->pool->spare = shared;
     shared->pool->lent--;
+}
+
+/* Half as much again, so that a fleet that grows does not ask each time. */
+static int make_room(void **rows, size_t *room, size_t wanted, size_t size)
+{
+    size_t more = wanted + wanted / 2;
+    void *grown;
+
+    if (wanted <= *room)
+        return 0;
+    grown = realloc(*rows, more * size);
+    if (!grown)
+        return -ENOMEM;
+    *rows = grown;
+    *room = more;
+    return 0;
+}
+
+int snapshot_make_fleet(struct snapshot *snapshot, size_t nodes, size_t models)
+{
+    struct snapshot_fleet *fleet = &shared_of(snapshot)->fleet;
+    void *node_rows = fleet->nodes, *model_rows = fleet->models;
+    struct snapshot_fleet empty = {.nodes_room = fleet->nodes_room,
+                                   .models_room = fleet->models_room};
+    int r = make_room(&node_rows, &empty.nodes_room, nodes, sizeof(*fleet->nodes));
+
+    if (r == 0)
+        r = make_room(&model_rows, &empty.models_room, models, sizeof(*fleet->models));
+    empty.nodes = node_rows;
+    empty.models = model_rows;
+    *fleet = empty;
+    if (r == 0)
+        snapshot->fleet = fleet;
+    return r;
 }
 
 static bool is_identifier(char c)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * snapshot.h - all that is known about the host at one tick
+ * snapshot.h - all that is known about the host, or a gateway's fleet, at one tick
  *
  * Filled by join/, then shared and never changed: whoever keeps one takes a reference.
  * Snapshots come from a pool, so that a warm tick allocates nothing. One thread.
@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "gpu/gpu.h"
+#include "snapshot/fleet.h"
 
 enum {
     SNAPSHOT_MODELS_MAX = 64,
@@ -40,41 +41,13 @@ struct event {
     char served_name[ENGINE_NAME_MAX + 1]; // of the model; "": it is of none
     uint16_t port;                         // likewise; 0
     char device[GPU_UUID_MAX];             // "": it is of none
+    char node[FLEET_NAME_SIZE];            // where it was; "": on this host
     char text[EVENT_TEXT_SIZE];            // for people, the words may change
 };
 
 const char *event_name(enum event_kind kind); // "engine_found", ...
 enum event_severity event_severity(enum event_kind kind);
 const char *event_severity_name(enum event_severity severity); // "info", "warning", ...
-
-/* Where a number comes from. */
-enum provenance {
-    FROM_NOWHERE, // not known: `why` says why not
-    MEASURED,     // by the driver
-    BY_ENGINE,    // said by the engine
-    DERIVED,      // worked out exactly from facts
-    ESTIMATED,    // worked out with an error: `why` says which
-};
-
-struct figure {
-    uint64_t value; // UNKNOWN when FROM_NOWHERE
-    enum provenance how;
-    const char *why; // a literal; NULL when there is nothing to say
-    uint64_t error; // the value is off by this at most; 0: exact, UNKNOWN: no bound known
-};
-
-static inline struct figure figure_of(uint64_t value, enum provenance how,
-                                      const char *why)
-{
-    return (struct figure){value, how, why, 0};
-}
-
-static inline struct figure figure_unknown(const char *why)
-{
-    return (struct figure){UNKNOWN, FROM_NOWHERE, why, UNKNOWN};
-}
-
-const char *provenance_name(enum provenance how); // "unknown", "measured", "engine", ...
 
 struct snapshot_device {
     uint32_t source;       // index of `sources`
@@ -208,6 +181,7 @@ struct snapshot {
     double hit_percent;         // 0..100
     bool hit_percent_in_window; // it was, at some time, that of the last minute
 
+    struct snapshot_fleet *fleet; // a gateway's; NULL: these are facts of a host
     struct snapshot_self self;
     uint32_t n_sources;
     uint32_t n_devices;
@@ -234,6 +208,13 @@ void snapshot_pool_free(struct snapshot_pool *pool); // every snapshot must be g
 struct snapshot *snapshot_new(struct snapshot_pool *pool);
 const struct snapshot *snapshot_ref(const struct snapshot *snapshot);
 void snapshot_unref(const struct snapshot *snapshot); // takes NULL
+
+/*
+ * Room for so many nodes and rows of a fleet in one that is to be filled: `fleet` is then
+ * there, and zeroed but for its rows. Its memory stays with the pool. -ENOMEM.
+ */
+int snapshot_make_fleet(struct snapshot *snapshot, size_t nodes,
+                        size_t models) MUST_CHECK;
 
 /* Every character of `served_name` outside [A-Za-z0-9], however many bytes, becomes '-'. */
 void snapshot_make_id(const char *served_name, char id[ENGINE_NAME_MAX + 1]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/fleet.h"
+#include "daemon/publishing.h"
 
 #include "base/log.h"
 #include "publish/node.h"
@@ -45,8 +45,9 @@ static void warn_of_token(const struct config *config, bool tls)
         log_warning("nats: the token goes over the network as it is: tls:// hides it");
 }
 
-int fleet_open(const struct config *config, struct journal *journal, uint64_t told_event,
-               const char *boot, struct publisher **ret, struct complaint *complaint)
+int publishing_open(const struct config *config, struct journal *journal,
+                    uint64_t told_event, const char *boot, struct publisher **ret,
+                    struct complaint *complaint)
 {
     struct publisher_options options = {
         .n_servers = MIN(config->nats.n, (size_t)PUBLISHER_SERVERS_MAX),
