@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
 #include "cli/cli_feed.h"
 #include "cli/cli_output.h"
 #include "recording/recording.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { PROGRESS_MS = 1000 };
 
@@ -113,22 +113,14 @@ static int follow(struct recorder *recorder)
     return r < 0 ? CLI_FAILED : CLI_OK;
 }
 
-static int64_t wall_clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now); // cannot fail
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int record(struct recorder *recorder)
 {
     const struct cli *cli = recorder->cli;
     struct complaint why = {""};
     int status;
 
-    if (recording_create(cli->operand, cli->replace, cli->urls[0], wall_clock_ms(),
-                         &recorder->writer, &why) < 0) {
+    if (recording_create(cli->operand, cli->replace, cli->urls[0],
+                         (int64_t)clock_unix_ms(), &recorder->writer, &why) < 0) {
         cli_message("%s%s", why.text,
                     cli->replace || access(cli->operand, F_OK) < 0
                         ? ""

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/archive.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { FULL_RATE_HOURS = 6, FOLDER_MODE = 0750 };
 
 #define HOUR_MS (INT64_C(3600) * 1000)
-#define NS_PER_MS 1000000
 #define MIB (UINT64_C(1) << 20)
 
 struct archive {
@@ -73,10 +72,7 @@ static void on_document(void *ctx, int64_t unix_ms, struct span id, struct span 
 
 static void on_outage(void *ctx, const char *reason)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    flight_add_outage(ctx, (int64_t)now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS, reason);
+    flight_add_outage(ctx, (int64_t)clock_unix_ms(), reason);
 }
 
 /* Recordings lie beside the database. Without a folder for them there are none. */

@@ -83,9 +83,11 @@ static void on_first(uv_timer_t *timer)
     uint64_t waited_ms = (now_ns - daemon->started_ns) / NS_PER_MS;
     bool engines = engines_waiting(daemon->engines);
     bool gpu = daemon->gpu && !gpu_link_sample(daemon->gpu);
+    bool nodes = daemon->gateway && gateway_is_waiting(daemon->gateway, now_ns);
     int r;
 
-    if ((engines && waited_ms < FIRST_ENGINES_MS) || (gpu && waited_ms < FIRST_GPU_MS))
+    if (((engines || nodes) && waited_ms < FIRST_ENGINES_MS) ||
+        (gpu && waited_ms < FIRST_GPU_MS))
         return;
     (void)uv_timer_stop(timer);
     tick_publish(daemon, now_ns);
@@ -250,6 +252,8 @@ static int open_front(struct daemon *daemon, struct complaint *complaint)
     options.historian = archive_historian(daemon->archive);
     options.tap = archive_tap(daemon->archive);
     options.journal = daemon->journal;
+    if (daemon->gateway)
+        options.nodes = gateway_boards(daemon->gateway);
     return front_open(&options, &daemon->front, complaint);
 }
 
@@ -262,10 +266,13 @@ static int open_outside(struct daemon *daemon, struct complaint *complaint)
     r = service_manager_open(&daemon->manager, complaint); // before children and threads
     if (r < 0)
         return r;
-    r = open_front(daemon, complaint);
+    // Threads give up their own rights, so they start while there are some to give up.
+    if (config->gateway)
+        r = gateway_open(config, &daemon->loop, &daemon->gateway, complaint);
+    if (r == 0)
+        r = open_front(daemon, complaint);
     if (r < 0)
         return r;
-    // Its thread gives up its own rights, so it starts while there are some to give up.
     r = publishing_open(config, daemon->journal, daemon->logged_event,
                         service_boot(front_service(daemon->front)), &daemon->publisher,
                         complaint);
@@ -409,7 +416,7 @@ static bool wind_up(struct daemon *daemon)
     (void)signal(SIGINT, end_at_once);
     for (int waited_ms = 0; waited_ms < WIND_UP_MS; waited_ms += 10) {
         if (uv_run(&daemon->loop, UV_RUN_NOWAIT) == 0 && archive_ended(daemon->archive) &&
-            publisher_ended(daemon->publisher))
+            publisher_ended(daemon->publisher) && gateway_ended(daemon->gateway))
             return true;
         if (daemon->hurried)
             break;
@@ -432,12 +439,14 @@ bool daemon_free(struct daemon *daemon)
     gpu_feed_free(daemon->gpu_feed);
     archive_stop(daemon->archive);
     publisher_stop(daemon->publisher);
+    gateway_stop(daemon->gateway);
     uv_walk(&daemon->loop, close_handle, NULL); // what is left: signals and timers
     if (!wind_up(daemon))
         return false;
 
     publisher_free(daemon->publisher);
     front_free(daemon->front);
+    gateway_free(daemon->gateway);
     archive_free(daemon->archive);
     watch_free(daemon->watch);
     journal_free(daemon->journal);

@@ -20,12 +20,27 @@ static void log_event(const struct event *event)
     }
 }
 
+/* What a node says of itself stands in its own log. */
+static bool is_ours(const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_NODE_FOUND:
+    case EVENT_NODE_LOST:
+    case EVENT_NODE_BACK:
+    case EVENT_NODE_NAME_TAKEN:
+        return true;
+    default:
+        return !event->node[0];
+    }
+}
+
 void event_log(struct journal *journal, uint64_t *told)
 {
     struct event event;
 
     while (journal_next(journal, *told, &event)) {
-        log_event(&event);
+        if (is_ours(&event))
+            log_event(&event);
         *told = event.id;
     }
 }

@@ -202,13 +202,18 @@ static int open_service(struct front *front, const struct front_options *front_o
         .past = front_options->past,
         .tap = front_options->tap,
         .historian = front_options->historian,
-        .observations = {read_observations, front_options->historian},
         .journal = front_options->journal,
+        .nodes = front_options->nodes,
+        .fleet = front_options->nodes != NULL,
         .interval_ms = config->interval_ms,
         .now_ns = ticker_now_ns,
     };
-    int r = service_new(&options, &front->service);
+    int r;
 
+    if (!front_options->nodes) // those of a gateway's nodes are theirs
+        options.observations =
+            (struct observations_source){read_observations, front_options->historian};
+    r = service_new(&options, &front->service);
     if (r < 0)
         return complain(complaint, r, "out of memory");
     r = listen_on_all(front, config, front_options->manager, complaint);

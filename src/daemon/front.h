@@ -24,6 +24,7 @@ struct front_options {
     struct historian *historian;     // answers for what is longer ago
     const struct board_tap *tap;     // of what is published; NULL: none
     struct journal *journal;         // of what happened
+    struct node_boards *nodes;       // of a gateway; NULL: this is a host
 };
 
 /* As many descriptors as its clients take, before anything else is opened. */

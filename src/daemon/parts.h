@@ -13,6 +13,7 @@
 #include "daemon/engines.h"
 #include "daemon/event_log.h"
 #include "daemon/front.h"
+#include "daemon/gateway.h"
 #include "daemon/gpu_feed.h"
 #include "daemon/gpu_log.h"
 #include "daemon/publishing.h"
@@ -45,7 +46,8 @@ struct daemon {
     struct watch *watch;
     uint64_t logged_event; // the id of the newest that is in the log
     struct front *front;
-    struct publisher *publisher;      // NULL: no --nats
+    struct gateway *gateway;          // NULL: no --gateway
+    struct publisher *publisher;      // NULL: nothing is published elsewhere
     struct service_manager *manager;  // NULL: none has started us
     uint32_t pids[GPU_PROCESSES_MAX]; // whose tree is being read
     struct host_tree tree;

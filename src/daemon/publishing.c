@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/publishing.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "publish/node.h"
 #include "version.h"
 
 #include <stdio.h>
-#include <time.h>
-
-static uint64_t wall_clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static int identify(const struct config *config, const char *boot,
                     struct compact_head *ret, struct complaint *complaint)
@@ -33,7 +25,7 @@ static int identify(const struct config *config, const char *boot,
                         strerror(-r));
     (void)snprintf(ret->boot, sizeof(ret->boot), "%s", boot);
     (void)snprintf(ret->version, sizeof(ret->version), "%s", VRAMSCOPE_VERSION);
-    ret->started_unix_ms = wall_clock_ms();
+    ret->started_unix_ms = clock_unix_ms();
     ret->interval_ms = config->interval_ms;
     return 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/parts.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "version.h"
 
 #include <stdio.h>
-#include <time.h>
 
 /* The processes that hold device memory, each time the driver has listed them anew. */
 static void read_tree(struct daemon *daemon, const struct gpu_sample *gpu)
@@ -40,20 +40,12 @@ void tick_collect(struct daemon *daemon, uint64_t now_ns)
     engines_run(daemon->engines, now_ns);
 }
 
-static uint64_t wall_clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
-
 int tick_watch(struct daemon *daemon)
 {
     int r = watch_new(daemon->journal, &daemon->watch);
 
     if (r == 0)
-        watch_begin(daemon->watch, VRAMSCOPE_VERSION, (int64_t)wall_clock_ms());
+        watch_begin(daemon->watch, VRAMSCOPE_VERSION, (int64_t)clock_unix_ms());
     return r;
 }
 
@@ -78,26 +70,47 @@ static void log_failure(int r)
         log_error("a tick is left out: %s", strerror(-r));
 }
 
-static void publish_outage(struct daemon *daemon, const struct outage *outage,
-                           uint64_t now_ns)
+/* What is published in place of figures; its reason is told in the log once. */
+static void put_out_outage(struct daemon *daemon, const struct outage *outage,
+                           uint64_t unix_ms)
 {
-    int64_t unix_ms = (int64_t)wall_clock_ms();
-
-    watch_see_outage(daemon->watch, outage->reason, now_ns, unix_ms);
-    archive_alarm(daemon->archive, watch_alarm(daemon->watch), unix_ms);
     event_log(daemon->journal, &daemon->logged_event);
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
         0) {
         (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
                        outage->code);
-        log_warning("no GPU figures: %s%s%s", outage->reason,
-                    outage->remedy[0] ? ". " : "", outage->remedy);
+        log_warning("no %s figures: %s%s%s", daemon->gateway ? "nodes'" : "GPU",
+                    outage->reason, outage->remedy[0] ? ". " : "", outage->remedy);
     }
     log_failure(service_publish_outage(front_service(daemon->front), outage));
-    engines_log(daemon->engines, NULL, now_ns);
     if (daemon->publisher)
         publisher_offer_outage(daemon->publisher, outage->code, outage->reason,
-                               &daemon->self, (uint64_t)unix_ms);
+                               &daemon->self, unix_ms);
+}
+
+static void publish_outage(struct daemon *daemon, const struct outage *outage,
+                           uint64_t now_ns)
+{
+    uint64_t unix_ms = clock_unix_ms();
+
+    watch_see_outage(daemon->watch, outage->reason, now_ns, (int64_t)unix_ms);
+    archive_alarm(daemon->archive, watch_alarm(daemon->watch), (int64_t)unix_ms);
+    put_out_outage(daemon, outage, unix_ms);
+    engines_log(daemon->engines, NULL, now_ns);
+}
+
+static void put_out(struct daemon *daemon, const struct snapshot *snapshot)
+{
+    event_log(daemon->journal, &daemon->logged_event);
+    if (daemon->logged_outage[0]) {
+        daemon->logged_outage[0] = '\0';
+        log_info("%s figures are back", daemon->gateway ? "nodes'" : "GPU");
+    }
+    log_failure(service_publish(front_service(daemon->front), snapshot));
+    if (daemon->publisher)
+        publisher_offer(daemon->publisher, snapshot);
+    snapshot_unref(daemon->newest);
+    daemon->newest = snapshot_ref(snapshot);
 }
 
 static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot,
@@ -106,17 +119,8 @@ static void publish_snapshot(struct daemon *daemon, struct snapshot *snapshot,
     watch_see(daemon->watch, snapshot);
     archive_alarm(daemon->archive, watch_alarm(daemon->watch),
                   (int64_t)snapshot->unix_ms);
-    event_log(daemon->journal, &daemon->logged_event);
-    if (daemon->logged_outage[0]) {
-        daemon->logged_outage[0] = '\0';
-        log_info("GPU figures are back");
-    }
     gpu_log_snapshot(&daemon->gpu_log, snapshot);
-    log_failure(service_publish(front_service(daemon->front), snapshot));
-    if (daemon->publisher)
-        publisher_offer(daemon->publisher, snapshot);
-    snapshot_unref(daemon->newest);
-    daemon->newest = snapshot_ref(snapshot);
+    put_out(daemon, snapshot);
     engines_log(daemon->engines, snapshot, now_ns);
 }
 
@@ -184,18 +188,16 @@ static void publish(struct daemon *daemon, const struct join_facts *facts)
     snapshot_unref(snapshot);
 }
 
-void tick_publish(struct daemon *daemon, uint64_t now_ns)
+static void publish_host(struct daemon *daemon, uint64_t now_ns)
 {
     struct join_facts facts = {
         .now_ns = now_ns,
-        .unix_ms = wall_clock_ms(),
-        .seq = ++daemon->seq,
-        .self = self_cost(daemon, now_ns),
+        .unix_ms = clock_unix_ms(),
+        .seq = daemon->seq,
+        .self = daemon->self,
         .previous = daemon->newest,
     };
 
-    daemon->self = facts.self;
-    service_tell_self(front_service(daemon->front), &facts.self);
     facts.engines = engines_facts(daemon->engines, &facts.n_engines);
     facts.servers_known = daemon->discovery != NULL;
     if (daemon->discovery)
@@ -203,4 +205,36 @@ void tick_publish(struct daemon *daemon, uint64_t now_ns)
     facts.tree = &daemon->tree;
     if (find_gpu_facts(daemon, &facts))
         publish(daemon, &facts);
+}
+
+static void publish_fleet(struct daemon *daemon, uint64_t now_ns)
+{
+    struct snapshot *snapshot = snapshot_new(daemon->snapshots);
+    uint64_t unix_ms = clock_unix_ms();
+    struct outage outage;
+    int r = snapshot ? gateway_tick(daemon->gateway, daemon->journal, now_ns, unix_ms,
+                                    snapshot, &outage)
+                     : -ENOMEM;
+
+    if (r == 0) {
+        snapshot->seq = daemon->seq;
+        snapshot->self = daemon->self;
+        put_out(daemon, snapshot);
+    } else if (r == -ENODATA) {
+        put_out_outage(daemon, &outage, unix_ms);
+    } else {
+        log_failure(r);
+    }
+    snapshot_unref(snapshot);
+}
+
+void tick_publish(struct daemon *daemon, uint64_t now_ns)
+{
+    daemon->seq++;
+    daemon->self = self_cost(daemon, now_ns);
+    service_tell_self(front_service(daemon->front), &daemon->self);
+    if (daemon->gateway)
+        publish_fleet(daemon, now_ns);
+    else
+        publish_host(daemon, now_ns);
 }

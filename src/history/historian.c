@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "history/historian_parts.h"
 
+#include "base/clock.h"
 #include "base/confine.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -28,10 +29,7 @@ uint64_t historian_now_ns(void)
 
 int64_t historian_unix_ms(void)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / (int64_t)NS_PER_MS;
+    return (int64_t)clock_unix_ms();
 }
 
 /* Of this thread alone: it needs one folder, and the others must not have it. */

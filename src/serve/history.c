@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/history.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "history/history_answer.h"
 #include "serve/parameters.h"
-
-#include <time.h>
 
 enum {
     FRAMING_BYTES = 32, // of a chunk
@@ -200,7 +199,6 @@ static int read_query(struct history_desk *desk, const struct http_request *requ
                             {"step", &given.step},
                             {"model", &given.model},
                             {"format", &given.format}};
-    struct timespec now;
 
     for (size_t i = 0; i < ARRAY_LEN(parameters); i++) {
         int r =
@@ -212,10 +210,8 @@ static int read_query(struct history_desk *desk, const struct http_request *requ
     given.accepts_csv =
         request->accept.len &&
         memmem(request->accept.at, request->accept.len, "text/csv", strlen("text/csv"));
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return history_query_read(
-        &given, (int64_t)now.tv_sec * 1000 + now.tv_nsec / (int64_t)NS_PER_MS,
-        desk->options.interval_ms, ret, why);
+    return history_query_read(&given, (int64_t)clock_unix_ms(), desk->options.interval_ms,
+                              ret, why);
 }
 
 static void link_answer(struct history_desk *desk, struct answer *answer)

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/gateway.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/publishing.h"
+#include "net/ticker.h"
+#include "publish/subscriber.h"
+
+#include <stdio.h>
+
+enum {
+    HEARING_MS = 600, // a node says something each 500 ms, unless it is told otherwise
+    COMPLAINT_S = 10, // between two lines of the log
+    WHY_SIZE = 200,
+};
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+struct gateway {
+    struct fleet *fleet;
+    struct subscriber *subscriber;
+    struct node_boards *boards;
+    uv_async_t news;
+    bool has_news;         // the handle is there
+    uint64_t connected_ns; // for the first time; 0: not yet
+    uint64_t complained_ns;
+    char why[WHY_SIZE]; // of the outage told last
+};
+
+/* On the subscriber's thread. */
+static void on_message(void *ctx, struct span node, struct span message)
+{
+    struct gateway *gateway = ctx;
+
+    if (fleet_take(gateway->fleet, node, message, ticker_now_ns(), clock_unix_ms()))
+        (void)uv_async_send(&gateway->news); // fails on closing handles only
+}
+
+static void on_news(uv_async_t *news)
+{
+    node_boards_deliver(CONTAINER_OF(news, struct gateway, news)->boards);
+}
+
+static int open_subscriber(struct gateway *gateway, const struct config *config,
+                           struct complaint *complaint)
+{
+    struct subscriber_options options = {.prefix = config->nats_prefix,
+                                         .confine = config->confine,
+                                         .take = on_message,
+                                         .ctx = gateway};
+
+    publishing_connection(config, &options.connection);
+    return subscriber_new(&options, &gateway->subscriber, complaint);
+}
+
+static int open_parts(struct gateway *gateway, const struct config *config,
+                      uv_loop_t *loop)
+{
+    struct node_boards_options boards = {
+        .model_id =
+            config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
+        .now_ns = ticker_now_ns,
+    };
+    int r = fleet_new(&gateway->fleet);
+
+    boards.fleet = gateway->fleet;
+    if (r == 0)
+        r = node_boards_new(&boards, &gateway->boards);
+    if (r == 0)
+        r = uv_async_init(loop, &gateway->news, on_news);
+    gateway->has_news = r == 0;
+    return r;
+}
+
+int gateway_open(const struct config *config, uv_loop_t *loop, struct gateway **ret,
+                 struct complaint *complaint)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    int r;
+
+    if (!gateway)
+        return complain(complaint, -ENOMEM, "out of memory");
+    *ret = gateway; // freed by the caller, whatever was opened
+    r = open_parts(gateway, config, loop);
+    if (r < 0)
+        return complain(complaint, r, "cannot start the gateway: %s", strerror(-r));
+    return open_subscriber(gateway, config, complaint);
+}
+
+struct node_boards *gateway_boards(struct gateway *gateway)
+{
+    return gateway->boards;
+}
+
+bool gateway_is_waiting(struct gateway *gateway, uint64_t now_ns)
+{
+    if (!gateway->connected_ns && subscriber_state(gateway->subscriber).connected)
+        gateway->connected_ns = now_ns;
+    return !gateway->connected_ns ||
+           now_ns - gateway->connected_ns < HEARING_MS * NS_PER_MS;
+}
+
+static void take_events(struct gateway *gateway, struct journal *journal)
+{
+    struct event event;
+
+    while (fleet_next_event(gateway->fleet, &event))
+        journal_add(journal, &event);
+}
+
+/* A node that sends what cannot be read does so all the time. */
+static void log_complaint(struct gateway *gateway, uint64_t now_ns)
+{
+    char text[WHY_SIZE];
+
+    if (now_ns - gateway->complained_ns < COMPLAINT_S * NS_PER_S ||
+        !fleet_complaint(gateway->fleet, text, sizeof(text)))
+        return;
+    gateway->complained_ns = now_ns;
+    log_warning("nats: %s", text);
+}
+
+static void add_link(struct gateway *gateway, struct fleet_link *link)
+{
+    struct fleet_link own = subscriber_state(gateway->subscriber);
+
+    link->connected = own.connected;
+    link->reconnects = own.reconnects;
+    link->messages = own.messages;
+    link->bytes = own.bytes;
+    link->missed = own.missed;
+}
+
+/* There is nothing to sum up; the reason is lent until the next tick. */
+static struct outage outage_of(struct gateway *gateway,
+                               const struct snapshot_fleet *fleet)
+{
+    struct outage outage = {"no-nodes", gateway->why, ""};
+
+    if (!fleet->link.connected) {
+        outage.code = "nats-lost";
+        outage.remedy = "see the log of the gateway, and whether the NATS server runs";
+        (void)snprintf(gateway->why, sizeof(gateway->why),
+                       "there is no connection to the NATS server that nodes publish to");
+    } else if (fleet->n_nodes == 0) {
+        outage.remedy = "start vramscoped with --nats on the hosts";
+        (void)snprintf(gateway->why, sizeof(gateway->why),
+                       "no node has been heard of yet");
+    } else {
+        outage.remedy = "see the logs of the nodes";
+        (void)snprintf(gateway->why, sizeof(gateway->why),
+                       "none of %u nodes has figures: %u lost, %u in an outage, %u that "
+                       "cannot be read",
+                       fleet->n_nodes, fleet->by_state[NODE_LOST],
+                       fleet->by_state[NODE_OUTAGE], fleet->by_state[NODE_UNREADABLE]);
+    }
+    return outage;
+}
+
+int gateway_tick(struct gateway *gateway, struct journal *journal, uint64_t now_ns,
+                 uint64_t unix_ms, struct snapshot *snapshot, struct outage *why)
+{
+    int r = fleet_sum(gateway->fleet, now_ns, unix_ms, snapshot);
+
+    take_events(gateway, journal);
+    node_boards_tick(gateway->boards);
+    log_complaint(gateway, now_ns);
+    if (snapshot->fleet)
+        add_link(gateway, &snapshot->fleet->link);
+    if (r == -ENODATA)
+        *why = outage_of(gateway, snapshot->fleet);
+    else
+        snapshot->n_events =
+            (uint32_t)journal_copy(journal, 0, snapshot->events, SNAPSHOT_EVENTS_MAX);
+    return r;
+}
+
+void gateway_stop(struct gateway *gateway)
+{
+    if (gateway)
+        subscriber_stop(gateway->subscriber);
+}
+
+bool gateway_ended(struct gateway *gateway)
+{
+    return !gateway || subscriber_ended(gateway->subscriber);
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (!gateway)
+        return;
+    subscriber_free(gateway->subscriber);
+    node_boards_free(gateway->boards);
+    fleet_free(gateway->fleet);
+    free(gateway);
+}
