@@ -25,6 +25,7 @@ function expect(holds, what) {
 
 const KINDS = {
   "apps/v1 DaemonSet": "kubernetes-models/apps/v1",
+  "apps/v1 Deployment": "kubernetes-models/apps/v1",
   "v1 Service": "kubernetes-models/v1",
   "monitoring.coreos.com/v1 PodMonitor": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
   "monitoring.coreos.com/v1 PrometheusRule": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
@@ -109,12 +110,12 @@ function hasRoomForHistory({ volumes }, { env }) {
   return room >= 2 * file + 64 + 64;
 }
 
-function checkDaemonSet(folder, { spec: { selector, template } }) {
+// What holds of every pod of ours, and `more` of this kind.
+function checkPods(place, { spec: { selector, template } }, more) {
   const { spec, metadata } = template;
   const [container] = spec.containers;
   const security = container.securityContext;
   const rules = {
-    "sees the processes of the node": spec.hostPID === true,
     "is not privileged": !security.privileged && !security.allowPrivilegeEscalation,
     "drops every capability": security.capabilities.drop.includes("ALL") && !security.capabilities.add,
     "has a root that cannot be written": security.readOnlyRootFilesystem === true,
@@ -124,17 +125,28 @@ function checkDaemonSet(folder, { spec: { selector, template } }) {
     "has limits": container.resources.limits.memory && container.resources.limits.cpu,
     "mounts nothing of the node": !spec.volumes.some((volume) => volume.hostPath),
     "speaks to no API server": spec.automountServiceAccountToken === false,
-    "asks the live probe of /healthz": container.livenessProbe.httpGet.path === "/healthz",
     "asks the ready probe of /readyz": container.readinessProbe.httpGet.path === "/readyz",
-    "has room for its history": hasRoomForHistory(spec, container),
     "keeps its token from other users": spec.volumes.find((v) => v.secret).secret.defaultMode === 0o440,
+    ...more(spec, container),
   };
-  for (const [rule, holds] of Object.entries(rules)) expect(holds, `${folder}: not so: ${rule}`);
+  for (const [rule, holds] of Object.entries(rules)) expect(holds, `${place}: not so: ${rule}`);
   for (const [key, value] of Object.entries(selector.matchLabels))
-    expect(metadata.labels[key] === value, `${folder}: the selector finds no pod`);
+    expect(metadata.labels[key] === value, `${place}: the selector finds no pod`);
   return { user: spec.securityContext.runAsUser, image: container.image,
     env: Object.fromEntries(container.env.map(({ name, value }) => [name, value ?? "x"])) };
 }
+
+const ofHost = (spec, container) => ({
+  "sees the processes of the node": spec.hostPID === true,
+  "asks the live probe of /healthz": container.livenessProbe.httpGet.path === "/healthz",
+  "has room for its history": hasRoomForHistory(spec, container),
+});
+
+// It is sound without figures, so that its life does not hang on them.
+const ofGateway = (spec, container) => ({
+  "sees nothing of the node": !spec.hostPID && !spec.hostNetwork && !spec.runtimeClassName,
+  "asks the live probe for a connection": container.livenessProbe.tcpSocket,
+});
 
 // --- Compose -------------------------------------------------------------------------------
 
@@ -163,11 +175,13 @@ async function checkCompose() {
 }
 
 const started = {};
-for (const folder of ["base", "nvidia", "monitoring"]) {
+for (const folder of ["base", "nvidia", "monitoring", "fleet"]) {
   const documents = build(join("kubernetes", folder));
   await checkSchemas(folder, documents);
-  const daemonSet = documents.find(({ kind }) => kind === "DaemonSet");
-  if (daemonSet) started[folder] = checkDaemonSet(folder, daemonSet);
+  for (const [kind, more] of [["DaemonSet", ofHost], ["Deployment", ofGateway]]) {
+    const pods = documents.find((document) => document.kind === kind);
+    if (pods) started[`${folder}: ${kind}`] = checkPods(`${folder}: ${kind}`, pods, more);
+  }
 }
 started.compose = await checkCompose();
 if (faults.length) {
