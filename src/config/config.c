@@ -93,6 +93,8 @@ void config_free(struct config *config)
     drop_list(&config->allow_hosts);
     drop_list(&config->allow_origins);
     drop_list(&config->nats);
+    free(config->nats_prefix);
+    free(config->uplink);
     free(config->node);
     free(config->nats_creds);
     if (config->nats_token)
@@ -437,29 +439,6 @@ static int check_tls(const struct config *config, struct complaint *complaint)
                     config->tls_cert ? "cert" : "key", config->tls_cert ? "key" : "cert");
 }
 
-/* Whatever is to protect what is published must not be left out in silence. */
-static int check_nats(const struct config *config, struct complaint *complaint)
-{
-    size_t secure = 0;
-
-    for (size_t i = 0; i < config->nats.n; i++)
-        secure += strncmp(config->nats.at[i], "tls:", 4) == 0;
-    if (secure && secure < config->nats.n)
-        return complain(complaint, -EINVAL,
-                        "--nats: some servers are tls:// and some are not");
-    if (config->nats.n && !secure && (config->nats_ca || config->nats_cert))
-        return complain(complaint, -EINVAL,
-                        "--nats: certificates are given, but the servers are not tls://");
-    if (!config->nats_cert != !config->nats_key)
-        return complain(
-            complaint, -EINVAL, "--nats-%s is given without --nats-%s: both or none",
-            config->nats_cert ? "cert" : "key", config->nats_cert ? "key" : "cert");
-    if (config->nats_creds && config->nats_token)
-        return complain(complaint, -EINVAL,
-                        "--nats-creds and --nats-token-file: only one can be shown");
-    return 0;
-}
-
 int config_load(int argc, char **argv, char **environment, struct config **ret,
                 enum config_action *ret_action, struct complaint *complaint)
 {
@@ -491,7 +470,7 @@ int config_load(int argc, char **argv, char **environment, struct config **ret,
         return r;
     r = check_tls(config, complaint);
     if (r == 0)
-        r = check_nats(config, complaint);
+        r = config_settle_nats(config, complaint);
     if (r < 0)
         return r;
     settle_streams(config);

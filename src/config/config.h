@@ -64,7 +64,9 @@ struct config {
     struct config_list listen; // at most CONFIG_LISTEN_MAX
     struct config_list allow_hosts;
     struct config_list allow_origins;
-    struct config_list nats; // URLs of servers to publish to; none: nothing is published
+    struct config_list nats; // URLs of servers to publish to, of a gateway to listen to
+    char *nats_prefix;       // of the nodes' subjects
+    char *uplink;            // of the gateway's own; NULL: its sum is not published
     char *node;              // name to do that by; NULL: the host's
     char *nats_creds;        // a file
     char *nats_token;        // what a file holds
@@ -102,6 +104,7 @@ struct config {
     struct config_users discover_users; // whose servers are asked besides root's and ours
     bool discover;
     bool demo;
+    bool gateway; // it has nodes, and no engine and GPU of its own
     bool confine; // give up what is not needed
     bool allow_public;
     bool check_only; // --check-config

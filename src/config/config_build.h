@@ -52,6 +52,12 @@ void config_engine_done(struct config_engine *engine);
 void config_settle_history(struct config *config, char **environment);
 
 /*
+ * What belongs to NATS, and what a gateway has in place of what a host has: -EINVAL, where
+ * options do not go together.
+ */
+int config_settle_nats(struct config *config, struct complaint *complaint) MUST_CHECK;
+
+/*
  * Read the YAML file at `path`, which must live as long as the build. Refused: a file
  * that everyone may write, more than CONFIG_FILE_MAX bytes, more than one document,
  * aliases (so that nothing can be multiplied by them) and tags.

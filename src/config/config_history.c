@@ -25,7 +25,7 @@ static char *default_file(char **environment)
 
 void config_settle_history(struct config *config, char **environment)
 {
-    if (!config->history && !config->demo)
+    if (!config->history && !config->demo && !config->gateway)
         config->history = default_file(environment);
     if (config->history && strcmp(config->history, "off") == 0) {
         free(config->history);

@@ -436,6 +436,7 @@ static const struct {
     [KIND_TOKEN] = {"the name of a file", value_set_token},
     [KIND_PRIVATE] = {"the name of a file", value_set_private},
     [KIND_PRIVATE_SECRET] = {"the name of a file", value_set_private_secret},
+    [KIND_PREFIX] = {"a text", value_set_prefix},
     [KIND_SERVERS] = {"a URL or a list of URLs", NULL},
     [KIND_LISTEN] = {"an address or a list of addresses", NULL},
     [KIND_HOSTS] = {"a host or a list of hosts", NULL},

@@ -28,6 +28,7 @@ enum value_kind {
     KIND_TOKEN,          // struct config_token, of what the named file holds
     KIND_PRIVATE,        // char *, the name of a file that is closed to others
     KIND_PRIVATE_SECRET, // char *, what such a file holds
+    KIND_PREFIX,         // char *, the first tokens of subjects
 
     /* More than one value each; not for value_set(). The first four: config_list. */
     KIND_SERVERS,
@@ -72,6 +73,10 @@ int value_set_private(const struct setting *setting, void *member, struct span t
                       struct complaint *why) MUST_CHECK;
 int value_set_private_secret(const struct setting *setting, void *member,
                              struct span text, struct complaint *why) MUST_CHECK;
+
+/* For KIND_PREFIX; see value_set(). */
+int value_set_prefix(const struct setting *setting, void *member, struct span text,
+                     struct complaint *why) MUST_CHECK;
 
 bool value_is_list(enum value_kind kind); // of texts
 

@@ -115,6 +115,8 @@ static const char *const kind_words[KIND_ACTION] = {
     [KIND_BYTES] = "Bytes, perhaps with a suffix KiB, MiB or GiB",
     [KIND_URL] = "A URL",
     [KIND_SECRET] = "The name of a file",
+    [KIND_PRIVATE] = "The name of a file that is closed to other users",
+    [KIND_PRIVATE_SECRET] = "The name of a file that is closed to other users",
 };
 
 static void print_choices(const char *argument)
@@ -144,7 +146,7 @@ static void print_limits(const struct key *key)
     else if (key->kind == KIND_ENGINES)
         (void)printf("A list of up to %d mappings, whose keys are below",
                      (int)CONFIG_ENGINES_MAX);
-    else if (key->kind == KIND_TEXT)
+    else if (key->kind == KIND_TEXT || key->kind == KIND_PREFIX)
         (void)printf("A text of up to %" PRIu64 " bytes", key->max);
     else
         (void)printf("One or a list of up to %" PRIu64, key->max);

@@ -30,10 +30,25 @@ static int identify(const struct config *config, const char *boot,
     return 0;
 }
 
-/* A token is shown to whoever answers there; credentials sign what they are asked. */
-static void warn_of_token(const struct config *config, bool tls)
+void publishing_connection(const struct config *config, struct connection_options *ret)
 {
-    if (config->nats_token && !tls)
+    *ret = (struct connection_options){
+        .n_servers = MIN(config->nats.n, (size_t)CONNECTION_SERVERS_MAX),
+        .creds_file = config->nats_creds,
+        .token = config->nats_token,
+        .ca_file = config->nats_ca,
+        .cert_file = config->nats_cert,
+        .key_file = config->nats_key,
+    };
+    for (size_t i = 0; i < ret->n_servers; i++)
+        ret->servers[i] = config->nats.at[i];
+    ret->tls = ret->n_servers && strncmp(ret->servers[0], "tls:", 4) == 0;
+}
+
+/* A token is shown to whoever answers there; credentials sign what they are asked. */
+static void warn_of_token(const struct connection_options *connection)
+{
+    if (connection->token && !connection->tls)
         log_warning("nats: the token goes over the network as it is: tls:// hides it");
 }
 
@@ -42,12 +57,9 @@ int publishing_open(const struct config *config, struct journal *journal,
                     struct complaint *complaint)
 {
     struct publisher_options options = {
-        .n_servers = MIN(config->nats.n, (size_t)PUBLISHER_SERVERS_MAX),
-        .creds_file = config->nats_creds,
-        .token = config->nats_token,
-        .ca_file = config->nats_ca,
-        .cert_file = config->nats_cert,
-        .key_file = config->nats_key,
+        .prefix = config->gateway ? config->uplink : config->nats_prefix,
+        .shared_name = config->gateway,
+        .identity = {.gateway = config->gateway},
         .journal = journal,
         .told_event = told_event,
         .confine = config->confine,
@@ -57,10 +69,10 @@ int publishing_open(const struct config *config, struct journal *journal,
     *ret = NULL;
     if (config->nats.n == 0)
         return 0;
-    for (size_t i = 0; i < options.n_servers; i++)
-        options.servers[i] = config->nats.at[i];
-    options.tls = strncmp(config->nats.at[0], "tls:", 4) == 0;
-    warn_of_token(config, options.tls);
+    publishing_connection(config, &options.connection);
+    warn_of_token(&options.connection);
+    if (!options.prefix)
+        return 0;
     r = identify(config, boot, &options.identity, complaint);
     return r < 0 ? r : publisher_new(&options, ret, complaint);
 }

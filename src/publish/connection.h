@@ -21,4 +21,11 @@ struct connection_options {
     const char *key_file;
 };
 
+/*
+ * Make the texts the caller's own, to be freed even on failure: what they were lent by may
+ * go. -ENOMEM.
+ */
+int connection_options_own(struct connection_options *options) MUST_CHECK;
+void connection_options_free(struct connection_options *options); // wipes the token
+
 #endif

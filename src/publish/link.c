@@ -2,13 +2,10 @@
 #include "publish/publisher_parts.h"
 
 #include "base/log.h"
-#include "base/text.h"
 
 #include <stdio.h>
 
 enum {
-    CONNECT_MS = 1500,
-    WRITE_MS = 2000,         // a server that takes nothing for so long is left
     CLAIM_MS = 10000,        // between two
     CLAIM_FORGET_MS = 30000, // after the last of another's
     CLAIMS_MAX = 64,         // that wait to be heard; others are not
@@ -16,112 +13,33 @@ enum {
     CLAIM_SIZE = 2 + COMPACT_MACHINE_SIZE + COMPACT_BOOT_SIZE, // with blanks and a NUL
 };
 
-static void init_subject(char *subject, const char *node, const char *what)
+static void init_subject(char *subject, const struct publisher_options *options,
+                         const char *what)
 {
-    (void)snprintf(subject, SUBJECT_SIZE, "vramscope.v1.%s.%s", node, what);
+    (void)snprintf(subject, CONNECTION_SUBJECT_SIZE, "%s.v1.%s.%s", options->prefix,
+                   options->identity.node, what);
 }
 
 void link_init(struct link *link, const struct nats_library *library,
                const struct publisher_options *options)
 {
-    const char *node = options->identity.node;
-
-    link->library = library;
     link->options = options;
-    init_subject(link->snapshot_subject, node, "snapshot");
-    init_subject(link->event_subject, node, "event");
-    init_subject(link->claim_subject, node, "claim");
-    (void)pthread_mutex_init(&link->lock, NULL); // cannot fail
+    connection_init(&link->connection, library, &options->connection);
+    init_subject(link->snapshot_subject, options, "snapshot");
+    init_subject(link->event_subject, options, "event");
+    init_subject(link->claim_subject, options, "claim");
 }
 
 void link_done(struct link *link)
 {
-    (void)pthread_mutex_destroy(&link->lock);
-}
-
-static void copy_clean(char *dst, size_t room, const char *src)
-{
-    (void)text_clean(dst, room, span_of(src ? src : ""));
-}
-
-/* On a thread of the library's: what is asynchronous, as a permission that lacks. */
-static void on_error(natsConnection *connection, natsSubscription *subscription,
-                     natsStatus status, void *ctx)
-{
-    struct link *link = ctx;
-    natsStatus ignored;
-    const char *text = link->library->nats_GetLastError(&ignored);
-
-    (void)connection;
-    (void)subscription;
-    (void)pthread_mutex_lock(&link->lock);
-    copy_clean(link->says, sizeof(link->says),
-               text && text[0] ? text : link->library->natsStatus_GetText(status));
-    (void)pthread_mutex_unlock(&link->lock);
-}
-
-bool link_complaint(struct link *link, struct link_why *ret)
-{
-    bool any;
-
-    (void)pthread_mutex_lock(&link->lock);
-    any = link->says[0] != '\0';
-    memcpy(ret->text, link->says, sizeof(ret->text));
-    link->says[0] = '\0';
-    (void)pthread_mutex_unlock(&link->lock);
-    return any;
-}
-
-static natsStatus set_secrets(const struct link *link, natsOptions *options)
-{
-    const struct nats_library *nats = link->library;
-    const struct publisher_options *own = link->options;
-    natsStatus s = NATS_OK;
-
-    if (own->tls)
-        s = nats->natsOptions_SetSecure(options, true);
-    if (s == NATS_OK && own->tls && own->ca_file)
-        s = nats->natsOptions_LoadCATrustedCertificates(options, own->ca_file);
-    if (s == NATS_OK && own->tls && own->cert_file)
-        s = nats->natsOptions_LoadCertificatesChain(options, own->cert_file,
-                                                    own->key_file);
-    if (s == NATS_OK && own->creds_file)
-        s = nats->natsOptions_SetUserCredentialsFromFiles(options, own->creds_file, NULL);
-    if (s == NATS_OK && own->token)
-        s = nats->natsOptions_SetToken(options, own->token);
-    return s;
-}
-
-/* The library's own way to connect again would send what it has kept meanwhile. */
-static natsStatus set_options(struct link *link, natsOptions *options)
-{
-    const struct nats_library *nats = link->library;
-    const struct publisher_options *own = link->options;
-    const char *servers[PUBLISHER_SERVERS_MAX]; // the library does not take const ones
-    natsStatus s;
-
-    memcpy(servers, own->servers, sizeof(servers));
-    s = nats->natsOptions_SetServers(options, servers, (int)own->n_servers);
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetAllowReconnect(options, false);
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetTimeout(options, CONNECT_MS);
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetWriteDeadline(options, WRITE_MS);
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetNoEcho(options, true);
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetName(options, "vramscoped");
-    if (s == NATS_OK)
-        s = nats->natsOptions_SetErrorHandler(options, on_error, link);
-    return s == NATS_OK ? set_secrets(link, options) : s;
+    connection_done(&link->connection);
 }
 
 static natsStatus listen_to_claims(struct link *link)
 {
-    const struct nats_library *nats = link->library;
-    natsStatus s = nats->natsConnection_SubscribeSync(&link->claims, link->connection,
-                                                      link->claim_subject);
+    const struct nats_library *nats = link->connection.library;
+    natsStatus s = nats->natsConnection_SubscribeSync(
+        &link->claims, link->connection.nats, link->claim_subject);
 
     if (s == NATS_OK)
         s = nats->natsSubscription_SetPendingLimits(link->claims, CLAIMS_MAX,
@@ -129,84 +47,58 @@ static natsStatus listen_to_claims(struct link *link)
     return s;
 }
 
-static void say_why(const struct link *link, natsStatus status, struct link_why *why)
+int link_connect(struct link *link, struct connection_text *why)
 {
-    natsStatus last = NATS_OK;
-    const char *text = link->library->nats_GetLastError(&last);
+    natsStatus s;
 
-    if (last != status || !text || !text[0])
-        text = link->library->natsStatus_GetText(status);
-    copy_clean(why->text, sizeof(why->text), text);
-}
-
-int link_connect(struct link *link, struct link_why *why)
-{
-    const struct nats_library *nats = link->library;
-    natsOptions *options = NULL;
-    natsStatus s = nats->natsOptions_Create(&options);
-
-    if (s == NATS_OK)
-        s = set_options(link, options);
-    if (s == NATS_OK)
-        s = nats->natsConnection_Connect(&link->connection, options);
-    if (s == NATS_OK)
-        s = listen_to_claims(link);
-    if (s != NATS_OK)
-        say_why(link, s, why);
-    nats->natsOptions_Destroy(options); // the connection has its own
-    if (s != NATS_OK)
+    if (connection_open(&link->connection, why) < 0)
+        return -ENOTCONN;
+    s = link->options->shared_name ? NATS_OK : listen_to_claims(link);
+    if (s != NATS_OK) {
+        *why = connection_why(&link->connection, s);
         link_disconnect(link);
+        return -ENOTCONN;
+    }
     link->claim_ns = 0;
-    return s == NATS_OK ? 0 : -ENOTCONN;
+    return 0;
 }
 
 void link_disconnect(struct link *link)
 {
     if (link->claims)
-        link->library->natsSubscription_Destroy(link->claims);
-    if (link->connection)
-        link->library->natsConnection_Destroy(link->connection);
+        link->connection.library->natsSubscription_Destroy(link->claims);
     link->claims = NULL;
-    link->connection = NULL;
-}
-
-bool link_is_lost(const struct link *link)
-{
-    return link->library->natsConnection_IsClosed(link->connection);
+    connection_close(&link->connection);
 }
 
 size_t link_max_payload(const struct link *link)
 {
-    int64_t max = link->library->natsConnection_GetMaxPayload(link->connection);
+    const struct connection *own = &link->connection;
+    int64_t max = own->library->natsConnection_GetMaxPayload(own->nats);
 
     return max > 0 ? MIN((size_t)max, (size_t)PAYLOAD_DEFAULT) : PAYLOAD_DEFAULT;
 }
 
-void link_server(const struct link *link, char *ret, size_t room)
-{
-    if (link->library->natsConnection_GetConnectedUrl(link->connection, ret, room) !=
-        NATS_OK)
-        copy_clean(ret, room, "a server");
-}
-
 int link_publish(struct link *link, const char *subject, struct span payload)
 {
+    const struct connection *own = &link->connection;
     natsStatus s;
 
     if (payload.len > link_max_payload(link))
         return -E2BIG;
-    s = link->library->natsConnection_Publish(link->connection, subject, payload.at,
-                                              (int)payload.len);
+    s = own->library->natsConnection_Publish(own->nats, subject, payload.at,
+                                             (int)payload.len);
     return s == NATS_OK ? 0 : s == NATS_MAX_PAYLOAD ? -E2BIG : -ENOTCONN;
 }
 
 int link_confirm(struct link *link, unsigned ms)
 {
-    natsStatus s = link->library->natsConnection_FlushTimeout(link->connection, ms);
+    const struct connection *own = &link->connection;
+    natsStatus s = own->library->natsConnection_FlushTimeout(own->nats, ms);
 
     if (s == NATS_OK)
         return 0;
-    return s == NATS_TIMEOUT && !link_is_lost(link) ? -ETIME : -ENOTCONN;
+    return s == NATS_TIMEOUT && !connection_is_lost(own) ? -ETIME : -ENOTCONN;
 }
 
 static void make_claim(const struct link *link, char claim[CLAIM_SIZE + 1])
@@ -264,7 +156,7 @@ static void take_claim(struct link *link, struct span text, uint64_t now_ns)
 
 static void hear_claims(struct link *link, uint64_t now_ns)
 {
-    const struct nats_library *nats = link->library;
+    const struct nats_library *nats = link->connection.library;
     natsMsg *message = NULL;
 
     for (int i = 0; i < CLAIMS_MAX; i++) {
@@ -287,6 +179,8 @@ void link_claim(struct link *link, uint64_t now_ns)
 {
     char claim[CLAIM_SIZE + 1];
 
+    if (!link->claims)
+        return;
     hear_claims(link, now_ns);
     if (now_ns < link->claim_ns)
         return;

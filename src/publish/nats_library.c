@@ -2,11 +2,17 @@
 #include "publish/nats_library.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
+
+enum { END_MS = 1000 };
 
 #define TEXT(number) #number
 #define NAME(major, minor) "libnats.so." TEXT(major) "." TEXT(minor)
 
 static const char LIBRARY[] = NAME(NATS_VERSION_MAJOR, NATS_VERSION_MINOR);
+
+/* The library is the process's: who ends first must not take it from the others. */
+static atomic_uint users;
 
 static bool find_function(void *handle, const char *name, void *ret)
 {
@@ -31,7 +37,14 @@ static bool load(struct nats_library *library)
 
 int nats_library_load(struct nats_library *library, struct complaint *complaint)
 {
-    if (load(library))
-        return 0;
-    return complain(complaint, -ELIBACC, "cannot publish: %s", dlerror());
+    if (!load(library))
+        return complain(complaint, -ELIBACC, "--nats: %s", dlerror());
+    atomic_fetch_add(&users, 1);
+    return 0;
+}
+
+void nats_library_end(const struct nats_library *library)
+{
+    if (atomic_fetch_sub(&users, 1) == 1)
+        (void)library->nats_CloseAndWait(END_MS); // the process ends anyway
 }

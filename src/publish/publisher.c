@@ -1,53 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "publish/publisher_parts.h"
 
-#include "base/thread.h"
-
-enum { STACK_BYTES = 256 * 1024 };
-
-/* What the options point at is the publisher's own: a configuration may be replaced. */
-static int own_options(struct publisher_options *options)
-{
-    const char **texts[] = {&options->creds_file, &options->token, &options->ca_file,
-                            &options->cert_file, &options->key_file};
-    int r = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (*texts[i]) {
-            *texts[i] = strdup(*texts[i]);
-            r = *texts[i] ? r : -ENOMEM;
-        }
-    for (size_t i = 0; i < options->n_servers; i++) {
-        options->servers[i] = strdup(options->servers[i]);
-        r = options->servers[i] ? r : -ENOMEM;
-    }
-    return r;
-}
-
-static void free_text(const char *text)
-{
-    free((void *)(uintptr_t)text);
-}
-
-static void free_options(struct publisher_options *options)
-{
-    if (options->token)
-        explicit_bzero((void *)(uintptr_t)options->token, strlen(options->token));
-    free_text(options->creds_file);
-    free_text(options->token);
-    free_text(options->ca_file);
-    free_text(options->cert_file);
-    free_text(options->key_file);
-    for (size_t i = 0; i < options->n_servers; i++)
-        free_text(options->servers[i]);
-}
-
 static void release(struct publisher *publisher)
 {
-    free_options(&publisher->options);
+    connection_options_free(&publisher->options.connection);
     link_done(&publisher->link);
-    (void)pthread_cond_destroy(&publisher->changed);
-    (void)pthread_mutex_destroy(&publisher->lock);
+    connection_thread_done(&publisher->thread);
     buf_done(&publisher->written);
     buf_done(&publisher->mail);
     buf_done(&publisher->sending);
@@ -70,10 +28,16 @@ static struct publisher *new_publisher(const struct publisher_options *options)
     buf_init(&publisher->mail, COMPACT_MAX);
     buf_init(&publisher->sending, COMPACT_MAX);
     buf_init(&publisher->event, PAYLOAD_DEFAULT);
-    thread_init_lock(&publisher->lock, &publisher->changed);
-    link_init(&publisher->link, &publisher->library, &publisher->options);
+    publisher->thread.name = "publisher";
+    publisher->thread.confine = options->confine;
+    publisher->thread.run = publisher_run;
+    publisher->thread.ctx = publisher;
+    connection_thread_init(&publisher->thread);
+    link_init(&publisher->link, &publisher->thread.library, &publisher->options);
+    publisher->options.prefix = NULL; // is in the subjects now
     publisher->writer = calloc(1, sizeof(*publisher->writer));
-    if (own_options(&publisher->options) < 0 || !publisher->writer) {
+    if (connection_options_own(&publisher->options.connection) < 0 ||
+        !publisher->writer) {
         release(publisher);
         return NULL;
     }
@@ -88,12 +52,7 @@ int publisher_new(const struct publisher_options *options, struct publisher **re
 
     if (!publisher)
         return complain(complaint, -ENOMEM, "out of memory");
-    r = nats_library_load(&publisher->library, complaint);
-    if (r == 0) {
-        r = thread_start(&publisher->thread, STACK_BYTES, publisher_run, publisher);
-        if (r < 0)
-            (void)complain(complaint, r, "cannot publish: %s", strerror(-r));
-    }
+    r = connection_thread_start(&publisher->thread, complaint);
     if (r < 0) {
         release(publisher);
         return r;
@@ -114,16 +73,16 @@ static size_t max_payload(struct publisher *publisher)
 {
     size_t max;
 
-    (void)pthread_mutex_lock(&publisher->lock);
+    (void)pthread_mutex_lock(&publisher->thread.lock);
     max = publisher->max_payload;
-    (void)pthread_mutex_unlock(&publisher->lock);
+    (void)pthread_mutex_unlock(&publisher->thread.lock);
     return max;
 }
 
 /* What is in the mailbox gives way to what was written; -E2BIG: to nothing. */
 static void put_mail(struct publisher *publisher, int r, bool is_figures)
 {
-    (void)pthread_mutex_lock(&publisher->lock);
+    (void)pthread_mutex_lock(&publisher->thread.lock);
     if (publisher->has_mail && publisher->mail_is_figures)
         publisher->state.skipped++;
     if (r == 0)
@@ -133,8 +92,8 @@ static void put_mail(struct publisher *publisher, int r, bool is_figures)
     publisher->is_new = true;
     publisher->has_mail = r == 0;
     publisher->mail_is_figures = is_figures;
-    (void)pthread_cond_signal(&publisher->changed);
-    (void)pthread_mutex_unlock(&publisher->lock);
+    (void)pthread_cond_signal(&publisher->thread.changed);
+    (void)pthread_mutex_unlock(&publisher->thread.lock);
 }
 
 void publisher_offer(struct publisher *publisher, const struct snapshot *snapshot)
@@ -143,6 +102,8 @@ void publisher_offer(struct publisher *publisher, const struct snapshot *snapsho
     int r;
 
     head.unix_ms = snapshot->unix_ms;
+    if (snapshot->fleet)
+        head.nodes = snapshot->fleet->n_counted;
     r = compact_write(publisher->writer, &publisher->written, &head, snapshot,
                       &snapshot->self, max_payload(publisher));
     put_mail(publisher, r, true);
@@ -177,38 +138,27 @@ struct snapshot_nats publisher_state(struct publisher *publisher)
 
     if (!publisher)
         return state;
-    (void)pthread_mutex_lock(&publisher->lock);
+    (void)pthread_mutex_lock(&publisher->thread.lock);
     state = publisher->state;
-    (void)pthread_mutex_unlock(&publisher->lock);
+    (void)pthread_mutex_unlock(&publisher->thread.lock);
     return state;
 }
 
 void publisher_stop(struct publisher *publisher)
 {
-    if (!publisher)
-        return;
-    (void)pthread_mutex_lock(&publisher->lock);
-    publisher->stopping = true;
-    (void)pthread_cond_signal(&publisher->changed);
-    (void)pthread_mutex_unlock(&publisher->lock);
+    if (publisher)
+        connection_thread_stop(&publisher->thread);
 }
 
 bool publisher_ended(struct publisher *publisher)
 {
-    bool ended;
-
-    if (!publisher)
-        return true;
-    (void)pthread_mutex_lock(&publisher->lock);
-    ended = publisher->ended;
-    (void)pthread_mutex_unlock(&publisher->lock);
-    return ended;
+    return !publisher || connection_thread_ended(&publisher->thread);
 }
 
 void publisher_free(struct publisher *publisher)
 {
     if (!publisher)
         return;
-    (void)pthread_join(publisher->thread, NULL);
+    connection_thread_join(&publisher->thread);
     release(publisher);
 }

@@ -18,19 +18,13 @@
 #include "base/complaint.h"
 #include "encode/compact.h"
 #include "history/journal.h"
-
-enum { PUBLISHER_SERVERS_MAX = 16 };
+#include "publish/connection.h"
 
 /* Lent for the call, but for the journal, which is until the end. */
 struct publisher_options {
-    const char *servers[PUBLISHER_SERVERS_MAX]; // URLs; tried in any order
-    size_t n_servers;
-    bool tls; // to all of them
-    const char *creds_file;
-    const char *token;
-    const char *ca_file;
-    const char *cert_file;
-    const char *key_file;
+    struct connection_options connection;
+    const char *prefix;           // of subjects: "vramscope"
+    bool shared_name;             // others publish the same under it: it is not claimed
     struct compact_head identity; // what each message says of the node
     struct journal *journal;      // whose events are published
     uint64_t told_event;          // the id of the newest that is not
