@@ -15,7 +15,8 @@
 
 enum {
     METRICS_MAX = 960 * 1024, // of one page: the largest there can be is smaller
-    METRICS_LABEL_MAX = 128,  // bytes of a label's value, escapes counted
+    FLEET_METRICS_MAX = 8 * 1024 * 1024, // of a gateway's
+    METRICS_LABEL_MAX = 128,             // bytes of a label's value, escapes counted
 };
 
 enum metrics_format {
