@@ -13,6 +13,7 @@
 
 enum {
     DETAIL_MAX = 512 * 1024, // of one document: the largest there can be is smaller
+    FLEET_DETAIL_MAX = 4 * 1024 * 1024, // of a gateway's
     DETAIL_SCHEMA = 1,
 };
 

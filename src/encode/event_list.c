@@ -6,7 +6,7 @@
 #include <assert.h>
 
 static_assert(EVENT_JSON_MAX >= 2 * ENGINE_NAME_MAX + ENGINE_NAME_MAX + 2 * GPU_UUID_MAX +
-                                    2 * EVENT_TEXT_SIZE + 256,
+                                    2 * FLEET_NAME_SIZE + 2 * EVENT_TEXT_SIZE + 256,
               "a quoted byte takes two at most");
 
 static void write_event(struct buf *out, const struct event *event)
@@ -23,6 +23,8 @@ static void write_event(struct buf *out, const struct event *event)
     json_put_text_or_null(out, "model_id", id);
     json_put_number(out, "port", event->served_name[0] ? event->port : UNKNOWN);
     json_put_text_or_null(out, "device", event->device);
+    if (event->node[0])
+        json_put_text(out, "node", event->node);
     json_put_text(out, "text", event->text);
     buf_add_char(out, '}');
 }

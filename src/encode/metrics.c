@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "encode/metrics.h"
 
-#include "base/text.h"
+#include "encode/metrics_number.h"
+#include "encode/metrics_rows.h"
 
 #include <math.h>
-
-enum { LABELS_MAX = 64 * 1024 }; // of all rows: none can lift it over that
 
 static const char PREFIX[] = "vramscope_";
 
@@ -16,60 +15,26 @@ struct place {
     const struct snapshot_self *self; // NULL: not known
     const struct snapshot_device *device;
     const struct snapshot_model *model;
-    size_t nth; // of a sample's further labels
+    const struct fleet_model *sum;      // that `model` is made of; NULL: it is a host's
+    const struct snapshot_fleet *fleet; // NULL: these are facts of a host
+    const struct fleet_node *node;
+    uint32_t nodes_left_out; // for which there is no room on the page
+    size_t nth;              // of a sample's further labels
 };
-
-/* A number in decimal digits, the last `decimals` of them behind the point. */
-struct number {
-    bool known;
-    bool negative;
-    unsigned decimals;
-    uint64_t digits;
-};
-
-#define NOT_KNOWN ((struct number){.known = false})
-
-static struct number fixed(uint64_t digits, unsigned decimals)
-{
-    return (struct number){digits != UNKNOWN, false, decimals, digits};
-}
 
 static struct number whole(uint64_t value)
 {
-    return fixed(value, 0);
+    return number_fixed(value, 0);
 }
 
 static struct number milliseconds(uint64_t value)
 {
-    return fixed(value, 3);
+    return number_fixed(value, 3);
 }
 
 static struct number nanoseconds(uint64_t value)
 {
-    return fixed(value, 9);
-}
-
-static struct number signed_whole(int64_t value)
-{
-    struct number number = whole(value < 0 ? -(uint64_t)value : (uint64_t)value);
-
-    number.negative = value < 0;
-    return number;
-}
-
-/* Rounded half away from zero. */
-static struct number decimal(double value, unsigned decimals)
-{
-    double scaled = value * pow(10, decimals);
-
-    if (!(scaled >= 0 && scaled < 1e18)) // nor is NAN
-        return NOT_KNOWN;
-    return fixed((uint64_t)round(scaled), decimals);
-}
-
-static struct number figure(struct figure figure)
-{
-    return figure.how == FROM_NOWHERE ? NOT_KNOWN : whole(figure.value);
+    return number_fixed(value, 9);
 }
 
 static uint64_t or_unknown(uint64_t value)
@@ -86,25 +51,35 @@ static struct number age(const struct snapshot *snapshot, uint64_t then_ns)
 /* A sum of nothing that is known is not 0. */
 static struct number kv_used(const struct snapshot *snapshot)
 {
+    const struct snapshot_fleet *fleet = snapshot->fleet;
     bool none = snapshot->n_models && snapshot->kv_unknown == snapshot->n_models;
 
+    if (fleet) {
+        none = fleet->n_models > 0;
+        for (uint32_t i = 0; i < fleet->n_models; i++)
+            none = none && fleet->models[i].kv_used_bytes.how == FROM_NOWHERE;
+    }
     return none ? NOT_KNOWN : whole(snapshot->kv_used_bytes);
 }
 
 /* The snapshot has 0 where nothing was ever looked for. */
 static struct number host_hit_ratio(const struct snapshot *snapshot)
 {
+    const struct snapshot_fleet *fleet = snapshot->fleet;
     bool asked = snapshot->hit_percent_in_window;
 
+    for (uint32_t i = 0; fleet && i < fleet->n_models; i++)
+        asked = asked || fleet->models[i].prefix_lifetime.queries > 0; // NAN is not
     for (uint32_t i = 0; i < snapshot->n_models; i++)
-        asked = asked || snapshot->models[i].page.prefix.queries > 0; // NAN is not
-    return asked ? decimal(snapshot->hit_percent / 100, 6) : NOT_KNOWN;
+        asked = asked || snapshot->models[i].page.prefix.queries > 0;
+    return asked ? number_decimal(snapshot->hit_percent / 100, 6) : NOT_KNOWN;
 }
 
 static struct number unattributed(const struct snapshot_device *device)
 {
-    return device->mem_used_bytes == UNKNOWN ? NOT_KNOWN
-                                             : signed_whole(device->unattributed_bytes);
+    return device->mem_used_bytes == UNKNOWN
+               ? NOT_KNOWN
+               : number_signed(device->unattributed_bytes, 0);
 }
 
 /* Where the page has a ratio alone, nobody has counted but for the whole life. */
@@ -117,12 +92,12 @@ static struct number hit_ratio(const struct snapshot_model *model, size_t window
 
     if (!(counts[window].queries > 0) || !(counted || lifetime))
         return NOT_KNOWN;
-    return decimal(counts[window].hits / counts[window].queries, 6);
+    return number_decimal(counts[window].hits / counts[window].queries, 6);
 }
 
 static struct number counted(const struct snapshot_model *model, double tokens)
 {
-    return model->page.prefix_from_ratio ? NOT_KNOWN : decimal(tokens, 0);
+    return model->page.prefix_from_ratio ? NOT_KNOWN : number_decimal(tokens, 0);
 }
 
 static bool answers(const struct snapshot_model *model)
@@ -130,9 +105,23 @@ static bool answers(const struct snapshot_model *model)
     return model->state == ENGINE_READY || model->state == ENGINE_SLEEPING;
 }
 
-static uint64_t scrapes(const struct snapshot_model *model, size_t result)
+static uint64_t scrapes(const struct place *at)
 {
-    return result == 0 ? model->scrapes.read : model->scrapes.failed;
+    return at->nth == 0 ? at->model->scrapes.read : at->model->scrapes.failed;
+}
+
+/* Nobody has scraped a sum. */
+#define SCRAPED(value) (at->sum ? NOT_KNOWN : (value))
+
+/* What a host has none of. */
+#define SUM(member) (at->sum ? whole(at->sum->member) : NOT_KNOWN)
+
+/* Of a node that is not in the sums, figures are none of now, or are told by another. */
+#define COUNTED(value) (at->node->counted ? (value) : NOT_KNOWN)
+
+static struct number clock_offset(const struct fleet_node *node)
+{
+    return node->heard_ns ? number_signed(node->clock_offset_ms, 3) : NOT_KNOWN;
 }
 
 #define OWN(member) (at->self ? at->self->member : UNKNOWN)
@@ -153,84 +142,54 @@ static struct number nats_whole(const struct place *at, uint64_t value)
 #include "encode/metrics.def"
 #undef METRIC
 
-/*
- * `,name="value"`. Cut between characters, so that an escape is never cut either. The
- * value may be longer than what is kept of it by far.
- */
-static void label(struct buf *out, const char *name, const char *value)
-{
-    char clean[METRICS_LABEL_MAX + 1];
-    size_t len = text_clean(clean, sizeof(clean), span_of(value));
-    size_t room = METRICS_LABEL_MAX, used = 0;
-
-    while (used < len) { // a whole character, and only if it fits
-        bool escaped = clean[used] == '"' || clean[used] == '\\';
-        size_t bytes = 1;
-
-        while (used + bytes < len && (clean[used + bytes] & 0xc0) == 0x80)
-            bytes++;
-        if (bytes + escaped > room)
-            break;
-        room -= bytes + escaped;
-        used += bytes;
-    }
-    buf_add_char(out, ',');
-    buf_add_str(out, name);
-    buf_add_str(out, "=\"");
-    for (size_t i = 0; i < used; i++) {
-        if (clean[i] == '"' || clean[i] == '\\')
-            buf_add_char(out, '\\');
-        buf_add_char(out, clean[i]); // a line feed is none of those that are left
-    }
-    buf_add_char(out, '"');
-}
-
-static void label_number(struct buf *out, const char *name, uint64_t value)
-{
-    buf_add_char(out, ',');
-    buf_add_str(out, name);
-    buf_add_str(out, "=\"");
-    buf_add_u64(out, value);
-    buf_add_char(out, '"');
-}
-
 static void add_window(struct buf *out, const struct place *at)
 {
     static const char *const windows[] = {"1m", "5m", "lifetime"};
 
-    label(out, "window", windows[at->nth]);
+    metrics_label(out, "window", windows[at->nth]);
 }
 
 static void add_state(struct buf *out, const struct place *at)
 {
-    label(out, "state", engine_state_name((enum engine_state)at->nth));
+    metrics_label(out, "state", engine_state_name((enum engine_state)at->nth));
 }
 
 static void add_result(struct buf *out, const struct place *at)
 {
-    label(out, "result", at->nth == 0 ? "ok" : "failed");
+    metrics_label(out, "result", at->nth == 0 ? "ok" : "failed");
 }
 
 static void add_limit(struct buf *out, const struct place *at)
 {
-    label(out, "what", at->self->limited[at->nth].what);
+    metrics_label(out, "what", at->self->limited[at->nth].what);
 }
 
 static void add_version(struct buf *out, const struct place *at)
 {
-    label(out, "version", at->facts->version);
+    metrics_label(out, "version", at->facts->version);
 }
 
 static void add_about_gpu(struct buf *out, const struct place *at)
 {
     const struct snapshot_device *device = at->device;
 
-    label(out, "name", device->name);
-    label(out, "backend", at->snapshot->sources[device->source].backend);
+    metrics_label(out, "name", device->name);
+    metrics_label(out, "backend", at->snapshot->sources[device->source].backend);
     if (device->parent_uuid[0])
-        label(out, "parent_uuid", device->parent_uuid);
+        metrics_label(out, "parent_uuid", device->parent_uuid);
     if (device->instance != GPU_NO_INSTANCE)
-        label_number(out, "gpu_instance", device->instance);
+        metrics_label_number(out, "gpu_instance", device->instance);
+}
+
+static void add_fleet_state(struct buf *out, const struct place *at)
+{
+    metrics_label(out, "state", node_state_name((enum node_state)at->nth));
+}
+
+static void add_about_node(struct buf *out, const struct place *at)
+{
+    metrics_label(out, "version", at->node->version);
+    metrics_label(out, "machine", at->node->machine);
 }
 
 /* Further labels: how many samples a row has by them, and their text. */
@@ -240,7 +199,8 @@ static const struct more {
 } more_none = {1, NULL}, more_window = {3, add_window},
   more_state = {ENGINE_STATES, add_state}, more_result = {2, add_result},
   more_limit = {SNAPSHOT_LIMITED_MAX, add_limit}, more_version = {1, add_version},
-  more_about_gpu = {1, add_about_gpu};
+  more_about_gpu = {1, add_about_gpu}, more_fleet_state = {NODE_STATES, add_fleet_state},
+  more_about_node = {1, add_about_node};
 
 #define NONE more_none
 #define WINDOW more_window
@@ -249,8 +209,10 @@ static const struct more {
 #define LIMIT more_limit
 #define VERSION more_version
 #define ABOUT_GPU more_about_gpu
+#define FLEET_STATE more_fleet_state
+#define ABOUT_NODE more_about_node
 
-enum scope { SELF, HOST, GPU, MODEL };
+enum scope { SELF, HOST, GPU, MODEL, NODE, FLEET };
 enum kind { GAUGE, COUNTER, INFO };
 
 static const struct metric {
@@ -274,6 +236,7 @@ struct page {
     const struct metrics_writer *writer;
     enum metrics_format format;
     struct place at;
+    struct snapshot_model row; // of a gateway's, in the form that a host's have
 };
 
 /* Of a family in OpenMetrics: its samples' without what the type adds to it. */
@@ -319,30 +282,6 @@ static void write_head(const struct page *page, const struct metric *metric)
     buf_add_char(page->out, '\n');
 }
 
-/* Without the zeros that say nothing. */
-static void write_number(struct buf *out, struct number number)
-{
-    uint64_t scale = 1, fraction;
-
-    while (number.decimals && number.digits % 10 == 0) {
-        number.digits /= 10;
-        number.decimals--;
-    }
-    for (unsigned i = 0; i < number.decimals; i++)
-        scale *= 10;
-    fraction = number.digits % scale;
-    if (number.negative)
-        buf_add_char(out, '-');
-    buf_add_u64(out, number.digits / scale);
-    if (number.decimals)
-        buf_add_char(out, '.');
-    while (scale > 1) {
-        scale /= 10;
-        buf_add_char(out, (char)('0' + fraction / scale));
-        fraction %= scale;
-    }
-}
-
 /* Labels begin with a comma each, of which the first is the brace. */
 static void write_sample(const struct page *page, const struct metric *metric,
                          struct span labels, struct number value)
@@ -361,19 +300,41 @@ static void write_sample(const struct page *page, const struct metric *metric,
         buf_add_char(out, '}');
     }
     buf_add_char(out, ' ');
-    write_number(out, value);
+    number_write(out, value);
     buf_add_char(out, '\n');
 }
 
 static size_t rows_of(const struct page *page, enum scope scope)
 {
     const struct snapshot *snapshot = page->at.snapshot;
+    const struct snapshot_fleet *fleet = page->at.fleet;
 
     if (scope == SELF)
         return 1;
     if (!snapshot)
         return 0;
-    return scope == HOST ? 1 : scope == GPU ? snapshot->n_devices : snapshot->n_models;
+    switch (scope) {
+    case GPU:
+        return snapshot->n_devices;
+    case MODEL:
+        return fleet ? fleet->n_models : snapshot->n_models;
+    case NODE:
+        return fleet ? fleet->n_nodes - page->at.nodes_left_out : 0;
+    case FLEET:
+        return fleet ? 1 : 0;
+    default:
+        return 1;
+    }
+}
+
+static void go_to_model(struct page *page, size_t i)
+{
+    struct place *at = &page->at;
+
+    at->model = at->fleet ? &page->row : &at->snapshot->models[i];
+    at->sum = at->fleet ? &at->fleet->models[i] : NULL;
+    if (at->sum)
+        fleet_model_to_row(at->sum, &page->row);
 }
 
 /* Its labels; empty where there are none. */
@@ -382,11 +343,18 @@ static struct span go_to_row(struct page *page, enum scope scope, size_t i)
     const struct metrics_writer *writer = page->writer;
     const struct metrics_row *row;
 
-    if (scope == SELF || scope == HOST)
+    if (scope == GPU) {
+        page->at.device = &page->at.snapshot->devices[i];
+        row = &writer->devices[i];
+    } else if (scope == MODEL) {
+        go_to_model(page, i);
+        row = &writer->models[i];
+    } else if (scope == NODE) {
+        page->at.node = &page->at.fleet->nodes[i];
+        row = &writer->nodes[i];
+    } else {
         return (struct span){"", 0};
-    page->at.device = &page->at.snapshot->devices[i];
-    page->at.model = &page->at.snapshot->models[i];
-    row = scope == GPU ? &writer->devices[i] : &writer->models[i];
+    }
     return (struct span){writer->labels.data + row->start, row->len};
 }
 
@@ -420,71 +388,50 @@ static void write_metric(struct page *page, const struct metric *metric)
     }
 }
 
-/* The last of `rows` has its labels: how many are the same? */
-static void finish_row(struct buf *labels, struct metrics_row *rows, size_t last)
+/*
+ * A page has an end, however many nodes there are and whatever they are called: those with
+ * the last names are left out of every family. Before the first of their families.
+ */
+static void make_room_for_nodes(struct page *page, size_t start)
 {
-    struct metrics_row *row = &rows[last];
-    uint64_t nth = 1;
+    enum { LINE_MAX = 64, INFO_MAX = 256, HEADS_MAX = 16 * 1024 };
+    const struct snapshot_fleet *fleet = page->at.fleet;
+    size_t used = page->out->len - start + HEADS_MAX, families = 0, n = 0;
 
-    row->distinct = labels->len - row->start;
-    for (size_t i = 0; i < last && !labels->error; i++)
-        nth += rows[i].distinct == row->distinct &&
-               memcmp(labels->data + rows[i].start, labels->data + row->start,
-                      row->distinct) == 0;
-    if (nth > 1)
-        label_number(labels, "duplicate", nth);
-    row->len = labels->len - row->start;
-}
-
-static void write_labels(struct metrics_writer *writer, const struct snapshot *snapshot)
-{
-    struct buf *labels = &writer->labels;
-
-    for (size_t i = 0; i < snapshot->n_devices; i++) {
-        writer->devices[i].start = labels->len;
-        label(labels, "uuid", snapshot->devices[i].uuid);
-        label_number(labels, "gpu", snapshot->devices[i].index);
-        finish_row(labels, writer->devices, i);
+    for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
+        families += metrics[i].of == NODE;
+    for (; n < fleet->n_nodes; n++) {
+        used += families * (LINE_MAX + page->writer->nodes[n].len) + INFO_MAX;
+        if (used > FLEET_METRICS_MAX)
+            break;
     }
-    for (size_t i = 0; i < snapshot->n_models; i++) {
-        writer->models[i].start = labels->len;
-        label(labels, "model", snapshot->models[i].served_name);
-        label(labels, "model_id", snapshot->models[i].id);
-        label_number(labels, "port", snapshot->models[i].port);
-        finish_row(labels, writer->models, i);
-    }
-}
-
-void metrics_writer_init(struct metrics_writer *writer)
-{
-    buf_init(&writer->labels, LABELS_MAX);
-}
-
-void metrics_writer_done(struct metrics_writer *writer)
-{
-    buf_done(&writer->labels);
+    page->at.nodes_left_out = fleet->n_nodes - (uint32_t)n;
 }
 
 void metrics_write(struct metrics_writer *writer, struct buf *out,
                    const struct metrics_facts *facts, enum metrics_format format)
 {
     const struct snapshot *snapshot = facts->snapshot;
+    size_t start = out->len;
     struct page page = {
         .out = out,
         .writer = writer,
         .format = format,
         .at = {.facts = facts,
                .snapshot = snapshot,
-               .self = snapshot ? &snapshot->self : facts->self},
+               .self = snapshot ? &snapshot->self : facts->self,
+               .fleet = snapshot ? snapshot->fleet : NULL},
     };
 
-    buf_clear(&writer->labels);
     if (snapshot)
-        write_labels(writer, snapshot);
-    if (writer->labels.error)
+        metrics_rows_write(writer, snapshot);
+    if (snapshot && writer->labels.error)
         out->error = writer->labels.error;
-    for (size_t i = 0; i < ARRAY_LEN(metrics) && !out->error; i++)
+    for (size_t i = 0; i < ARRAY_LEN(metrics) && !out->error; i++) {
+        if (page.at.fleet && metrics[i].of == NODE && metrics[i - 1].of != NODE)
+            make_room_for_nodes(&page, start);
         write_metric(&page, &metrics[i]);
+    }
     if (format == METRICS_OPENMETRICS)
         buf_add_str(out, "# EOF\n");
 }

@@ -15,7 +15,8 @@
 
 enum {
     METRICS_MAX = 960 * 1024, // of one page: the largest there can be is smaller
-    METRICS_LABEL_MAX = 128,  // bytes of a label's value, escapes counted
+    FLEET_METRICS_MAX = 12 * 1024 * 1024, // of a gateway's
+    METRICS_LABEL_MAX = 128,              // bytes of a label's value, escapes counted
 };
 
 enum metrics_format {
@@ -42,7 +43,11 @@ struct metrics_row {
 struct metrics_writer {
     struct buf labels; // of all rows, one after the other
     struct metrics_row devices[GPU_DEVICES_MAX];
-    struct metrics_row models[SNAPSHOT_MODELS_MAX];
+    struct metrics_row host_models[SNAPSHOT_MODELS_MAX];
+    struct metrics_row *fleet; // a gateway's: of models, then of nodes
+    size_t fleet_room;
+    struct metrics_row *models; // of either
+    struct metrics_row *nodes;
 };
 
 void metrics_writer_init(struct metrics_writer *writer);

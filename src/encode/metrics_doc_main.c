@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum scope { SELF, HOST, GPU, MODEL, SCOPES };
+enum scope { SELF, HOST, GPU, MODEL, NODE, FLEET, SCOPES };
 
 /* The further labels of a family, as they are to be read. */
 #define NONE ""
@@ -19,6 +19,8 @@ enum scope { SELF, HOST, GPU, MODEL, SCOPES };
 #define LIMIT "`what`: as under `limited` in [the detail document](wire.md)"
 #define VERSION "`version`"
 #define ABOUT_GPU "`name`, `backend`; `parent_uuid` and `gpu_instance` of MIG instances"
+#define FLEET_STATE "`state`: `lost`, `unreadable`, `outage`, `stale`, `live`"
+#define ABOUT_NODE "`version`, `machine`"
 #define GAUGE "gauge"
 #define COUNTER "counter"
 #define INFO "info"
@@ -38,12 +40,20 @@ static const struct {
     [SELF] = {"The daemon", "DAEMON",
               "One series each. They are there in an outage, too, when "
               "`vramscope_up` is 0 and all others are absent."},
-    [HOST] = {"The host", "HOST", "One series each."},
+    [HOST] = {"The host", "HOST",
+              "One series each. Of a gateway they are sums over its nodes."},
     [GPU] = {"Each GPU, or MIG instance in its place", "GPUS",
              "Labels: `uuid`, and `gpu`, the driver's own number."},
     [MODEL] = {"Each model", "MODELS",
                "Labels: `model`, the served name; `model_id`, the same with every "
-               "character but letters and digits made `-`; `port`."},
+               "character but letters and digits made `-`; `port`. Of a gateway each is "
+               "the sum over all nodes that serve the model on that port."},
+    [NODE] = {"Each node of a gateway", "NODES",
+              "Label: `node`, its name. Figures of a node are there while it counts, so "
+              "that their sums are those of the fleet; age, clock and messages always."},
+    [FLEET] =
+        {"A gateway", "GATEWAY",
+         "One series each, of a gateway alone; counters are sums since it started."},
 };
 
 static const char introduction[] =

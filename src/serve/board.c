@@ -10,7 +10,8 @@
 
 enum {
     DETAIL_PAST = 60, // documents kept for those who come back: half a minute of them
-    DETAIL_EVENT_MAX = DETAIL_MAX + 128,
+    FLEET_DETAIL_PAST = 8, // they are large: just more than what `retry` waits
+    FRAMING_MAX = 128,     // what an event of the stream has beside its document
 };
 
 struct board {
@@ -52,6 +53,11 @@ static void make_boot(struct board *board)
                    (unsigned long long)number);
 }
 
+static size_t detail_event_max(const struct board *board)
+{
+    return FRAMING_MAX + (board->options.fleet ? (size_t)FLEET_DETAIL_MAX : DETAIL_MAX);
+}
+
 static int open_channels(struct board *board)
 {
     const struct channel_options seed = {.write = write_seed,
@@ -60,8 +66,9 @@ static int open_channels(struct board *board)
                                          .now_ns = board->options.now_ns};
     struct channel_options detail = {.write = write_detail,
                                      .ctx = board,
-                                     .event_max = DETAIL_EVENT_MAX,
-                                     .past = DETAIL_PAST,
+                                     .event_max = detail_event_max(board),
+                                     .past = board->options.fleet ? FLEET_DETAIL_PAST
+                                                                  : DETAIL_PAST,
                                      .lazy = !board->options.tap,
                                      .boot = board->boot,
                                      .now_ns = board->options.now_ns};
@@ -138,7 +145,7 @@ int board_new(const struct board_options *options, struct board **ret)
     make_boot(board);
     r = open_channels(board);
     if (r == 0 && !options->documents)
-        r = metrics_page_new(&board->metrics);
+        r = metrics_page_new(options->fleet, &board->metrics);
     if (r == 0)
         r = open_past(board);
     if (r < 0) {

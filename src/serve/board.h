@@ -40,6 +40,7 @@ struct board_options {
     const struct board_documents *documents; // lent for the call; NULL: made here
     struct past *past;                       // lent, added to; NULL: one of its own
     const struct board_tap *tap;             // lent for the call; NULL: none
+    bool fleet; // snapshots may be a gateway's: documents may be longer
     uint64_t interval_ms;
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };

@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Room in front of the event for its size: at most five hexadecimal digits and CRLF. */
-enum { SIZE_ROOM = 7, SPARE_MAX = 16 };
+/* Room in front of the event for its size: at most six hexadecimal digits and CRLF. */
+enum { SIZE_ROOM = 8, SPARE_MAX = 16 };
 
 struct frame {
     struct frame_pool *pool;

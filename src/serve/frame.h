@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 
-enum { FRAME_EVENT_MAX = 1000 * 1000 }; // that any pool may be made for
+enum { FRAME_EVENT_MAX = 16 * 1000 * 1000 }; // that any pool may be made for
 
 struct frame;
 struct frame_pool;

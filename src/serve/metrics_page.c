@@ -26,7 +26,7 @@ static void unlock(struct metrics_page *page)
     (void)pthread_mutex_unlock(&page->lock);
 }
 
-int metrics_page_new(struct metrics_page **ret)
+int metrics_page_new(bool fleet, struct metrics_page **ret)
 {
     struct metrics_page *page = calloc(1, sizeof(*page));
     int r;
@@ -35,7 +35,7 @@ int metrics_page_new(struct metrics_page **ret)
         return -ENOMEM;
     (void)pthread_mutex_init(&page->lock, NULL); // cannot fail
     metrics_writer_init(&page->writer);
-    r = frame_pool_new(METRICS_MAX, &page->frames);
+    r = frame_pool_new(fleet ? FLEET_METRICS_MAX : METRICS_MAX, &page->frames);
     if (r < 0) {
         metrics_page_free(page);
         return r;

@@ -13,7 +13,8 @@
 
 struct metrics_page;
 
-int metrics_page_new(struct metrics_page **ret) MUST_CHECK;
+/* `fleet`: its snapshots may be a gateway's, of which the page may be longer. */
+int metrics_page_new(bool fleet, struct metrics_page **ret) MUST_CHECK;
 void metrics_page_free(struct metrics_page *page);
 
 /* The newest snapshot, lent until the next call; NULL: there is none now. */

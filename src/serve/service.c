@@ -123,6 +123,7 @@ int service_new(const struct service_options *options, struct service **ret)
                                         .documents = options->documents,
                                         .past = options->past,
                                         .tap = options->tap,
+                                        .fleet = options->fleet,
                                         .interval_ms = options->interval_ms,
                                         .now_ns = options->now_ns};
     struct service *service = calloc(1, sizeof(*service));

@@ -39,6 +39,7 @@ struct service_options {
     const struct board_documents *documents; // as board_options has it; without threads
     struct past *past;                       // as board_options has it
     const struct board_tap *tap;             // likewise
+    bool fleet;                              // likewise
     struct journal *journal;                 // lent: what happened; NULL: nobody notes it
     struct observations_source observations; // of the advice; zeroed: there is none
     struct historian *historian; // lent: answers /v1/history; NULL: nobody does

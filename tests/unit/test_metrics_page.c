@@ -79,7 +79,7 @@ static int set_up(void **state)
     snapshots[0].self.subscribers = 1;
     snapshots[1].unix_ms = 2000;
     snapshots[1].self.subscribers = 2;
-    return metrics_page_new(&page);
+    return metrics_page_new(false, &page);
 }
 
 static int tear_down(void **state)
