@@ -9,7 +9,8 @@
 #include <sys/random.h>
 
 enum {
-    DETAIL_PAST = 60, // documents kept for those who come back: half a minute of them
+    DETAIL_PAST = 60,    // documents kept for those who come back: half a minute of them
+    DETAIL_PAST_FEW = 8, // of one board of many
     DETAIL_EVENT_MAX = DETAIL_MAX + 128,
 };
 
@@ -57,6 +58,7 @@ static int open_channels(struct board *board)
     const struct channel_options seed = {.write = write_seed,
                                          .ctx = board,
                                          .event_max = SEED_EVENT_MAX,
+                                         .lazy = board->options.one_of_many,
                                          .now_ns = board->options.now_ns};
     struct channel_options detail = {.write = write_detail,
                                      .ctx = board,
@@ -66,13 +68,16 @@ static int open_channels(struct board *board)
                                      .boot = board->boot,
                                      .now_ns = board->options.now_ns};
     const struct board_documents *documents = board->options.documents;
-    int r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
+    int r;
 
+    if (board->options.one_of_many)
+        detail.past = DETAIL_PAST_FEW;
     if (documents) {
         detail.write = documents->write;
         detail.ctx = documents->ctx;
         detail.boot = documents->boot;
     }
+    r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
     return r < 0 ? r : channel_new(&detail, &board->channels[CHANNEL_DETAIL]);
 }
 
