@@ -91,4 +91,12 @@ struct compact_reader {
 int compact_read(struct compact_reader *reader, struct span bytes,
                  struct compact_message *ret) MUST_CHECK;
 
+/*
+ * Its snapshot, to be kept while another message is read; the fleet stays as it is. What
+ * the message keeps of literals is copied to `literals`, of COMPACT_LITERALS_MAX bytes, and
+ * pointed at there.
+ */
+void compact_copy(const struct compact_message *message, struct snapshot *ret,
+                  char *literals);
+
 #endif

@@ -9,9 +9,9 @@
 #include <sys/random.h>
 
 enum {
-    DETAIL_PAST = 60, // documents kept for those who come back: half a minute of them
-    FLEET_DETAIL_PAST = 8, // they are large: just more than what `retry` waits
-    FRAMING_MAX = 128,     // what an event of the stream has beside its document
+    DETAIL_PAST = 60,    // documents kept for those who come back: half a minute of them
+    DETAIL_PAST_FEW = 8, // where they are large or many: just more than `retry` waits
+    FRAMING_MAX = 128,   // what an event of the stream has beside its document
 };
 
 struct board {
@@ -60,26 +60,28 @@ static size_t detail_event_max(const struct board *board)
 
 static int open_channels(struct board *board)
 {
+    bool few = board->options.fleet || board->options.one_of_many;
     const struct channel_options seed = {.write = write_seed,
                                          .ctx = board,
                                          .event_max = SEED_EVENT_MAX,
+                                         .lazy = board->options.one_of_many,
                                          .now_ns = board->options.now_ns};
     struct channel_options detail = {.write = write_detail,
                                      .ctx = board,
                                      .event_max = detail_event_max(board),
-                                     .past = board->options.fleet ? FLEET_DETAIL_PAST
-                                                                  : DETAIL_PAST,
+                                     .past = few ? DETAIL_PAST_FEW : DETAIL_PAST,
                                      .lazy = !board->options.tap,
                                      .boot = board->boot,
                                      .now_ns = board->options.now_ns};
     const struct board_documents *documents = board->options.documents;
-    int r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
+    int r;
 
     if (documents) {
         detail.write = documents->write;
         detail.ctx = documents->ctx;
         detail.boot = documents->boot;
     }
+    r = channel_new(&seed, &board->channels[CHANNEL_SEED]);
     return r < 0 ? r : channel_new(&detail, &board->channels[CHANNEL_DETAIL]);
 }
 

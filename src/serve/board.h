@@ -40,7 +40,8 @@ struct board_options {
     const struct board_documents *documents; // lent for the call; NULL: made here
     struct past *past;                       // lent, added to; NULL: one of its own
     const struct board_tap *tap;             // lent for the call; NULL: none
-    bool fleet; // snapshots may be a gateway's: documents may be longer
+    bool fleet;       // snapshots may be a gateway's: documents may be longer
+    bool one_of_many; // renders only what is asked for, and keeps few documents
     uint64_t interval_ms;
     uint64_t (*now_ns)(void); // CLOCK_MONOTONIC
 };
@@ -71,7 +72,7 @@ const char *board_boot(const struct board *board); // of this run, as documents 
 /* NULL: there is none, as the documents come from elsewhere and say more than snapshots. */
 struct metrics_page *board_metrics_page(struct board *board);
 
-/* By the thread that made it. The snapshot is kept; texts are copied. */
+/* By one thread at a time. The snapshot is kept; texts are copied. */
 int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;
 int board_publish_outage(struct board *board, const struct outage *outage) MUST_CHECK;
 

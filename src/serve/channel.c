@@ -4,11 +4,16 @@
 #include "base/number.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 
 #define ID "id: "              // of an event, before its JSON
 #define WARM_NS 60000000000ULL // rendered on after the last reader has left
 
-enum { TRAY_MAX = 8 }; // a loop so far behind that more come loses the oldest
+enum {
+    TRAY_MAX = 8,   // a loop so far behind that more come loses the oldest
+    BOOT_SIZE = 65, // of a text that is made here or was read from a recording
+};
 
 enum letter_kind { LETTER_EVENT, LETTER_COMMENT, LETTER_FORGET };
 
@@ -25,7 +30,7 @@ struct tray {
 };
 
 struct outlet {
-    struct outlet *next; // of the same channel
+    struct outlet *next; // of the same channel; stays once it is in the list
     struct channel *channel;
     struct hub *hub;
     struct tray tray; // under the channel's lock
@@ -36,12 +41,14 @@ struct outlet {
 struct channel {
     struct channel_options options;
     struct frame_pool *frames;
-    struct outlet *outlets;
-    pthread_mutex_t lock;            // of all below, and of the trays
-    const struct snapshot *snapshot; // lent; NULL in an outage
-    struct frame *newest;            // made from it; NULL: not yet
-    struct span id, json;            // within `newest`; without ids the first is empty
-    bool kept;                       // hubs keep frames that were rendered before
+    _Atomic(struct outlet *) outlets; // grows under the lock; read by anybody
+    pthread_mutex_t lock;             // of all below, and of the trays
+    bool anew;                        // what is published next is of another run
+    char boot[BOOT_SIZE];             // of what is published now
+    const struct snapshot *snapshot;  // lent; NULL in an outage
+    struct frame *newest;             // made from it; NULL: not yet
+    struct span id, json;             // within `newest`; without ids the first is empty
+    bool kept;                        // hubs keep frames that were rendered before
     uint64_t warm_until_ns;
 };
 
@@ -55,6 +62,15 @@ static void unlock(struct channel *channel)
     (void)pthread_mutex_unlock(&channel->lock);
 }
 
+/* Its owner may write another text over it for the next run. */
+static void take_boot(struct channel *channel)
+{
+    const char *boot = channel->options.boot;
+
+    (void)snprintf(channel->boot, sizeof(channel->boot), "%s", boot ? boot : "");
+    channel->anew = false;
+}
+
 int channel_new(const struct channel_options *options, struct channel **ret)
 {
     struct channel *channel = calloc(1, sizeof(*channel));
@@ -63,6 +79,7 @@ int channel_new(const struct channel_options *options, struct channel **ret)
     if (!channel)
         return -ENOMEM;
     channel->options = *options;
+    take_boot(channel);
     (void)pthread_mutex_init(&channel->lock, NULL); // cannot fail
     r = frame_pool_new(options->event_max, &channel->frames);
     if (r < 0) {
@@ -128,8 +145,7 @@ static int render(struct channel *channel)
     text = frame_text(frame);
     prefix = text->len;
     if (channel->options.boot)
-        buf_printf(text, ID "%s-%llu", channel->options.boot,
-                   (unsigned long long)snapshot->seq);
+        buf_printf(text, ID "%s-%llu", channel->boot, (unsigned long long)snapshot->seq);
     id_end = text->len;
     if (channel->options.boot)
         buf_add_str(text, "\nretry: 2000\n");
@@ -193,6 +209,8 @@ int channel_publish(struct channel *channel, const struct snapshot *snapshot)
 
     lock(channel);
     forget_newest(channel);
+    if (channel->anew)
+        take_boot(channel);
     channel->snapshot = snapshot;
     if (subscribers)
         channel->warm_until_ns = channel->options.now_ns() + WARM_NS;
@@ -258,6 +276,7 @@ void channel_forget(struct channel *channel)
 
     lock(channel);
     posted = forget_kept(channel);
+    channel->anew = true;
     unlock(channel);
     if (posted)
         wake_all(channel);
@@ -283,8 +302,10 @@ int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx)
     outlet->wake = wake;
     outlet->ctx = ctx;
     outlet->channel = channel;
+    lock(channel);
     outlet->next = channel->outlets;
     channel->outlets = outlet;
+    unlock(channel);
     *ret = outlet;
     return 0;
 }
@@ -320,13 +341,18 @@ void outlet_close(struct outlet *outlet)
 
 void outlet_free(struct outlet *outlet)
 {
-    struct outlet **place;
+    struct outlet *before;
 
     if (!outlet)
         return;
-    for (place = &outlet->channel->outlets; *place != outlet; place = &(*place)->next)
-        ;
-    *place = outlet->next;
+    before = outlet->channel->outlets;
+    if (before == outlet) {
+        outlet->channel->outlets = outlet->next;
+    } else {
+        while (before->next != outlet)
+            before = before->next;
+        before->next = outlet->next;
+    }
     for (size_t i = 0; i < outlet->tray.n; i++)
         frame_unref(outlet->tray.letters[i].frame);
     hub_free(outlet->hub);
@@ -384,13 +410,14 @@ static int newest(struct channel *channel, struct frame **ret)
     return r;
 }
 
-/* "BOOT-SEQ" of this run: the reader has seen it, and wants what came after. */
+/* Under the lock. "BOOT-SEQ" of this run: the reader wants what came after. */
 static bool read_last_id(const struct channel *channel, struct span id, uint64_t *ret)
 {
-    const char *boot = channel->options.boot;
-    size_t len = boot ? strlen(boot) : 0;
+    const char *boot = channel->boot;
+    size_t len = strlen(boot);
 
-    if (!boot || id.len <= len + 1 || memcmp(id.at, boot, len) != 0 || id.at[len] != '-')
+    if (!channel->options.boot || id.len <= len + 1 || memcmp(id.at, boot, len) != 0 ||
+        id.at[len] != '-')
         return false;
     return number_read_u64((struct span){id.at + len + 1, id.len - len - 1}, UINT64_MAX,
                            ret) == 0;
@@ -403,10 +430,11 @@ int outlet_answer_stream(struct outlet *outlet, struct http_conn *conn,
     struct frame *first = NULL;
     struct tray tray;
     uint64_t after;
-    bool comes_back = read_last_id(channel, request->last_event_id, &after), made;
+    bool comes_back, made;
     int r;
 
     lock(channel);
+    comes_back = read_last_id(channel, request->last_event_id, &after);
     made = !channel->newest;
     r = newest(channel, &first);
     if (request->method != METHOD_HEAD)

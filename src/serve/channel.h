@@ -29,7 +29,8 @@ struct channel_options {
     size_t event_max; // of one event; a larger one is not sent
     size_t past;      // events kept for those who come back with Last-Event-ID
     bool lazy;
-    const char *boot; // each event gets `id: BOOT-SEQ` and `retry:`; NULL: neither
+    const char *boot; // each event gets `id: BOOT-SEQ` and `retry:`; NULL: neither. Its
+                      // text is read now, and by the first publication after _forget()
     uint64_t (*now_ns)(void);
 };
 
@@ -48,14 +49,18 @@ bool channel_newest(struct channel *channel, struct span *ret_id, struct span *r
 /* There is none: subscribers get a comment with the reason. */
 int channel_publish_outage(struct channel *channel, const char *reason) MUST_CHECK;
 
-/* What is published next is none of those before: nobody who comes back is sent those. */
+/*
+ * What is published next is of another run than all before: nobody who comes back is sent
+ * those. By who publishes.
+ */
 void channel_forget(struct channel *channel);
 
 struct hub_stats channel_stats(struct channel *channel);
 
 /*
- * An outlet for `loop`. Outlets are made before anything is published. Whenever something
- * lies in the tray, `wake` is called, on any thread: outlet_deliver() is then due.
+ * An outlet for `loop`, on its thread or while that does not run; others may be publishing.
+ * Whenever something lies in the tray, `wake` is called, on any thread: outlet_deliver() is
+ * then due.
  */
 int outlet_new(struct channel *channel, uv_loop_t *loop, void (*wake)(void *ctx),
                void *ctx, struct outlet **ret) MUST_CHECK;

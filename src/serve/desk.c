@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/desk.h"
 
-#include "encode/json.h"
 #include "serve/aggregated.h"
+#include "serve/answers.h"
+#include "serve/desk_nodes.h"
 #include "serve/events.h"
 #include "serve/history.h"
 #include "serve/metrics_accept.h"
@@ -17,82 +18,68 @@ enum {
     NS_PER_MS = 1000000,
 };
 
-static const char JSON_TYPE[] = "application/json";
-static const char NO_STORE[] = "Cache-Control: no-store\r\n";
-
 struct desk {
     struct desk_options options;
     struct http_server *server;
-    struct outlet *outlets[CHANNELS];
-    struct buf body; // of the answer being made
-    struct aggregated *aggregated;
+    struct view *view;
+    struct desk_nodes *nodes;     // NULL: this is no gateway
+    struct buf body;              // of the answer being made
     struct history_desk *history; // NULL: nobody keeps one here
 };
 
-static void answer_json(struct desk *desk, struct http_conn *conn, int status,
-                        const char *extra)
+/* Who asks, and of what. */
+struct question {
+    struct http_conn *conn;
+    const struct http_request *request;
+    const char *node;  // the node that it is about; "": none in particular
+    struct view *view; // of that node's board where there is one, else of our own
+};
+
+static void answer_outage(struct board *board, struct http_conn *conn)
 {
-    struct http_response response = {.status = status,
-                                     .type = JSON_TYPE,
-                                     .extra = extra,
-                                     .body = buf_span(&desk->body)};
-
-    http_respond(conn, &response);
-}
-
-/* {"error":{"code":...,"message":...,"remedy":...}} */
-static void answer_error(struct desk *desk, struct http_conn *conn, int status,
-                         const struct outage *error, const char *extra)
-{
-    struct buf *body = &desk->body;
-
-    buf_clear(body);
-    buf_add_str(body, "{\"error\":{\"code\":");
-    json_quote(body, error->code);
-    buf_add_str(body, ",\"message\":");
-    json_quote(body, error->reason);
-    if (error->remedy[0]) {
-        buf_add_str(body, ",\"remedy\":");
-        json_quote(body, error->remedy);
-    }
-    buf_add_str(body, "}}\n");
-    answer_json(desk, conn, status, extra);
-}
-
-static void answer_outage(struct desk *desk, struct http_conn *conn)
-{
-    struct board_state state = board_state(desk->options.board);
+    struct board_state state = board_state(board);
     struct outage outage = {state.code, state.reason, state.remedy};
 
-    answer_error(desk, conn, 503, &outage,
-                 "Retry-After: 1\r\nCache-Control: no-store\r\n");
+    answer_error(conn, 503, &outage, "Retry-After: 1\r\n" ANSWER_NO_STORE);
 }
 
-/* A document that outgrows its ceiling, want of memory, or an outage just now. */
-static void answer_failure(struct desk *desk, struct http_conn *conn)
+static void answer_stream(const struct question *question, enum channel_kind kind)
 {
-    static const struct outage error = {"failed", "the document could not be made", ""};
-
-    answer_error(desk, conn, 503, &error, "Retry-After: 1\r\n");
+    if (view_answer_stream(question->view, kind, question->conn, question->request) < 0)
+        answer_failure(question->conn);
 }
 
-static void get_stream(struct desk *desk, struct http_conn *conn,
-                       const struct http_request *request)
+static void answer_once(const struct question *question, enum channel_kind kind)
 {
-    if (outlet_answer_stream(desk->outlets[CHANNEL_SEED], conn, request) < 0)
-        answer_failure(desk, conn);
+    if (view_answer_once(question->view, kind, question->conn) < 0)
+        answer_failure(question->conn);
 }
 
-static void get_vram(struct desk *desk, struct http_conn *conn,
-                     const struct http_request *request)
+static void get_stream(struct desk *desk, const struct question *question)
 {
-    (void)request;
-    if (outlet_answer_once(desk->outlets[CHANNEL_SEED], conn) < 0)
-        answer_failure(desk, conn);
+    (void)desk;
+    answer_stream(question, CHANNEL_SEED);
 }
 
-static void get_aggregated(struct desk *desk, struct http_conn *conn,
-                           const struct http_request *request)
+static void get_vram(struct desk *desk, const struct question *question)
+{
+    (void)desk;
+    answer_once(question, CHANNEL_SEED);
+}
+
+static void get_detail_stream(struct desk *desk, const struct question *question)
+{
+    (void)desk;
+    answer_stream(question, CHANNEL_DETAIL);
+}
+
+static void get_detail(struct desk *desk, const struct question *question)
+{
+    (void)desk;
+    answer_once(question, CHANNEL_DETAIL);
+}
+
+static void get_aggregated(struct desk *desk, const struct question *question)
 {
     static const struct outage bad_window = {
         "bad-parameter", "\"window\" is a whole number of seconds from 1 to 60, once",
@@ -100,35 +87,17 @@ static void get_aggregated(struct desk *desk, struct http_conn *conn,
     unsigned seconds;
     int r;
 
-    if (aggregated_read_window(request->query, &seconds) < 0) {
-        answer_error(desk, conn, 400, &bad_window, NULL);
+    if (aggregated_read_window(question->request->query, &seconds) < 0) {
+        answer_error(question->conn, 400, &bad_window, NULL);
         return;
     }
     buf_clear(&desk->body);
-    r = aggregated_write(desk->aggregated, seconds, desk->options.now_ns(), &desk->body);
-    if (r < 0 || desk->body.error)
-        answer_failure(desk, conn);
-    else
-        answer_json(desk, conn, 200, NO_STORE);
+    r = view_write_aggregated(question->view, seconds, desk->options.now_ns(),
+                              &desk->body);
+    answer_document(question->conn, r, &desk->body);
 }
 
-static void get_detail_stream(struct desk *desk, struct http_conn *conn,
-                              const struct http_request *request)
-{
-    if (outlet_answer_stream(desk->outlets[CHANNEL_DETAIL], conn, request) < 0)
-        answer_failure(desk, conn);
-}
-
-static void get_detail(struct desk *desk, struct http_conn *conn,
-                       const struct http_request *request)
-{
-    (void)request;
-    if (outlet_answer_once(desk->outlets[CHANNEL_DETAIL], conn) < 0)
-        answer_failure(desk, conn);
-}
-
-static void get_history(struct desk *desk, struct http_conn *conn,
-                        const struct http_request *request)
+static void get_history(struct desk *desk, const struct question *question)
 {
     static const struct outage none = {
         "not-found", "a recording that is replayed has no history: ask the daemon", ""};
@@ -136,25 +105,26 @@ static void get_history(struct desk *desk, struct http_conn *conn,
         "busy", "as many answers from history are under way as may be", ""};
     struct complaint why = {""};
     const struct outage bad = {"bad-parameter", why.text, ""};
-    int r = desk->history ? history_desk_answer(desk->history, conn, request, &why) : 0;
+    int r = desk->history ? history_desk_answer(desk->history, question->conn,
+                                                question->request, &why)
+                          : 0;
 
     if (!desk->history)
-        answer_error(desk, conn, 404, &none, NULL);
+        answer_error(question->conn, 404, &none, NULL);
     else if (r == -EINVAL)
-        answer_error(desk, conn, 400, &bad, NULL);
+        answer_error(question->conn, 400, &bad, NULL);
     else if (r < 0)
-        answer_error(desk, conn, 503, &busy,
+        answer_error(question->conn, 503, &busy,
                      "Retry-After: 5\r\nCache-Control: no-store\r\n");
 }
 
 /* In an outage, too: that there is one is what is told then. */
-static void get_metrics(struct desk *desk, struct http_conn *conn,
-                        const struct http_request *request)
+static void get_metrics(struct desk *desk, const struct question *question)
 {
     static const struct outage none = {"not-found", "no metrics are made of a recording",
                                        ""};
     struct metrics_page *page = board_metrics_page(desk->options.board);
-    enum metrics_format format = metrics_accept(request->accept);
+    enum metrics_format format = metrics_accept(question->request->accept);
     struct http_response response = {.status = 200,
                                      .type = metrics_content_type(format),
                                      .extra =
@@ -162,31 +132,17 @@ static void get_metrics(struct desk *desk, struct http_conn *conn,
     struct frame *frame;
 
     if (!page) {
-        answer_error(desk, conn, 404, &none, NULL);
+        answer_error(question->conn, 404, &none, NULL);
     } else if (metrics_page_get(page, format, &frame) < 0) {
-        answer_failure(desk, conn);
+        answer_failure(question->conn);
     } else {
         response.body = frame_event(frame);
-        http_respond(conn, &response);
+        http_respond(question->conn, &response);
         frame_unref(frame);
     }
 }
 
-/* A document with a buffer of its own, as few ask for it and it can be large. `r`: made. */
-static void answer_document(struct desk *desk, struct http_conn *conn, int r,
-                            const struct buf *body)
-{
-    if (r < 0 || body->error)
-        answer_failure(desk, conn);
-    else
-        http_respond(conn, &(struct http_response){.status = 200,
-                                                   .type = JSON_TYPE,
-                                                   .extra = NO_STORE,
-                                                   .body = buf_span(body)});
-}
-
-static void get_events(struct desk *desk, struct http_conn *conn,
-                       const struct http_request *request)
+static void get_events(struct desk *desk, const struct question *question)
 {
     static const struct outage none = {
         "not-found", "no events are noted here: this is a recording being played", ""};
@@ -196,31 +152,31 @@ static void get_events(struct desk *desk, struct http_conn *conn,
 
     buf_init(&body, EVENTS_BODY_MAX);
     if (!desk->options.journal)
-        answer_error(desk, conn, 404, &none, NULL);
-    else if (events_read_query(request->query, &query, &bad.reason) < 0)
-        answer_error(desk, conn, 400, &bad, NULL);
+        answer_error(question->conn, 404, &none, NULL);
+    else if (events_read_query(question->request->query, &query, &bad.reason) < 0)
+        answer_error(question->conn, 400, &bad, NULL);
     else
-        answer_document(desk, conn,
-                        events_write(desk->options.journal, &query,
+        answer_document(question->conn,
+                        events_write(desk->options.journal, &query, question->node,
                                      board_boot(desk->options.board), &body),
                         &body);
 }
 
-static void get_advice(struct desk *desk, struct http_conn *conn,
-                       const struct http_request *request)
+static void get_advice(struct desk *desk, const struct question *question)
 {
     static const struct outage none = {
         "not-found", "nothing is observed here: this is a recording being played", ""};
+    static const struct outage gateway = {
+        "not-found", "nothing is observed here: the nodes observe, ask them", ""};
     OWNED(buf_done) struct buf body;
 
-    (void)request;
     buf_init(&body, ADVICE_BODY_MAX);
     if (desk->options.observations.read)
         answer_document(
-            desk, conn,
+            question->conn,
             advice_write(desk->options.board, &desk->options.observations, &body), &body);
     else
-        answer_error(desk, conn, 404, &none, NULL);
+        answer_error(question->conn, 404, desk->nodes ? &gateway : &none, NULL);
 }
 
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
@@ -229,8 +185,7 @@ static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
 }
 
 /* Healthy is who has fresh figures, not who has a listening socket. */
-static void get_healthz(struct desk *desk, struct http_conn *conn,
-                        const struct http_request *request)
+static void get_healthz(struct desk *desk, const struct question *question)
 {
     struct board_state state = board_state(desk->options.board);
     uint64_t now_ns = desk->options.now_ns();
@@ -238,7 +193,6 @@ static void get_healthz(struct desk *desk, struct http_conn *conn,
     uint64_t age, gpu_age = 0;
     bool fresh;
 
-    (void)request;
     age = age_ms(state.taken_ns, now_ns);
     if (state.gpu_taken_ns)
         gpu_age = age_ms(state.gpu_taken_ns, now_ns);
@@ -251,52 +205,58 @@ static void get_healthz(struct desk *desk, struct http_conn *conn,
     if (state.gpu_taken_ns)
         buf_printf(body, ",\"gpu_age_ms\":%llu", (unsigned long long)gpu_age);
     buf_add_str(body, "}\n");
-    answer_json(desk, conn, fresh ? 200 : 503,
-                fresh ? NO_STORE : "Retry-After: 1\r\nCache-Control: no-store\r\n");
+    answer_json(question->conn, fresh ? 200 : 503, &desk->body,
+                fresh ? ANSWER_NO_STORE : "Retry-After: 1\r\n" ANSWER_NO_STORE);
 }
 
-static void get_readyz(struct desk *desk, struct http_conn *conn,
-                       const struct http_request *request)
+static void get_readyz(struct desk *desk, const struct question *question)
 {
-    (void)request;
+    (void)question;
     buf_clear(&desk->body);
     buf_add_str(&desk->body, "{\"status\":\"ready\"}\n");
-    answer_json(desk, conn, 200, NO_STORE);
+    answer_json(question->conn, 200, &desk->body, ANSWER_NO_STORE);
 }
 
-static void get_version(struct desk *desk, struct http_conn *conn,
-                        const struct http_request *request)
+static void get_version(struct desk *desk, const struct question *question)
 {
-    (void)request;
+    (void)question;
     buf_clear(&desk->body);
     buf_add_str(&desk->body,
                 "{\"name\":\"vramscoped\",\"version\":\"" VRAMSCOPE_VERSION "\"}\n");
-    answer_json(desk, conn, 200, NULL);
+    answer_json(question->conn, 200, &desk->body, NULL);
 }
+
+/* What `node` means to a route. */
+enum of_node {
+    OF_NONE,  // nothing
+    OF_BOARD, // it is answered from that node's board
+    OF_EVENT, // it asks for events of that node; also of one that is no more
+    OF_OTHER, // it is asked of the wrong one
+};
 
 static const struct {
     const char *path;
-    void (*get)(struct desk *desk, struct http_conn *conn,
-                const struct http_request *request);
+    void (*get)(struct desk *desk, const struct question *question);
     bool always; // else 503 with the reason while there is no snapshot
     bool open;   // needs no token: tells nothing of models, and probes have none
+    enum of_node of_node;
 } routes[] = {
-    {"/vram/stream", get_stream, false, false},
-    {"/vram", get_vram, false, false},
-    {"/vram/aggregated", get_aggregated, false, false},
-    {"/v1/detail", get_detail, false, false},
-    {"/v1/detail/stream", get_detail_stream, false, false},
-    {"/v1/advice", get_advice, false, false},
-    {"/v1/events", get_events, true, false},
-    {"/v1/history", get_history, true, false},
-    {"/metrics", get_metrics, true, false},
-    {"/healthz", get_healthz, false, true},
-    {"/readyz", get_readyz, false, true},
-    {"/version", get_version, true, false},
+    {"/vram/stream", get_stream, false, false, OF_BOARD},
+    {"/vram", get_vram, false, false, OF_BOARD},
+    {"/vram/aggregated", get_aggregated, false, false, OF_BOARD},
+    {"/v1/detail", get_detail, false, false, OF_BOARD},
+    {"/v1/detail/stream", get_detail_stream, false, false, OF_BOARD},
+    {"/v1/advice", get_advice, false, false, OF_OTHER},
+    {"/v1/events", get_events, true, false, OF_EVENT},
+    {"/v1/history", get_history, true, false, OF_OTHER},
+    {"/metrics", get_metrics, true, false, OF_OTHER},
+    {"/healthz", get_healthz, false, true, OF_NONE},
+    {"/readyz", get_readyz, false, true, OF_NONE},
+    {"/version", get_version, true, false, OF_NONE},
 };
 
 /* What there is is told: a person has typed it. */
-static void answer_no_route(struct desk *desk, struct http_conn *conn)
+static void answer_no_route(struct http_conn *conn)
 {
     char text[OUTAGE_TEXT_SIZE] = "no such route: try /";
     const struct outage error = {"not-found", text, ""};
@@ -304,11 +264,10 @@ static void answer_no_route(struct desk *desk, struct http_conn *conn)
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ", %s",
                        routes[i].path);
-    answer_error(desk, conn, 404, &error, NULL);
+    answer_error(conn, 404, &error, NULL);
 }
 
-static void answer_method(struct desk *desk, struct http_conn *conn,
-                          enum http_method method)
+static void answer_method(struct http_conn *conn, enum http_method method)
 {
     static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
     static const struct http_response options = {.status = 204, .extra = allow};
@@ -318,7 +277,7 @@ static void answer_method(struct desk *desk, struct http_conn *conn,
     if (method == METHOD_OPTIONS)
         http_respond(conn, &options);
     else
-        answer_error(desk, conn, 405, &error, allow);
+        answer_error(conn, 405, &error, allow);
 }
 
 /* Its place in the table; ARRAY_LEN(routes): there is no such route. */
@@ -357,27 +316,68 @@ static bool pass_gate(struct desk *desk, struct http_conn *conn,
         http_respond(conn,
                      &(struct http_response){.status = 204, .extra = verdict->extra});
     else
-        answer_error(desk, conn, verdict->status, &error, verdict->extra);
+        answer_error(conn, verdict->status, &error, verdict->extra);
     return false;
+}
+
+/* The same document is the node's own to give. */
+static void answer_ask_node(struct http_conn *conn)
+{
+    static const struct outage error = {
+        "not-found", "a gateway has none of a single node: the node's own is there", ""};
+
+    answer_error(conn, 404, &error, NULL);
+}
+
+/* Whose board it is answered from. False: the client has its answer. */
+static bool find_node(struct desk *desk, enum of_node of_node, char *name,
+                      struct question *question)
+{
+    int r =
+        of_node == OF_NONE ? 0 : desk_nodes_read_query(question->request->query, name);
+
+    if (r == 0)
+        return true;
+    if (r < 0)
+        desk_nodes_answer_bad_name(question->conn);
+    else if (!desk->nodes)
+        desk_nodes_answer_no_gateway(question->conn);
+    else if (of_node == OF_OTHER)
+        answer_ask_node(question->conn);
+    else if (of_node == OF_BOARD)
+        question->view = desk_nodes_find(desk->nodes, name, question->conn);
+    return r > 0 && desk->nodes && of_node != OF_OTHER && question->view;
+}
+
+static void answer_route(struct desk *desk, struct http_conn *conn,
+                         const struct http_request *request, size_t route)
+{
+    char node[FLEET_NAME_SIZE] = "";
+    struct question question = {conn, request, node, desk->view};
+
+    if (!find_node(desk, routes[route].of_node, node, &question))
+        return;
+    if (!routes[route].always && board_is_out(view_board(question.view)))
+        answer_outage(view_board(question.view), conn);
+    else
+        routes[route].get(desk, &question);
 }
 
 static void answer(struct desk *desk, struct http_conn *conn,
                    const struct http_request *request)
 {
     const struct page_file *file = page_find(request->path);
-    size_t i = find_route(request->path);
+    size_t route = find_route(request->path);
     bool star = request->method == METHOD_OPTIONS && span_is(request->path, "*");
 
-    if (i == ARRAY_LEN(routes) && !file && !star)
-        answer_no_route(desk, conn);
+    if (route == ARRAY_LEN(routes) && !file && !star)
+        answer_no_route(conn);
     else if (request->method != METHOD_GET && request->method != METHOD_HEAD)
-        answer_method(desk, conn, request->method);
+        answer_method(conn, request->method);
     else if (file)
         page_answer(conn, request, file);
-    else if (!routes[i].always && board_is_out(desk->options.board))
-        answer_outage(desk, conn);
     else
-        routes[i].get(desk, conn, request);
+        answer_route(desk, conn, request, route);
 }
 
 static void on_request(void *ctx, struct http_conn *conn,
@@ -401,24 +401,36 @@ static int open_history(struct desk *desk)
     return options.historian ? history_desk_new(&options, &desk->history) : 0;
 }
 
+static int open_views(struct desk *desk)
+{
+    const struct desk_options *options = &desk->options;
+    const struct view_options view = {.board = options->board,
+                                      .loop = options->server.loop,
+                                      .wake = options->wake,
+                                      .ctx = options->ctx};
+    int r = view_new(&view, &desk->view);
+
+    for (size_t i = 0; r == 0 && i < CHANNELS; i++)
+        r = view_open(desk->view, (enum channel_kind)i);
+    if (r == 0 && options->nodes)
+        r = desk_nodes_new(options->nodes, &view, &desk->nodes);
+    return r;
+}
+
 int desk_new(const struct desk_options *options, struct desk **ret)
 {
     struct http_server_options server = options->server;
     struct desk *desk = calloc(1, sizeof(*desk));
-    int r = 0;
+    int r;
 
     if (!desk)
         return -ENOMEM;
     *ret = desk; // closed and freed by the caller, whatever was opened
     desk->options = *options;
     buf_init(&desk->body, BODY_MAX);
-    for (size_t i = 0; r == 0 && i < CHANNELS; i++)
-        r = outlet_new(board_channel(options->board, (enum channel_kind)i), server.loop,
-                       options->wake, options->ctx, &desk->outlets[i]);
+    r = open_views(desk);
     if (r == 0)
         r = open_history(desk);
-    if (r == 0)
-        r = aggregated_new(options->board, &desk->aggregated);
     server.handler = on_request;
     server.ctx = desk;
     return r < 0 ? r : http_server_new(&server, &desk->server);
@@ -431,23 +443,23 @@ struct http_server *desk_server(struct desk *desk)
 
 void desk_deliver(struct desk *desk)
 {
-    for (size_t i = 0; i < CHANNELS; i++)
-        outlet_deliver(desk->outlets[i]);
+    view_deliver(desk->view);
+    desk_nodes_deliver(desk->nodes);
 }
 
 void desk_drain(struct desk *desk, http_drained_fn *drained, void *ctx)
 {
     http_server_drain(desk->server, drained, ctx); // answers who has asked already
-    for (size_t i = 0; i < CHANNELS; i++)
-        outlet_drain(desk->outlets[i]);
+    view_drain(desk->view);
+    desk_nodes_drain(desk->nodes);
 }
 
 void desk_close(struct desk *desk)
 {
     if (!desk)
         return;
-    for (size_t i = 0; i < CHANNELS; i++)
-        outlet_close(desk->outlets[i]);
+    view_close(desk->view);
+    desk_nodes_close(desk->nodes);
     history_desk_close(desk->history);
     http_server_close(desk->server);
 }
@@ -456,10 +468,9 @@ void desk_free(struct desk *desk)
 {
     if (!desk)
         return;
-    for (size_t i = 0; i < CHANNELS; i++)
-        outlet_free(desk->outlets[i]);
+    view_free(desk->view);
+    desk_nodes_free(desk->nodes);
     http_server_free(desk->server);
-    aggregated_free(desk->aggregated);
     history_desk_free(desk->history);
     buf_done(&desk->body);
     free(desk);

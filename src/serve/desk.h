@@ -14,10 +14,12 @@
 #include "serve/gate.h"
 
 struct desk;
+struct node_boards;
 
 struct desk_options {
     struct http_server_options server; // but for the handler, which is the desk's
     struct board *board;
+    struct node_boards *nodes;               // lent; NULL: this is no gateway
     struct journal *journal;                 // what happened; NULL: nobody notes it
     struct observations_source observations; // of the advice
     struct gate *gate;                       // who is let in

@@ -19,8 +19,11 @@ struct events_query {
 int events_read_query(struct span query, struct events_query *ret,
                       const char **ret_why) MUST_CHECK;
 
-/* Append the document, a line. -ENOMEM. Errors of `out` stay there. */
+/*
+ * Append the document, a line; "" for `node`: whatever node events are of. -ENOMEM. Errors
+ * of `out` stay there.
+ */
 int events_write(struct journal *journal, const struct events_query *query,
-                 const char *boot, struct buf *out) MUST_CHECK;
+                 const char *node, const char *boot, struct buf *out) MUST_CHECK;
 
 #endif

@@ -91,6 +91,7 @@ static int open_counter(struct service *service, struct counter *counter)
                    .several = options->threads > 1,
                    .held = true},
         .board = service->board,
+        .nodes = options->nodes,
         .journal = options->journal,
         .observations = options->observations,
         .gate = options->gate,

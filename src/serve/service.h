@@ -24,6 +24,7 @@ struct board_documents;
 struct board_tap;
 struct historian;
 struct journal;
+struct node_boards;
 struct past;
 struct service;
 
@@ -40,6 +41,7 @@ struct service_options {
     struct past *past;                       // as board_options has it
     const struct board_tap *tap;             // likewise
     bool fleet;                              // likewise
+    struct node_boards *nodes;               // lent: a gateway's; NULL: this is none
     struct journal *journal;                 // lent: what happened; NULL: nobody notes it
     struct observations_source observations; // of the advice; zeroed: there is none
     struct historian *historian; // lent: answers /v1/history; NULL: nobody does

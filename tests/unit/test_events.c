@@ -56,7 +56,7 @@ static void assert_written(uint64_t after, size_t limit, const char *want)
     struct events_query query = {after, limit};
 
     buf_clear(&out);
-    assert_int_equal(events_write(journal, &query, "0123", &out), 0);
+    assert_int_equal(events_write(journal, &query, "", "0123", &out), 0);
     assert_int_equal(out.error, 0);
     buf_add_char(&out, '\0');
     assert_string_equal(out.data, want);
@@ -98,7 +98,7 @@ static void test_full(void **state)
     buf_init(&out, EVENTS_BODY_MAX);
     for (int i = 0; i < JOURNAL_EVENTS; i++)
         journal_add(journal, &event);
-    assert_int_equal(events_write(journal, &query, "0123456789abcdef", &out), 0);
+    assert_int_equal(events_write(journal, &query, "", "0123456789abcdef", &out), 0);
     assert_int_equal(out.error, 0);
     printf("the largest answer: %zu bytes of %d\n", out.len, EVENTS_BODY_MAX);
     assert_in_range(out.len, JOURNAL_EVENTS * 1000, EVENTS_BODY_MAX);
