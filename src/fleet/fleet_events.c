@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/fleet_parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { MINUTE_MS = 60000 };
+
+/* The oldest gives way. */
+static struct event *add(struct fleet *fleet)
+{
+    struct event *event = &fleet->events[fleet->next_event++ % FLEET_EVENTS];
+
+    if (fleet->next_event - fleet->first_event > FLEET_EVENTS)
+        fleet->first_event++;
+    return event;
+}
+
+bool fleet_next_event(struct fleet *fleet, struct event *ret)
+{
+    bool there;
+
+    (void)pthread_mutex_lock(&fleet->lock);
+    there = fleet->first_event < fleet->next_event;
+    if (there)
+        *ret = fleet->events[fleet->first_event++ % FLEET_EVENTS];
+    (void)pthread_mutex_unlock(&fleet->lock);
+    return there;
+}
+
+void fleet_tell(struct fleet *fleet, enum event_kind kind, const char *node,
+                uint64_t unix_ms, const char *format, ...)
+{
+    struct event *event = add(fleet);
+    va_list args;
+
+    *event = (struct event){.unix_ms = (int64_t)unix_ms, .kind = kind};
+    (void)snprintf(event->node, sizeof(event->node), "%s", node);
+    va_start(args, format);
+    (void)vsnprintf(event->text, sizeof(event->text), format, args);
+    va_end(args);
+}
+
+/* Before its message was written; both are told by the same clock. */
+static uint64_t age_ms(const struct event *event, uint64_t message_ms)
+{
+    int64_t age;
+
+    if (__builtin_sub_overflow((int64_t)message_ms, event->unix_ms, &age))
+        return event->unix_ms < 0 ? UNKNOWN : 0;
+    return age > 0 ? (uint64_t)age : 0;
+}
+
+/* A run that has only begun may have been told of before, by the one that it follows. */
+static bool is_new(const struct run *run, const struct event *event, uint64_t message_ms)
+{
+    bool first = run->node.messages == 0;
+
+    if (event->kind >= EVENT_KINDS)
+        return false;
+    if (!first)
+        return event->id > run->event;
+    if (age_ms(event, message_ms) > MINUTE_MS)
+        return false;
+    return event->id > run->event || event->unix_ms > run->event_unix_ms;
+}
+
+/* By our clock; its own may be years off. */
+static int64_t our_time(const struct run *run, const struct event *event,
+                        uint64_t message_ms, uint64_t unix_ms)
+{
+    uint64_t ago = add_saturating(age_ms(event, message_ms), run->delay.ns / 1000000);
+
+    return (int64_t)(unix_ms - MIN(ago, unix_ms));
+}
+
+void fleet_take_events(struct fleet *fleet, const struct name *name, struct run *run,
+                       const struct compact_message *message, uint64_t unix_ms)
+{
+    const struct snapshot *snapshot = &message->snapshot;
+    uint64_t newest = run->node.messages == 0 ? 0 : run->event;
+    int64_t newest_ms = run->event_unix_ms;
+    char called[FLEET_NAME_SIZE];
+
+    fleet_call(name, run, called);
+    for (uint32_t i = 0; message->has_figures && i < snapshot->n_events; i++) {
+        const struct event *said = &snapshot->events[i];
+        struct event *event;
+
+        if (said->id > newest) {
+            newest = said->id;
+            newest_ms = said->unix_ms;
+        }
+        if (!is_new(run, said, message->head.unix_ms))
+            continue;
+        event = add(fleet);
+        *event = *said;
+        event->id = 0;
+        event->unix_ms = our_time(run, said, message->head.unix_ms, unix_ms);
+        memcpy(event->node, called, sizeof(event->node));
+    }
+    run->event = newest;
+    run->event_unix_ms = newest_ms;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fleet/fleet_parts.h"
+
+#include <assert.h>
+
+static bool is_name_character(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '-';
+}
+
+bool fleet_is_name(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_name_character(name.at[i]))
+            return false;
+    return name.len > 0 && name.len < FLEET_PLAIN_SIZE;
+}
+
+static int compare(const struct name *name, struct span text)
+{
+    size_t len = strlen(name->text);
+    int order = memcmp(name->text, text.at, MIN(len, text.len));
+
+    return order ? order : (len > text.len) - (len < text.len);
+}
+
+/* Of the first name that does not come before it. */
+static size_t place_of(const struct fleet *fleet, struct span text)
+{
+    size_t low = 0, high = fleet->n_names;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(fleet->names[middle], text) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct name *fleet_find(struct fleet *fleet, struct span name)
+{
+    size_t at = place_of(fleet, name);
+
+    if (at == fleet->n_names || compare(fleet->names[at], name) != 0)
+        return NULL;
+    return fleet->names[at];
+}
+
+size_t fleet_count_shown(const struct fleet *fleet)
+{
+    struct run *shown[FLEET_RUNS_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < fleet->n_names; i++)
+        n += MAX(fleet_shown(fleet->names[i], shown), (size_t)1);
+    return n;
+}
+
+bool fleet_make_room(struct fleet *fleet, const struct name *keep, uint64_t now_ns)
+{
+    size_t oldest = fleet->n_names;
+
+    if (fleet_count_shown(fleet) < FLEET_NODES_MAX)
+        return true;
+    for (size_t i = 0; i < fleet->n_names; i++) {
+        const struct name *name = fleet->names[i];
+
+        if (name == keep || !fleet_name_is_lost(name, now_ns))
+            continue;
+        if (oldest == fleet->n_names || name->spoke_ns < fleet->names[oldest]->spoke_ns)
+            oldest = i;
+    }
+    if (oldest == fleet->n_names)
+        return false;
+    fleet_remove(fleet, oldest);
+    return true;
+}
+
+struct name *fleet_add(struct fleet *fleet, struct span text, uint64_t now_ns)
+{
+    struct name *name;
+    size_t at;
+
+    if (!fleet_make_room(fleet, NULL, now_ns))
+        return NULL;
+    name = calloc(1, sizeof(*name));
+    if (!name)
+        return NULL;
+    memcpy(name->text, text.at, text.len);
+    at = place_of(fleet, text);
+    memmove(&fleet->names[at + 1], &fleet->names[at],
+            (fleet->n_names++ - at) * sizeof(fleet->names[0]));
+    fleet->names[at] = name;
+    return name;
+}
+
+void fleet_empty_run(struct run *run)
+{
+    buf_done(&run->message);
+    buf_done(&run->names);
+    free(run->rows);
+    run->rows = NULL;
+    run->n_rows = run->rows_room = 0;
+}
+
+void fleet_drop_run(struct name *name, size_t at)
+{
+    fleet_empty_run(name->runs[at]);
+    free(name->runs[at]);
+    memmove(&name->runs[at], &name->runs[at + 1],
+            (--name->n_runs - at) * sizeof(name->runs[0]));
+}
+
+static void free_name(struct name *name)
+{
+    while (name->n_runs)
+        fleet_drop_run(name, name->n_runs - 1);
+    free(name);
+}
+
+void fleet_remove(struct fleet *fleet, size_t at)
+{
+    free_name(fleet->names[at]);
+    memmove(&fleet->names[at], &fleet->names[at + 1],
+            (--fleet->n_names - at) * sizeof(fleet->names[0]));
+}
+
+/* One that another has replaced makes room; of several that which has been silent longest. */
+static bool make_room_for_run(struct name *name)
+{
+    size_t oldest = name->n_runs;
+
+    if (name->n_runs < FLEET_RUNS_MAX)
+        return true;
+    for (size_t i = 0; i < name->n_runs; i++)
+        if (name->runs[i]->superseded_ns &&
+            (oldest == name->n_runs ||
+             name->runs[i]->node.heard_ns < name->runs[oldest]->node.heard_ns))
+            oldest = i;
+    if (oldest == name->n_runs)
+        return false;
+    fleet_drop_run(name, oldest);
+    return true;
+}
+
+struct run *fleet_add_run(struct name *name, const struct compact_head *head)
+{
+    struct run *run;
+
+    if (!make_room_for_run(name))
+        return NULL;
+    run = calloc(1, sizeof(*run));
+    if (!run)
+        return NULL;
+    static_assert(sizeof(run->node.machine) == sizeof(head->machine) &&
+                      sizeof(run->node.boot) == sizeof(head->boot),
+                  "they are copied");
+    memcpy(run->node.machine, head->machine, sizeof(head->machine));
+    memcpy(run->node.boot, head->boot, sizeof(head->boot));
+    run->node.started_unix_ms = head->started_unix_ms;
+    name->runs[name->n_runs++] = run;
+    return run;
+}
+
+int fleet_new(struct fleet **ret)
+{
+    struct fleet *fleet = calloc(1, sizeof(*fleet));
+
+    if (!fleet)
+        return -ENOMEM;
+    fleet->sum.rows = calloc(FLEET_ROWS_MAX, sizeof(*fleet->sum.rows));
+    fleet->sum.order = calloc(FLEET_ROWS_MAX, sizeof(*fleet->sum.order));
+    if (!fleet->sum.rows || !fleet->sum.order) {
+        free(fleet->sum.rows);
+        free(fleet->sum.order);
+        free(fleet);
+        return -ENOMEM;
+    }
+    (void)pthread_mutex_init(&fleet->lock, NULL); // it cannot fail
+    *ret = fleet;
+    return 0;
+}
+
+void fleet_free(struct fleet *fleet)
+{
+    if (!fleet)
+        return;
+    for (size_t i = 0; i < fleet->n_names; i++)
+        free_name(fleet->names[i]);
+    free(fleet->sum.rows);
+    free(fleet->sum.order);
+    (void)pthread_mutex_destroy(&fleet->lock); // nobody holds it
+    free(fleet);
+}
