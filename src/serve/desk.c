@@ -21,7 +21,7 @@ enum {
 struct desk {
     struct desk_options options;
     struct http_server *server;
-    struct view *view;
+    struct board_view *view;
     struct desk_nodes *nodes;     // NULL: this is no gateway
     struct buf body;              // of the answer being made
     struct history_desk *history; // NULL: nobody keeps one here
@@ -31,8 +31,8 @@ struct desk {
 struct question {
     struct http_conn *conn;
     const struct http_request *request;
-    const char *node;  // the node that it is about; "": none in particular
-    struct view *view; // of that node's board where there is one, else of our own
+    const char *node;        // the node that it is about; "": none in particular
+    struct board_view *view; // of that node's board where there is one, else of our own
 };
 
 static void answer_outage(struct board *board, struct http_conn *conn)
@@ -45,13 +45,14 @@ static void answer_outage(struct board *board, struct http_conn *conn)
 
 static void answer_stream(const struct question *question, enum channel_kind kind)
 {
-    if (view_answer_stream(question->view, kind, question->conn, question->request) < 0)
+    if (board_view_answer_stream(question->view, kind, question->conn,
+                                 question->request) < 0)
         answer_failure(question->conn);
 }
 
 static void answer_once(const struct question *question, enum channel_kind kind)
 {
-    if (view_answer_once(question->view, kind, question->conn) < 0)
+    if (board_view_answer_once(question->view, kind, question->conn) < 0)
         answer_failure(question->conn);
 }
 
@@ -92,8 +93,8 @@ static void get_aggregated(struct desk *desk, const struct question *question)
         return;
     }
     buf_clear(&desk->body);
-    r = view_write_aggregated(question->view, seconds, desk->options.now_ns(),
-                              &desk->body);
+    r = board_view_write_aggregated(question->view, seconds, desk->options.now_ns(),
+                                    &desk->body);
     answer_document(question->conn, r, &desk->body);
 }
 
@@ -357,8 +358,8 @@ static void answer_route(struct desk *desk, struct http_conn *conn,
 
     if (!find_node(desk, routes[route].of_node, node, &question))
         return;
-    if (!routes[route].always && board_is_out(view_board(question.view)))
-        answer_outage(view_board(question.view), conn);
+    if (!routes[route].always && board_is_out(board_view_board(question.view)))
+        answer_outage(board_view_board(question.view), conn);
     else
         routes[route].get(desk, &question);
 }
@@ -404,14 +405,14 @@ static int open_history(struct desk *desk)
 static int open_views(struct desk *desk)
 {
     const struct desk_options *options = &desk->options;
-    const struct view_options view = {.board = options->board,
-                                      .loop = options->server.loop,
-                                      .wake = options->wake,
-                                      .ctx = options->ctx};
-    int r = view_new(&view, &desk->view);
+    const struct board_view_options view = {.board = options->board,
+                                            .loop = options->server.loop,
+                                            .wake = options->wake,
+                                            .ctx = options->ctx};
+    int r = board_view_new(&view, &desk->view);
 
     for (size_t i = 0; r == 0 && i < CHANNELS; i++)
-        r = view_open(desk->view, (enum channel_kind)i);
+        r = board_view_open(desk->view, (enum channel_kind)i);
     if (r == 0 && options->nodes)
         r = desk_nodes_new(options->nodes, &view, &desk->nodes);
     return r;
@@ -443,14 +444,14 @@ struct http_server *desk_server(struct desk *desk)
 
 void desk_deliver(struct desk *desk)
 {
-    view_deliver(desk->view);
+    board_view_deliver(desk->view);
     desk_nodes_deliver(desk->nodes);
 }
 
 void desk_drain(struct desk *desk, http_drained_fn *drained, void *ctx)
 {
     http_server_drain(desk->server, drained, ctx); // answers who has asked already
-    view_drain(desk->view);
+    board_view_drain(desk->view);
     desk_nodes_drain(desk->nodes);
 }
 
@@ -458,7 +459,7 @@ void desk_close(struct desk *desk)
 {
     if (!desk)
         return;
-    view_close(desk->view);
+    board_view_close(desk->view);
     desk_nodes_close(desk->nodes);
     history_desk_close(desk->history);
     http_server_close(desk->server);
@@ -468,7 +469,7 @@ void desk_free(struct desk *desk)
 {
     if (!desk)
         return;
-    view_free(desk->view);
+    board_view_free(desk->view);
     desk_nodes_free(desk->nodes);
     http_server_free(desk->server);
     history_desk_free(desk->history);

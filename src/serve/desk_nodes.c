@@ -8,13 +8,13 @@
 
 struct desk_nodes {
     struct node_boards *boards;
-    struct view_options options;
+    struct board_view_options options;
     bool draining;
     size_t n;
-    struct view *views[NODE_BOARDS_MAX];
+    struct board_view *views[NODE_BOARDS_MAX];
 };
 
-int desk_nodes_new(struct node_boards *boards, const struct view_options *options,
+int desk_nodes_new(struct node_boards *boards, const struct board_view_options *options,
                    struct desk_nodes **ret)
 {
     struct desk_nodes *nodes = calloc(1, sizeof(*nodes));
@@ -30,7 +30,7 @@ int desk_nodes_new(struct node_boards *boards, const struct view_options *option
 void desk_nodes_deliver(struct desk_nodes *nodes)
 {
     for (size_t i = 0; nodes && i < nodes->n; i++)
-        view_deliver(nodes->views[i]);
+        board_view_deliver(nodes->views[i]);
 }
 
 void desk_nodes_drain(struct desk_nodes *nodes)
@@ -38,19 +38,19 @@ void desk_nodes_drain(struct desk_nodes *nodes)
     if (nodes)
         nodes->draining = true;
     for (size_t i = 0; nodes && i < nodes->n; i++)
-        view_drain(nodes->views[i]);
+        board_view_drain(nodes->views[i]);
 }
 
 void desk_nodes_close(struct desk_nodes *nodes)
 {
     for (size_t i = 0; nodes && i < nodes->n; i++)
-        view_close(nodes->views[i]);
+        board_view_close(nodes->views[i]);
 }
 
 void desk_nodes_free(struct desk_nodes *nodes)
 {
     for (size_t i = 0; nodes && i < nodes->n; i++)
-        view_free(nodes->views[i]);
+        board_view_free(nodes->views[i]);
     free(nodes);
 }
 
@@ -115,27 +115,27 @@ static void answer_why_not(struct http_conn *conn, int r, const char *why)
         answer_failure(conn);
 }
 
-static struct view *view_of(struct desk_nodes *nodes, struct board *board)
+static struct board_view *view_of(struct desk_nodes *nodes, struct board *board)
 {
-    struct view_options options = nodes->options;
+    struct board_view_options options = nodes->options;
 
     for (size_t i = 0; i < nodes->n; i++)
-        if (view_board(nodes->views[i]) == board)
+        if (board_view_board(nodes->views[i]) == board)
             return nodes->views[i];
     options.board = board;
-    if (view_new(&options, &nodes->views[nodes->n]) < 0)
+    if (board_view_new(&options, &nodes->views[nodes->n]) < 0)
         return NULL;
     if (nodes->draining)
-        view_drain(nodes->views[nodes->n]);
+        board_view_drain(nodes->views[nodes->n]);
     return nodes->views[nodes->n++];
 }
 
-struct view *desk_nodes_find(struct desk_nodes *nodes, const char *name,
-                             struct http_conn *conn)
+struct board_view *desk_nodes_find(struct desk_nodes *nodes, const char *name,
+                                   struct http_conn *conn)
 {
     char why[FLEET_REASON_SIZE] = "";
     struct board *board = NULL;
-    struct view *view = NULL;
+    struct board_view *view = NULL;
     int r = node_boards_get(nodes->boards, span_of(name), &board, why);
 
     if (r == 0)

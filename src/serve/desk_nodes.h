@@ -8,13 +8,13 @@
 #ifndef SERVE_DESK_NODES_H
 #define SERVE_DESK_NODES_H
 
+#include "serve/board_view.h"
 #include "serve/node_boards.h"
-#include "serve/view.h"
 
 struct desk_nodes;
 
 /* `options` but for the board. */
-int desk_nodes_new(struct node_boards *boards, const struct view_options *options,
+int desk_nodes_new(struct node_boards *boards, const struct board_view_options *options,
                    struct desk_nodes **ret) MUST_CHECK;
 void desk_nodes_deliver(struct desk_nodes *nodes); // these take NULL: there is no gateway
 void desk_nodes_drain(struct desk_nodes *nodes);
@@ -28,7 +28,7 @@ void desk_nodes_answer_bad_name(struct http_conn *conn);
 void desk_nodes_answer_no_gateway(struct http_conn *conn);
 
 /* NULL: the client has its answer, as there is no such node, or no room for it. */
-struct view *desk_nodes_find(struct desk_nodes *nodes, const char *name,
-                             struct http_conn *conn);
+struct board_view *desk_nodes_find(struct desk_nodes *nodes, const char *name,
+                                   struct http_conn *conn);
 
 #endif

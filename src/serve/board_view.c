@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/view.h"
+#include "serve/board_view.h"
 
 #include "serve/aggregated.h"
 
 #include <stdatomic.h>
 
-struct view {
-    struct view_options options;
+struct board_view {
+    struct board_view_options options;
     struct outlet *outlets[CHANNELS]; // NULL: nobody has asked for that
     struct aggregated *aggregated;    // likewise
     atomic_bool due;                  // something lies in a tray
     bool draining;
 };
 
-int view_new(const struct view_options *options, struct view **ret)
+int board_view_new(const struct board_view_options *options, struct board_view **ret)
 {
-    struct view *view = calloc(1, sizeof(*view));
+    struct board_view *view = calloc(1, sizeof(*view));
 
     if (!view)
         return -ENOMEM;
@@ -24,7 +24,7 @@ int view_new(const struct view_options *options, struct view **ret)
     return 0;
 }
 
-void view_drain(struct view *view)
+void board_view_drain(struct board_view *view)
 {
     view->draining = true;
     for (size_t i = 0; i < CHANNELS; i++)
@@ -32,7 +32,7 @@ void view_drain(struct view *view)
             outlet_drain(view->outlets[i]);
 }
 
-void view_close(struct view *view)
+void board_view_close(struct board_view *view)
 {
     if (!view)
         return;
@@ -40,7 +40,7 @@ void view_close(struct view *view)
         outlet_close(view->outlets[i]);
 }
 
-void view_free(struct view *view)
+void board_view_free(struct board_view *view)
 {
     if (!view)
         return;
@@ -50,7 +50,7 @@ void view_free(struct view *view)
     free(view);
 }
 
-struct board *view_board(const struct view *view)
+struct board *board_view_board(const struct board_view *view)
 {
     return view->options.board;
 }
@@ -58,13 +58,13 @@ struct board *view_board(const struct view *view)
 /* On whichever thread publishes. */
 static void on_posted(void *ctx)
 {
-    struct view *view = ctx;
+    struct board_view *view = ctx;
 
     atomic_store(&view->due, true);
     view->options.wake(view->options.ctx);
 }
 
-int view_open(struct view *view, enum channel_kind kind)
+int board_view_open(struct board_view *view, enum channel_kind kind)
 {
     struct outlet **outlet = &view->outlets[kind];
     int r;
@@ -78,7 +78,7 @@ int view_open(struct view *view, enum channel_kind kind)
     return r;
 }
 
-void view_deliver(struct view *view)
+void board_view_deliver(struct board_view *view)
 {
     if (!atomic_load_explicit(&view->due, memory_order_relaxed) ||
         !atomic_exchange(&view->due, false))
@@ -88,23 +88,24 @@ void view_deliver(struct view *view)
             outlet_deliver(view->outlets[i]);
 }
 
-int view_answer_stream(struct view *view, enum channel_kind kind, struct http_conn *conn,
-                       const struct http_request *request)
+int board_view_answer_stream(struct board_view *view, enum channel_kind kind,
+                             struct http_conn *conn, const struct http_request *request)
 {
-    int r = view_open(view, kind);
+    int r = board_view_open(view, kind);
 
     return r < 0 ? r : outlet_answer_stream(view->outlets[kind], conn, request);
 }
 
-int view_answer_once(struct view *view, enum channel_kind kind, struct http_conn *conn)
+int board_view_answer_once(struct board_view *view, enum channel_kind kind,
+                           struct http_conn *conn)
 {
-    int r = view_open(view, kind);
+    int r = board_view_open(view, kind);
 
     return r < 0 ? r : outlet_answer_once(view->outlets[kind], conn);
 }
 
-int view_write_aggregated(struct view *view, unsigned window_seconds, uint64_t now_ns,
-                          struct buf *out)
+int board_view_write_aggregated(struct board_view *view, unsigned window_seconds,
+                                uint64_t now_ns, struct buf *out)
 {
     int r = 0;
 
