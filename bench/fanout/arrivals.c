@@ -124,29 +124,39 @@ static size_t collect_skew(const struct arrivals *arrivals, uint32_t *values)
 }
 
 /* A gap with a miss in it is counted as a miss, not here. */
-static size_t collect_jitter(const struct arrivals *arrivals, uint32_t *values)
+static size_t collect_gaps(const struct arrivals *arrivals, uint32_t *values)
 {
-    uint32_t interval = arrivals->interval_us;
     size_t n = 0;
 
     for (size_t i = arrivals->readers; i < arrivals->ticks * arrivals->readers; i++) {
         uint32_t us = arrivals->at_us[i], before = arrivals->at_us[i - arrivals->readers];
-        uint32_t gap = us - before;
 
         if (us && before)
-            values[n++] = gap > interval ? gap - interval : interval - gap;
+            values[n++] = us - before;
     }
     return n;
+}
+
+static void gaps_to_jitter(const struct arrivals *arrivals, uint32_t *values, size_t n)
+{
+    uint32_t interval = arrivals->interval_us;
+
+    for (size_t i = 0; i < n; i++)
+        values[i] = values[i] > interval ? values[i] - interval : interval - values[i];
 }
 
 int arrivals_print(const struct arrivals *arrivals)
 {
     uint32_t *values = calloc(arrivals->ticks * arrivals->readers, sizeof(uint32_t));
+    size_t n;
 
     if (!values)
         return -ENOMEM;
     print_quantiles("skew_us", values, collect_skew(arrivals, values));
-    print_quantiles("jitter_us", values, collect_jitter(arrivals, values));
+    n = collect_gaps(arrivals, values);
+    print_quantiles("gap_us", values, n);
+    gaps_to_jitter(arrivals, values, n);
+    print_quantiles("jitter_us", values, n);
     free(values);
     return 0;
 }

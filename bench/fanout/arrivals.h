@@ -32,8 +32,8 @@ int arrivals_settle(struct arrivals *arrivals, struct arrivals_faults *ret) MUST
 
 /*
  * As members of a JSON object, p50, p99 and max in microseconds: "skew_us", how long after
- * the first of its tick each copy came, and "jitter_us", how far from the interval the gap
- * between two neighboring events of a reader was.
+ * the first of its tick each copy came, "gap_us" between two neighboring events of a
+ * reader, and "jitter_us", how far from the interval that was.
  */
 int arrivals_print(const struct arrivals *arrivals) MUST_CHECK;
 

@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-enum { PIECE_MAX = 128 * 1024 };
+enum { PIECE_MAX = 5 << 20 }; // a gateway's details are up to 4 MiB
 
 /* The head of a response: its length, 0: it is not whole yet. -EPROTO: it is not a 200. */
 ssize_t piece_take_head(struct span bytes, bool *ret_chunked) MUST_CHECK;

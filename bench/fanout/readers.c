@@ -16,19 +16,20 @@
  * tells how a missed one is found.
  *
  * Usage: readers [--readers N] [--ticks K] [--interval MS] [--stalled N] [--pid PID]
- *                [--softirq PID] [--fields] PORT PATH
+ *                [--softirq PID] [--fields] [--probe] PORT PATH
  * --stalled: so many of the N, spread evenly, read nothing from the first tick to the last,
  * and go on afterwards. --softirq: the kernel's thread that takes over network work from a
  * busy processor, ksoftirqd; what it spends is not in the server's figure. --fields: an event
- * may have an `id:` line before its data.
+ * may have an `id:` line before its data. --probe: tell how old the figure of the model
+ * "probe" is in each event.
  */
 #include "arrivals.h"
 #include "base/base.h"
-#include "base/number.h"
 #include "pieces.h"
+#include "probe.h"
 #include "process_cost.h"
+#include "readers_options.h"
 
-#include <getopt.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,8 +38,6 @@
 #include <time.h>
 
 enum {
-    READERS_MAX = 19900,
-    TICKS_MAX = 2000,
     HEADS_AWAITED_MAX = 1024, // a server may be behind by a whole round
     STALLED_BUFFER_BYTES = 4096,
     READY_MAX = 1024,
@@ -59,11 +58,7 @@ struct reader {
     size_t place;  // among those that do not stall
 };
 
-static struct {
-    uint64_t readers, ticks, interval_ms, stalled, pid, softirq_pid, port;
-    bool fields;
-    const char *path;
-} options = {.readers = 100, .ticks = 20, .interval_ms = 500};
+static struct readers_options options;
 
 static struct {
     uint64_t heads, closed, stalled_closed, comments, malformed, done;
@@ -74,8 +69,10 @@ static struct {
 static struct reader readers[READERS_MAX];
 static struct arrivals arrivals;
 static int epoll;
+static struct probe probe;
 static int64_t start_ns;
-static uint32_t open_us; // when the window was opened; 0: it is not open
+static uint64_t start_monotonic_us; // the same moment
+static uint32_t open_us;            // when the window was opened; 0: it is not open
 
 static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...)
 {
@@ -89,12 +86,11 @@ static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *form
     exit(1);
 }
 
-/* Of the wall clock, because the kernel's stamps are. */
-static int64_t now_ns(void)
+static int64_t now_ns(clockid_t clock)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -103,9 +99,10 @@ static uint32_t to_us(int64_t ns)
     return (uint32_t)((ns - start_ns) / 1000);
 }
 
+/* Of the wall clock, because the kernel's stamps are. */
 static uint32_t now_us(void)
 {
-    return to_us(now_ns());
+    return to_us(now_ns(CLOCK_REALTIME));
 }
 
 static uint32_t interval_us(void)
@@ -121,15 +118,17 @@ static void leave(struct reader *r)
     r->state = STATE_CLOSED;
 }
 
-static void record(struct reader *r, size_t bytes, uint32_t us)
+static void record(struct reader *r, struct span event, uint32_t us)
 {
     seen.newest_us = us;
     if (!open_us || us < open_us || r->stalls || r->events == options.ticks)
         return;
+    if (options.probe)
+        probe_take(&probe, r->place, event, start_monotonic_us + us);
     arrivals_set(&arrivals, r->events++, r->place, us);
     seen.done += r->events == options.ticks;
-    seen.bytes_min = seen.bytes_min ? MIN(seen.bytes_min, bytes) : bytes;
-    seen.bytes_max = MAX(seen.bytes_max, bytes);
+    seen.bytes_min = seen.bytes_min ? MIN(seen.bytes_min, event.len) : event.len;
+    seen.bytes_max = MAX(seen.bytes_max, event.len);
 }
 
 /* All that is whole at the start of `bytes`; what is left is returned. */
@@ -147,7 +146,7 @@ static struct span take_events(struct reader *r, struct span bytes, uint32_t us)
             return (struct span){NULL, 0};
         }
         if (piece_is_event(piece, options.fields))
-            record(r, piece.len, us);
+            record(r, piece, us);
         else if (piece.at[0] == ':')
             seen.comments++;
         else
@@ -404,6 +403,8 @@ static void print_events(double seconds)
                  (unsigned long long)seen.stalled_closed, seen.bytes_min, seen.bytes_max);
     if (arrivals_print(&arrivals) < 0)
         die("out of memory");
+    if (options.probe)
+        probe_print(&probe);
 }
 
 static void measure(void)
@@ -432,68 +433,18 @@ static void measure(void)
                  quiet ? "true" : "false");
 }
 
-static _Noreturn void usage(void)
-{
-    (void)fprintf(stderr,
-                  "usage: readers [--readers N] [--ticks K] [--interval MS] "
-                  "[--stalled N] [--pid PID] [--softirq PID] [--fields] PORT PATH\n");
-    exit(2);
-}
-
-static const struct number_option {
-    struct option option;
-    uint64_t *value, least, most;
-} numbers[] = {
-    {{"readers", required_argument, NULL, 0}, &options.readers, 1, READERS_MAX},
-    {{"ticks", required_argument, NULL, 1}, &options.ticks, 1, TICKS_MAX},
-    {{"interval", required_argument, NULL, 2}, &options.interval_ms, 10, 60000},
-    {{"stalled", required_argument, NULL, 3}, &options.stalled, 0, READERS_MAX},
-    {{"pid", required_argument, NULL, 4}, &options.pid, 1, INT32_MAX},
-    {{"softirq", required_argument, NULL, 5}, &options.softirq_pid, 1, INT32_MAX},
-};
-
-static void read_number(struct span text, const struct number_option *number)
-{
-    if (number_read_u64(text, number->most, number->value) < 0 ||
-        *number->value < number->least)
-        usage();
-}
-
-static void read_options(int argc, char **argv)
-{
-    struct option longs[ARRAY_LEN(numbers) + 2] = {0};
-    int found;
-
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        longs[i] = numbers[i].option;
-    longs[ARRAY_LEN(numbers)] = (struct option){"fields", no_argument, NULL, 'f'};
-    for (;;) {
-        found = getopt_long(argc, argv, "", longs, NULL);
-        if (found == -1)
-            break;
-        if (found == '?')
-            usage();
-        if (found == 'f')
-            options.fields = true;
-        else
-            read_number(span_of(optarg), &numbers[found]);
-    }
-    if (argc - optind != 2 || options.stalled >= options.readers ||
-        number_read_u64(span_of(argv[optind]), UINT16_MAX, &options.port) < 0)
-        usage();
-    options.path = argv[optind + 1];
-}
-
 int main(int argc, char **argv)
 {
-    read_options(argc, argv);
+    readers_options_read(argc, argv, &options);
     arrivals = (struct arrivals){.ticks = options.ticks,
                                  .readers = options.readers - options.stalled,
                                  .interval_us = interval_us()};
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0 || arrivals_new(&arrivals) < 0)
+    if (epoll < 0 || arrivals_new(&arrivals) < 0 ||
+        (options.probe && probe_new(&probe, options.readers, options.ticks) < 0))
         die("%s", strerror(errno));
-    start_ns = now_ns();
+    start_ns = now_ns(CLOCK_REALTIME);
+    start_monotonic_us = (uint64_t)now_ns(CLOCK_MONOTONIC) / 1000;
     measure();
     return 0;
 }
