@@ -268,15 +268,16 @@ def free_port():
 
 
 class FakeDriver:
-    """The folder of the simulated driver: devices, and what processes hold."""
+    """The folder of the simulated driver: devices, and what processes hold. Those of two
+    hosts are told apart by their UUIDs, so `first` is of another."""
 
-    def __init__(self, devices=2, total=80 << 30):
+    def __init__(self, devices=2, total=80 << 30, first=0):
         self.folder = tempfile.TemporaryDirectory()
         self.path = self.folder.name
         os.chmod(self.path, 0o755)
         os.mkdir(os.path.join(self.path, "processes"))
         with open(os.path.join(self.path, "devices"), "w") as file:
-            for i in range(devices):
+            for i in range(first, first + devices):
                 file.write(f"GPU-{i:08}-0000-0000-0000-000000000000 {total} 0 Fake GPU\n")
 
     def hold(self, pid, device, size):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A NATS server, a subscriber on a bare socket, and a decoder made of docs/fleet.md."""
+"""NATS servers, a client on a bare socket, and messages both ways, by docs/fleet.md."""
 import base64
 import contextlib
 import hashlib
@@ -99,6 +99,54 @@ def decode(data):
     return said
 
 
+def as_varint(value):
+    data = bytearray()
+    while value > 0x7f:
+        data.append(value & 0x7f | 0x80)
+        value >>= 7
+    return bytes(data) + bytes([value])
+
+
+def as_field(number, value):
+    """A varint of an int, eight bytes of a float, else what has a length."""
+    if isinstance(value, float):
+        return as_varint(number << 3 | 1) + struct.pack("<d", value)
+    if isinstance(value, int):
+        return as_varint(number << 3) + as_varint(value)
+    return as_varint(number << 3 | 2) + as_varint(len(value)) + value
+
+
+def as_row(part, said, texts):
+    """`said` may have "more": fields of a newer node, as they are."""
+    data = b""
+    for number, (name, kind) in FIELDS[part].items():
+        value = said.get(name)
+        if value is None or (not value and kind in ("number", "signed", "text")):
+            continue
+        if kind == "text":
+            value = texts.setdefault(value, len(texts))
+        elif kind == "signed":
+            value = value << 1 if value >= 0 else -value * 2 - 1
+        elif kind == "figure":
+            value = as_row("figure", value, texts)
+        data += as_field(number, float(value) if kind == "real" else value)
+    return data + said.get("more", b"")
+
+
+def encode(said):
+    """The message of which decode() makes `said`."""
+    texts, data, numbers = {}, b"", {name: number for number, name in PARTS.items()}
+    for number, name in PARTS.items():
+        if name == "format":
+            data += as_field(number, said.get(name, 1))
+        elif name != "text" and name in said:
+            for row_said in said[name] if name in REPEATED else [said[name]]:
+                data += as_field(number, as_row(name, row_said, texts))
+    for text in texts:
+        data += as_field(numbers["text"], text.encode())
+    return data + said.get("more", b"")
+
+
 class Broker:
     """nats-server on loopback, in a folder of its own, with this configuration added."""
 
@@ -107,6 +155,7 @@ class Broker:
             raise Skip("no nats-server on this machine")
         self.folder = tempfile.TemporaryDirectory()
         self.port = port or free_port()
+        self.ports = [self.port]
         self.url = f"nats://127.0.0.1:{self.port}"
         self.config = pathlib.Path(self.folder.name, "server.conf")
         self.config.write_text(f'host: "127.0.0.1"\nport: {self.port}\n'
@@ -148,11 +197,39 @@ class Broker:
         self.folder.cleanup()
 
 
+class Cluster:
+    """Servers that know of each other; cluster[0] is the first of them."""
+
+    def __init__(self, n=3):
+        self.ports, routes = [free_port() for _ in range(n)], [free_port() for _ in range(n)]
+        urls = ",".join(f'"nats://127.0.0.1:{route}"' for route in routes)
+        self.brokers = [Broker(
+            f'cluster {{ name: "c", listen: "127.0.0.1:{route}", routes: [{urls}] }}', port)
+            for port, route in zip(self.ports, routes)]
+        self.url = ",".join(broker.url for broker in self.brokers)
+
+    def __getitem__(self, i):
+        return self.brokers[i]
+
+    def of_port(self, port):
+        return self.brokers[self.ports.index(port)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        for broker in self.brokers:
+            broker.__exit__(*arguments)
+
+
 class Subscriber:
-    """What is published: [(time, subject, payload), ...], by a thread. Connects again."""
+    """What is published: [(time, subject, payload), ...], by a thread. Connects again, to
+    the next server if there are several."""
 
     def __init__(self, broker, subject="vramscope.v1.>", tls=None, **connect):
-        self.port, self.subject, self.tls = broker.port, subject, tls
+        self.ports = list(broker.ports)
+        self.port, self.subject, self.tls = self.ports[0], subject, tls
+        self.writing = threading.Lock()
         self.connect = json.dumps({"verbose": False, "pedantic": False, **connect})
         self.got, self.ended, self.socket, self.ready = [], False, None, threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -162,6 +239,9 @@ class Subscriber:
         while not self.ended:
             with contextlib.suppress(OSError, ValueError):
                 self._follow()
+            self.ready.clear()
+            self.ports.append(self.ports.pop(0))
+            self.port = self.ports[0]
             time.sleep(0.01)
 
     def _follow(self):
@@ -179,7 +259,7 @@ class Subscriber:
             if not line:
                 raise OSError("closed")
             if line == b"PING\r\n":
-                self.socket.sendall(b"PONG\r\n")
+                self._send(b"PONG\r\n")
             elif line == b"PONG\r\n":
                 self.ready.set()
             elif line.startswith(b"MSG "):
@@ -187,8 +267,12 @@ class Subscriber:
                 payload = file.read(int(words[-1]) + 2)[:-2]
                 self.got.append((time.monotonic(), words[1].decode(), payload))
 
+    def _send(self, data):
+        with self.writing:
+            self.socket.sendall(data)
+
     def publish(self, subject, payload):
-        self.socket.sendall(f"PUB {subject} {len(payload)}\r\n".encode() + payload + b"\r\n")
+        self._send(f"PUB {subject} {len(payload)}\r\n".encode() + payload + b"\r\n")
 
     def of(self, what, since=0.0):
         """Payloads of subjects that end in `what`, with when they came."""

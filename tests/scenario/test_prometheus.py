@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from exposition import series_of
 from harness import *
 
 DIST = pathlib.Path(__file__).resolve().parents[2] / "dist"
@@ -21,32 +22,12 @@ DASHBOARD = DIST / "grafana/vramscope.json"
 GIB = 1 << 30
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 HOSTILE = 'scene/"} 1 \\ \u4e2d'
-SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)')
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def needs(program):
     if not shutil.which(program):
         raise Skip(f"{program} is not installed")
     return program
-
-
-def unescaped(text):
-    return re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), text)
-
-
-def series_of(text):
-    """{(name, labels): value} of a page; no series twice, and every line is understood."""
-    series = {}
-    for line in text.splitlines():
-        if line.startswith("# "):
-            continue
-        match = SAMPLE.fullmatch(line)
-        assert match, line
-        labels = frozenset((k, unescaped(v)) for k, v in LABEL.findall(match[2] or "") if v)
-        assert (match[1], labels) not in series, line
-        series[match[1], labels] = float(match[3])
-    return series
 
 
 def page(daemon, accept="*/*"):
