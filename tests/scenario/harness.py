@@ -136,11 +136,11 @@ class Daemon:
 class Stream:
     """A subscriber on a bare socket: what arrives, byte for byte, chunks undone."""
 
-    def __init__(self, daemon, path="/vram/stream", version="1.1"):
+    def __init__(self, daemon, path="/vram/stream", version="1.1", fields=""):
         self.started = time.monotonic()
         self.socket = socket.create_connection(("127.0.0.1", daemon.port), 5)
         self.socket.sendall(
-            f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+            f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{fields}\r\n".encode())
         self.raw = self.socket.makefile("rb")
         self.status = int(self.raw.readline().split()[1])
         self.headers = {}

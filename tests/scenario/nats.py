@@ -29,7 +29,8 @@ def tables():
     for name, section in re.findall(r"\n### `(\w+)`\n(.*?)(?=\n### |\Z)", text, re.S):
         rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (\w+) \|", section, re.M)
         found[name] = {int(number): (field, kind) for number, field, kind in rows}
-    head = text[text.index("## The snapshot message"):text.index("\n### ")]
+    start = text.index("\n## The message\n")
+    head = text[start:text.index("\n### ", start)]
     parts = {int(n): name for n, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", head, re.M)}
     return parts, found
 

@@ -131,20 +131,30 @@ def test_clocks():
 
 
 def test_what_waited_on_the_way():
-    """By a node's own clock a message is 12 s older than it might be: not taken for new."""
-    with Broker() as broker, Node(broker, "a") as a, Node(broker, "b"), \
-            Gateway(broker) as gateway:
-        gateway.wait_live("a", "b")
-        time.sleep(1)
-        a.skew_ns -= 12 * 10 ** 9  # as if each waited so long, with no hole between them
-        late = time.monotonic()
-        eventually("it is not live", lambda: gateway.state("a") != "live", 4)
-        assert gateway.state("b") == "live"
-        time.sleep(max(0, late + 4 - time.monotonic()))
-        row = gateway.nodes()["a"]
-        assert row["state"] in ("stale", "lost") and row["age_ms"] > 3000, row
-        a.skew_ns += 12 * 10 ** 9
-        gateway.wait_live("a")
+    """It is as old as its node's own clock says, though it comes each 250 ms."""
+    with Broker() as broker, Node(broker, "five") as five, Node(broker, "twelve") as twelve, \
+            Node(broker, "quick"), Gateway(broker) as gateway:
+        gateway.wait_live("five", "twelve", "quick")
+        five.delay_s, twelve.delay_s, start = 5, 12, time.monotonic()
+        before = gateway.nodes()
+        time.sleep(6)
+        for _ in range(8):
+            row = gateway.nodes()["five"]
+            assert row["state"] == "stale" and 4500 < row["age_ms"] < 6500, row
+            assert row["counted"], row
+            time.sleep(0.1)
+        assert row["messages"] >= before["five"]["messages"] + 4, row
+        time.sleep(max(0, start + 13.5 - time.monotonic()))
+        row = gateway.nodes()["twelve"]
+        assert row["state"] == "lost" and not row["counted"] and row["age_ms"] > 11500, row
+        assert row["messages"] >= before["twelve"]["messages"] + 4, row
+        assert not gateway.events("node_back"), gateway.events()
+        wait_counted(gateway, 2, 1)
+        for node in (five, twelve):
+            node.delay_s = 0
+            node.waiting.clear()
+        gateway.wait_live("five", "twelve", "quick", seconds=2)
+        wait_counted(gateway, 3, 1)
 
 
 def test_one_name_of_two_machines():
