@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void show(struct buf *out, const struct compact_message *message)
 {
-    static const struct detail_origin origin = {"0123456789abcdef", "1", 500};
+    static const struct detail_origin origin = {
+        .boot = "0123456789abcdef", .version = "1", .interval_ms = 500};
 
     buf_clear(out);
     detail_write(out, &message->snapshot, &origin);
