@@ -38,6 +38,7 @@ bench:
 	@for page in $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt); do \
 	    $(BUILD)/bench/bench_prom $$page; done
 	@$(BUILD)/bench/bench_metrics
+	@$(BUILD)/bench/bench_fleet_documents
 	@$(BUILD)/bench/bench_history
 	@bench/daemon.py $(BUILD)
 	@bench/discovery.py $(BUILD)

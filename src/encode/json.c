@@ -3,25 +3,34 @@
 
 #include <math.h>
 
-void json_quote(struct buf *out, const char *text)
+static void escape(struct buf *out, unsigned char byte)
 {
     static const char hex[] = "0123456789abcdef";
+    const char pair[] = {'\\', (char)byte};
+    const char code[] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+
+    if (byte == '"' || byte == '\\')
+        buf_add(out, pair, sizeof(pair));
+    else
+        buf_add(out, code, sizeof(code));
+}
+
+/* By what lies between two bytes that are escaped, as few texts have any. */
+void json_quote(struct buf *out, const char *text)
+{
+    const char *rest = text;
 
     buf_add_char(out, '"');
     for (const char *c = text; *c; c++) {
         unsigned char byte = (unsigned char)*c;
 
-        if (byte == '"' || byte == '\\') {
-            buf_add_char(out, '\\');
-            buf_add_char(out, *c);
-        } else if (byte < 0x20 || byte == 0x7f) {
-            const char escape[] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-
-            buf_add(out, escape, sizeof(escape));
-        } else {
-            buf_add_char(out, *c);
-        }
+        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f)
+            continue;
+        buf_add(out, rest, (size_t)(c - rest));
+        escape(out, byte);
+        rest = c + 1;
     }
+    buf_add_str(out, rest);
     buf_add_char(out, '"');
 }
 
@@ -60,11 +69,18 @@ void json_fixed(struct buf *out, double value, unsigned decimals)
 
 void json_put_key(struct buf *out, const char *key)
 {
-    if (out->len && out->data[out->len - 1] != '{')
-        buf_add_char(out, ',');
-    buf_add_char(out, '"');
-    buf_add_str(out, key);
-    buf_add_str(out, "\":");
+    bool first = out->len == 0 || out->data[out->len - 1] == '{';
+    size_t len = strlen(key), all = len + strlen("\"\":") + !first;
+    char *to = buf_reserve(out, all);
+
+    if (!to)
+        return;
+    if (!first)
+        *to++ = ',';
+    *to++ = '"';
+    memcpy(to, key, len);
+    memcpy(to + len, "\":", 2);
+    out->len += all;
 }
 
 void json_put_number(struct buf *out, const char *key, uint64_t value)

@@ -122,6 +122,8 @@ static void spoil_rows(void)
     memset(snapshot.models, 1, sizeof(snapshot.models));
     memset(snapshot.processes, 1, sizeof(snapshot.processes));
     memset(snapshot.events, 1, sizeof(snapshot.events));
+    for (size_t i = 0; i < SNAPSHOT_EVENTS_MAX; i++)
+        snapshot.events[i].node[0] = '\0'; // whose it is the head says
 }
 
 static void fill_rows(void)
@@ -255,7 +257,8 @@ static void assert_same_rows(void)
 /* The tables know nothing of this document: a field that they lack is missing there. */
 static void assert_same_document(void)
 {
-    static const struct detail_origin origin = {"0123456789abcdef", "1.2.3", 500};
+    static const struct detail_origin origin = {
+        .boot = "0123456789abcdef", .version = "1.2.3", .interval_ms = 500};
     struct buf one, two;
 
     buf_init(&one, DETAIL_MAX);
@@ -321,6 +324,25 @@ static void test_outage(void **state)
     assert_string_equal(message.head.outage_code, "no-driver");
     assert_int_equal(message.snapshot.n_models, 0);
     assert_int_equal(message.snapshot.self.subscribers, snapshot.self.subscribers);
+}
+
+/* What a gateway says of itself to another, and what a host does not say. */
+static void test_gateway(void **state)
+{
+    (void)state;
+    make(1, 1);
+    head.gateway = true;
+    head.nodes = 1000;
+    assert_int_equal(write_it(COMPACT_MAX), 0);
+    assert_int_equal(read_it(), 0);
+    assert_true(message.head.gateway);
+    assert_int_equal(message.head.nodes, 1000);
+    head.gateway = false;
+    head.nodes = 0;
+    assert_int_equal(write_it(COMPACT_MAX), 0);
+    assert_int_equal(read_it(), 0);
+    assert_false(message.head.gateway);
+    assert_int_equal(message.head.nodes, 0);
 }
 
 /* 64 models, every text as long as it can be. */
@@ -665,12 +687,19 @@ static void test_documented(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_zero_is_not_unknown),
-        cmocka_unit_test(test_outage),     cmocka_unit_test(test_largest),
-        cmocka_unit_test(test_cut),        cmocka_unit_test(test_unknown_fields),
-        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_too_many),   cmocka_unit_test(test_texts_are_cleaned),
-        cmocka_unit_test(test_cost),       cmocka_unit_test(test_documented),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_zero_is_not_unknown),
+        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_unknown_fields),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_texts_are_cleaned),
+        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_documented),
     };
     int r;
 

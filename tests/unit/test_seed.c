@@ -12,6 +12,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 
 /*
  * A strict reader of JSON (RFC 8259) that keeps nothing: each function moves past what
@@ -401,6 +402,76 @@ static void test_hostile_names(void **state)
         }
 }
 
+static struct snapshot_fleet fleet;
+static struct fleet_model rows[FLEET_MODELS_MAX];
+
+static void begin_fleet(void)
+{
+    begin();
+    memset(&fleet, 0, sizeof(fleet));
+    fleet.models = rows;
+    snapshot.fleet = &fleet;
+}
+
+static struct fleet_model *add_row(const char *name, uint16_t port, bool in_seed)
+{
+    struct fleet_model *row = &rows[fleet.n_models++];
+
+    *row = (struct fleet_model){.port = port, .in_seed = in_seed};
+    (void)text_clean(row->served_name, sizeof(row->served_name), span_of(name));
+    snapshot_make_id(row->served_name, row->id);
+    row->allocated_bytes = known(7);
+    row->kv_used_bytes = nowhere;
+    return row;
+}
+
+/* Rows are the fleet's, those that are marked, in their order. */
+static void test_gateway(void **state)
+{
+    static const char wanted[] =
+        "[{\"model_id\":\"a\",\"port\":8000,\"allocated_vram_bytes\":7,"
+        "\"used_kv_cache_bytes\":0},{\"model_id\":\"c\",\"port\":8001,"
+        "\"allocated_vram_bytes\":7,\"used_kv_cache_bytes\":0}]";
+    char whole[512];
+
+    (void)state;
+    begin_fleet();
+    add_model("of those who know no fleets", 1);
+    assert_non_null(strstr(seed(SEED_IDENTIFIER), "\"models\":[]}"));
+    (void)add_row("left out", 80, false);
+    (void)add_row("a", 8000, true);
+    (void)add_row("b", 8000, false);
+    (void)add_row("c", 8001, true);
+    (void)snprintf(whole, sizeof(whole), "\"models\":%s}", wanted);
+    assert_non_null(strstr(seed(SEED_IDENTIFIER), whole));
+    assert_true(is_json(out.data));
+    buf_clear(&out);
+    seed_write_models(&out, &snapshot, SEED_IDENTIFIER);
+    assert_string_equal(written(), wanted);
+}
+
+/* What is marked and does not fit is left out: the event stays whole. */
+static void test_full_gateway(void **state)
+{
+    char name[ENGINE_NAME_MAX + 1];
+
+    (void)state;
+    memset(name, '"', ENGINE_NAME_MAX);
+    name[ENGINE_NAME_MAX] = '\0';
+    for (size_t skip = 0; skip < 700; skip += 7) { // where the last row ends
+        begin_fleet();
+        add_row(name, 1, true)->served_name[skip % ENGINE_NAME_MAX] = '\0';
+        if (skip >= ENGINE_NAME_MAX)
+            add_row(name, 2, true)->served_name[skip - ENGINE_NAME_MAX] = '\0';
+        while (fleet.n_models < FLEET_MODELS_MAX)
+            (void)add_row(name, UINT16_MAX, true);
+        (void)seed(SEED_SERVED_NAME);
+        if (!is_json(out.data))
+            fail_msg("[%zu] is no JSON", skip);
+        assert_in_range(out.len - 1 + 8, SEED_EVENT_MAX - 700, SEED_EVENT_MAX - 1);
+    }
+}
+
 /* As many models as there can be, with the longest names that grow the most. */
 static void test_full(void **state)
 {
@@ -445,6 +516,8 @@ int main(void)
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_full_gateway),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
