@@ -122,7 +122,7 @@ static inline void stage_fill(const struct stage_node *node, struct snapshot *re
     ret->seq = node->seq;
     ret->taken_ns = stage.now_ns - STAGE_START + STAGE_NODE_START;
     ret->unix_ms = stage_unix() + (uint64_t)node->wall_ahead_ms;
-    ret->total_bytes = figure_of(node->n_devices * 80 * GIB, MEASURED, NULL);
+    ret->total_bytes = figure_of(MAX(node->n_devices, 2U) * 80 * GIB, MEASURED, NULL);
     ret->allocated_bytes = figure_of(used, MEASURED, NULL);
     ret->models_bytes = node->n_models * node->model_bytes;
     ret->other_bytes = GIB;
