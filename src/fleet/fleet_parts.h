@@ -158,7 +158,8 @@ struct name *fleet_add(struct fleet *fleet, struct span name, uint64_t now_ns);
 void fleet_remove(struct fleet *fleet, size_t at);
 size_t fleet_count_shown(const struct fleet *fleet);
 bool fleet_make_room(struct fleet *fleet, const struct name *keep, uint64_t now_ns);
-struct run *fleet_add_run(struct name *name, const struct compact_head *head);
+struct run *fleet_add_run(struct name *name, const struct compact_head *head,
+                          uint64_t now_ns);
 void fleet_drop_run(struct name *name, size_t at);
 void fleet_empty_run(struct run *run); // gives its memory back
 

@@ -108,7 +108,7 @@ static bool may_show(struct fleet *fleet, struct name *name, uint64_t now_ns)
 static struct run *place_new(struct fleet *fleet, struct name *name,
                              const struct compact_head *head, uint64_t now_ns)
 {
-    struct run *run = fleet_add_run(name, head), *rival;
+    struct run *run = fleet_add_run(name, head, now_ns), *rival;
 
     if (!run)
         return NULL;

@@ -129,29 +129,27 @@ void fleet_remove(struct fleet *fleet, size_t at)
             (--fleet->n_names - at) * sizeof(fleet->names[0]));
 }
 
-/* One that another has replaced makes room; of several that which has been silent longest. */
-static bool make_room_for_run(struct name *name)
+/* One that another has replaced, and that has had time to speak and has not. */
+static bool may_go(const struct run *run, uint64_t now_ns)
 {
-    size_t oldest = name->n_runs;
-
-    if (name->n_runs < FLEET_RUNS_MAX)
-        return true;
-    for (size_t i = 0; i < name->n_runs; i++)
-        if (name->runs[i]->superseded_ns &&
-            (oldest == name->n_runs ||
-             name->runs[i]->node.heard_ns < name->runs[oldest]->node.heard_ns))
-            oldest = i;
-    if (oldest == name->n_runs)
-        return false;
-    fleet_drop_run(name, oldest);
-    return true;
+    return run->superseded_ns && run->node.heard_ns <= run->superseded_ns &&
+           fleet_since(run->superseded_ns, now_ns) > 2 * FLEET_SECOND_NS;
 }
 
-struct run *fleet_add_run(struct name *name, const struct compact_head *head)
+static bool make_room_for_run(struct name *name, uint64_t now_ns)
+{
+    for (size_t i = 0; i < name->n_runs && name->n_runs == FLEET_RUNS_MAX; i++)
+        if (may_go(name->runs[i], now_ns))
+            fleet_drop_run(name, i);
+    return name->n_runs < FLEET_RUNS_MAX;
+}
+
+struct run *fleet_add_run(struct name *name, const struct compact_head *head,
+                          uint64_t now_ns)
 {
     struct run *run;
 
-    if (!make_room_for_run(name))
+    if (!make_room_for_run(name, now_ns))
         return NULL;
     run = calloc(1, sizeof(*run));
     if (!run)
