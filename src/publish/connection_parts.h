@@ -14,11 +14,7 @@
 
 #include <pthread.h>
 
-enum {
-    CONNECTION_TEXT_SIZE = 200,
-    CONNECTION_PREFIX_SIZE = 65, // of subjects
-    CONNECTION_SUBJECT_SIZE = 160,
-};
+enum { CONNECTION_TEXT_SIZE = 200 };
 
 #define NS_PER_MS UINT64_C(1000000)
 

@@ -13,21 +13,16 @@ enum {
     CLAIM_SIZE = 2 + COMPACT_MACHINE_SIZE + COMPACT_BOOT_SIZE, // with blanks and a NUL
 };
 
-static void init_subject(char *subject, const struct publisher_options *options,
-                         const char *what)
-{
-    (void)snprintf(subject, CONNECTION_SUBJECT_SIZE, "%s.v1.%s.%s", options->prefix,
-                   options->identity.node, what);
-}
-
 void link_init(struct link *link, const struct nats_library *library,
                const struct publisher_options *options)
 {
+    const char *prefix = options->prefix, *node = options->identity.node;
+
     link->options = options;
     connection_init(&link->connection, library, &options->connection);
-    init_subject(link->snapshot_subject, options, "snapshot");
-    init_subject(link->event_subject, options, "event");
-    init_subject(link->claim_subject, options, "claim");
+    subject_make(link->snapshot_subject, prefix, node, "snapshot");
+    subject_make(link->event_subject, prefix, node, "event");
+    subject_make(link->claim_subject, prefix, node, "claim");
 }
 
 void link_done(struct link *link)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "publish/node.h"
 
+#include "publish/subject.h"
+
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -11,12 +13,6 @@ enum { ID_DIGITS = 32, PATH_SIZE = 512, DIGEST_MAX = 64 };
 /* What the identity of a machine is for: another program's is another. */
 static const char PURPOSE[] = "vramscope node v1";
 
-static bool is_subject_character(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
-}
-
 int node_make_name(const char *name, char ret[COMPACT_NODE_SIZE])
 {
     char host[256] = "";
@@ -26,7 +22,7 @@ int node_make_name(const char *name, char ret[COMPACT_NODE_SIZE])
         name = host;
     for (const char *c = name ? name : ""; *c && n < COMPACT_NODE_SIZE - 1; c++)
         if (((unsigned char)*c & 0xc0) != 0x80) // one '-' for a character
-            ret[n++] = is_subject_character(*c) ? *c : '-';
+            ret[n++] = subject_is_of_node(*c) ? *c : '-';
     ret[n] = '\0';
     return n ? 0 : -EINVAL;
 }

@@ -7,6 +7,7 @@
 
 #include "publish/connection_parts.h"
 #include "publish/publisher.h"
+#include "publish/subject.h"
 
 enum { PAYLOAD_DEFAULT = 1 << 20 }; // a server's, unless it says otherwise
 
@@ -15,9 +16,9 @@ struct link {
     struct connection connection;
     const struct publisher_options *options;
     natsSubscription *claims; // NULL: the name is shared, or there is no connection
-    char snapshot_subject[CONNECTION_SUBJECT_SIZE];
-    char event_subject[CONNECTION_SUBJECT_SIZE];
-    char claim_subject[CONNECTION_SUBJECT_SIZE];
+    char snapshot_subject[SUBJECT_SIZE];
+    char event_subject[SUBJECT_SIZE];
+    char claim_subject[SUBJECT_SIZE];
     uint64_t claim_ns;                  // when to say again that the name is ours
     uint64_t taken_ns;                  // when somebody else last said so; 0: nobody does
     char other_boot[COMPACT_BOOT_SIZE]; // who that was

@@ -2,8 +2,8 @@
 #include "publish/subscriber.h"
 
 #include "base/log.h"
-#include "encode/compact.h"
 #include "publish/connection_parts.h"
+#include "publish/subject.h"
 
 #include <stdio.h>
 
@@ -26,7 +26,7 @@ struct subscriber {
 
     /* The thread's. */
     natsSubscription *snapshots; // NULL: there is no connection
-    char prefix[CONNECTION_PREFIX_SIZE];
+    char prefix[SUBJECT_PREFIX_SIZE];
     uint64_t opened_ns;
     uint64_t look_ns;        // when to look next
     uint64_t missed_ns;      // when that last rose; 0: never
@@ -38,42 +38,6 @@ struct subscriber {
     struct fleet_link state;
 };
 
-static bool skip_text(struct span *text, const char *what)
-{
-    size_t len = strlen(what);
-
-    if (text->len < len || memcmp(text->at, what, len) != 0)
-        return false;
-    text->at += len;
-    text->len -= len;
-    return true;
-}
-
-static bool is_of_node(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
-}
-
-/* PREFIX.v1.NODE.snapshot: false where it is anything else. */
-static bool find_node(const struct subscriber *subscriber, const char *subject,
-                      struct span *ret)
-{
-    struct span left = span_of(subject);
-    size_t n = 0;
-
-    if (!skip_text(&left, subscriber->prefix) || !skip_text(&left, ".v1."))
-        return false;
-    while (n < left.len && is_of_node(left.at[n]))
-        n++;
-    if (n == 0 || n >= COMPACT_NODE_SIZE)
-        return false;
-    *ret = (struct span){left.at, n};
-    left.at += n;
-    left.len -= n;
-    return span_is(left, ".snapshot");
-}
-
 static void hand_in(struct subscriber *subscriber, natsMsg *message)
 {
     const struct nats_library *nats = &subscriber->thread.library;
@@ -83,7 +47,7 @@ static void hand_in(struct subscriber *subscriber, natsMsg *message)
 
     subscriber->heard.messages++;
     subscriber->heard.bytes += bytes.len;
-    if (find_node(subscriber, nats->natsMsg_GetSubject(message), &node))
+    if (subject_read_node(subscriber->prefix, nats->natsMsg_GetSubject(message), &node))
         subscriber->options.take(subscriber->options.ctx, node, bytes);
     else
         subscriber->heard.malformed++;
@@ -150,10 +114,10 @@ static void disconnect(struct subscriber *subscriber)
 static natsStatus subscribe(struct subscriber *subscriber)
 {
     const struct nats_library *nats = &subscriber->thread.library;
-    char subject[CONNECTION_SUBJECT_SIZE];
+    char subject[SUBJECT_SIZE];
     natsStatus s;
 
-    (void)snprintf(subject, sizeof(subject), "%s.v1.*.snapshot", subscriber->prefix);
+    subject_make(subject, subscriber->prefix, "*", "snapshot");
     s = nats->natsConnection_SubscribeSync(&subscriber->snapshots,
                                            subscriber->connection.nats, subject);
     if (s == NATS_OK)
