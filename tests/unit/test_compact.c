@@ -272,6 +272,23 @@ static void assert_same_document(void)
     buf_done(&two);
 }
 
+/* What is kept of a message is whole when another is read over it. */
+static void assert_same_copy(void)
+{
+    static struct snapshot copied;
+    static char kept[COMPACT_LITERALS_MAX];
+
+    memset(&copied, 0xa5, sizeof(copied));
+    copied.fleet = NULL;
+    compact_copy(&message, &copied, kept);
+    memset(&message, 0xa5, sizeof(message));
+    message.snapshot = copied;
+    assert_same(COMPACT_PART_TOTALS, &message.snapshot, &snapshot);
+    assert_same(COMPACT_PART_SELF, &message.snapshot.self, &snapshot.self);
+    assert_same_rows();
+    assert_same_document();
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -286,6 +303,7 @@ static void test_round_trip(void **state)
         assert_same(COMPACT_PART_SELF, &message.snapshot.self, &snapshot.self);
         assert_same_rows();
         assert_same_document();
+        assert_same_copy();
     }
 }
 
