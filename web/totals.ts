@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The four sums on top.
+// The sums on top.
 
 import { About, figureEntry, showAbout } from "./about";
-import { byId, setAttribute, setShare, setText } from "./dom";
+import { byId, setAttribute, setHidden, setShare, setText } from "./dom";
+import { aboutNodes, showNodes } from "./fleet";
 import { Detail, Figure, Model } from "./messages";
 import { UNKNOWN, figureHint, figureText, gib, percent, shortCount } from "./words";
 
@@ -39,16 +40,29 @@ function sumOf(models: readonly Model[], of: (model: Model) => number | null): n
   return models.length > 0 && known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
 }
 
+// Of a fleet the gateway itself has them: more may be known than there are rows of models.
+function fleetSums(kvUsed: Figure, { kv_cache, fleet }: Detail): Partial<Sums> {
+  if (!fleet) return {};
+  const from = kvUsed.from === "unknown" ? "engine" : kvUsed.from;
+  const used: Figure =
+    kv_cache.used_bytes === null
+      ? { value: null, from: "unknown", error: null, reason: "it is not known of any model" }
+      : { ...kvUsed, from, value: kv_cache.used_bytes };
+  return { kvUsed: used, kvCapacity: fleet.kv_pool_bytes, ...fleet.requests };
+}
+
 export function sumsOf(detail: Detail): Sums {
   const { models } = detail;
+  const kvUsed = sum(models, (model) => model.kv_cache.used_bytes);
   return {
     allocated: detail.vram.allocated_bytes,
     total: detail.vram.total_bytes,
-    kvUsed: sum(models, (model) => model.kv_cache.used_bytes),
+    kvUsed,
     kvCapacity: sum(models, (model) => model.kv_cache.capacity_bytes),
     hitPercent: detail.prefix_cache.hit_percent,
     running: sumOf(models, (model) => model.requests.running),
     waiting: sumOf(models, (model) => model.requests.waiting),
+    ...fleetSums(kvUsed, detail),
   };
 }
 
@@ -84,6 +98,8 @@ function windowInWords(detail: Detail): string {
 
 export function showTotals(detail: Detail, sums: Sums): void {
   const { allocated, total } = sums;
+  setHidden(byId("nodes-tile"), !detail.fleet);
+  if (detail.fleet) showNodes(detail.fleet);
   showFigure("allocated", allocated);
   showFigure("total", total);
   showFigure("kv-used", sums.kvUsed);
@@ -92,7 +108,7 @@ export function showTotals(detail: Detail, sums: Sums): void {
   setShare(byId("allocated-share"), (allocated.value ?? 0) / (total.value || 1));
   setText(byId("allocated-note"), free === null ? "not known" : `${gib(free)} GiB not allocated`);
 
-  const n = detail.models.length;
+  const n = detail.models.length + (detail.models_left_out ?? 0);
   const share = kvShare(sums);
   const unknown = detail.kv_cache.unknown_models;
   const gap = unknown > 0 ? `not known of ${unknown} model${unknown > 1 ? "s" : ""}` : "";
@@ -127,6 +143,8 @@ function parts(detail: Detail): About["entries"] {
 function aboutOf(what: string, detail: Detail, sums: Sums): About {
   const known = (value: number | null, unit = "") => (value === null ? UNKNOWN : `${value}${unit}`);
   switch (what) {
+    case "nodes":
+      return aboutNodes(detail);
     case "allocated":
       return {
         title: "VRAM",
