@@ -37,7 +37,11 @@ function timeText(at: number): string {
 function made(line: Line): { root: HTMLElement } {
   const time = element("time", { datetime: new Date(line.at).toISOString(), class: "quiet numbers" }, timeText(line.at));
   const words = element("span", { class: "what" }, line.text);
-  if (line.node) words.prepend(element("a", { href: nodeLink(line.node) }, line.node), ": ");
+  if (line.node) {
+    const link = element("a", { href: nodeLink(line.node) }, line.node);
+    const isSaid = line.text.startsWith(`${line.node} `);
+    words.replaceChildren(link, isSaid ? line.text.slice(line.node.length) : `: ${line.text}`);
+  }
   return { root: element("li", { "data-severity": line.severity, "data-event": line.kind }, time, words) };
 }
 

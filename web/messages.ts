@@ -164,6 +164,7 @@ export interface Detail {
   node?: string; // of which a gateway tells this
   fleet?: Fleet; // undefined: not a gateway's
   nodes?: FleetNode[]; // by name
+  nodes_left_out?: number;
   models_left_out?: number;
 }
 

@@ -18,7 +18,7 @@ function stateRank(node: FleetNode): number {
 }
 
 const COLUMNS: Column<FleetNode>[] = [
-  { key: "node", label: "Node", hint: "Its name", number: false, value: (n) => n.node },
+  { key: "node", label: "Node", hint: "Its name", number: false, value: () => null }, // as they are: see Names
   { key: "state", label: "State", hint: "Whether its figures come: first who needs somebody", number: false, value: stateRank },
   { key: "vram", label: "VRAM", hint: "Allocated memory of all its GPUs, of all there is, GiB", number: true, value: (n) => n.vram.allocated_bytes },
   { key: "kv", label: "KV cache", hint: "KV blocks that live requests hold, of all there are, GiB; sorted by the part", number: true, value: nodeKvPercent },
@@ -58,7 +58,7 @@ function bytesHint(used: number | null, all: number | null, share: number | null
 
 function aboutNode(node: FleetNode): string {
   if (node.gateway) return `gateway of ${count(node.nodes)} node${node.nodes === 1 ? "" : "s"}`;
-  return node.machine && node.machine !== node.node ? node.machine : "";
+  return node.name_taken && node.machine ? `machine ${node.machine}` : ""; // which of those that say so
 }
 
 class Row {
@@ -150,6 +150,21 @@ class Row {
   }
 }
 
+// The names as people count them, gpu9 before gpu10. Dear: only when there are others.
+class Names {
+  private rank = new Map<string, number>();
+  private readonly collator = new Intl.Collator("en", { numeric: true });
+
+  sort(nodes: readonly FleetNode[]): FleetNode[] {
+    if (nodes.length !== this.rank.size || nodes.some(({ node }) => !this.rank.has(node))) {
+      const names = nodes.map(({ node }) => node).sort((a, b) => this.collator.compare(a, b));
+      this.rank = new Map(names.map((name, i) => [name, i]));
+    }
+    const at = (node: FleetNode) => this.rank.get(node.node) ?? 0;
+    return [...nodes].sort((a, b) => at(a) - at(b));
+  }
+}
+
 type Drawn = readonly [FleetNode, at: number];
 
 export class NodeTable {
@@ -160,6 +175,7 @@ export class NodeTable {
   private readonly above = byId("nodes-above");
   private readonly below = byId("nodes-below");
   private readonly order = new Order(COLUMNS, "state", (node: FleetNode) => node.node);
+  private readonly names = new Names();
   private shown: readonly FleetNode[] = [];
   private sinceMs = 0;
   private rowHeight = 44;
@@ -237,12 +253,14 @@ export class NodeTable {
 
   show(detail: Detail, sinceMs: number): void {
     const { nodeSort, nodeFalling, nodeFilter } = this.place;
-    const nodes = detail.nodes ?? [];
+    const nodes = this.names.sort(detail.nodes ?? []);
+    if (nodeSort === "node" && nodeFalling) nodes.reverse();
     this.sinceMs = sinceMs;
     this.shown = this.order.of(nodes, nodeSort, nodeFalling).filter(nodeFilterOf(nodeFilter));
     this.heads.show(nodeSort, nodeFalling);
     if (this.filter.value !== nodeFilter) this.filter.value = nodeFilter;
-    setText(byId("nodes-count"), nodeFilter.trim() === "" ? count(nodes.length) : "");
+    const leftOut = detail.nodes_left_out ? ` of ${count(nodes.length + detail.nodes_left_out)}: there are no more in one document` : "";
+    setText(byId("nodes-count"), nodeFilter.trim() === "" ? count(nodes.length) + leftOut : "");
     setText(byId("nodes-sum"), nodeFilter.trim() === "" ? "" : nodeSumsText(this.shown, nodes.length));
     setAttribute(byId("nodes"), "aria-rowcount", String(this.shown.length + 1));
     setHidden(byId("nodes-none"), this.shown.length > 0);

@@ -5,7 +5,7 @@ import { About, figureEntry, showAbout } from "./about";
 import { byId, setAttribute, setHidden, setShare, setText } from "./dom";
 import { aboutNodes, showNodes } from "./fleet";
 import { Detail, Figure, Model } from "./messages";
-import { UNKNOWN, figureHint, figureText, gib, percent, shortCount } from "./words";
+import { UNKNOWN, Unit, figureHint, figureText, gib, percent, shortCount, size, unitFor } from "./words";
 
 export interface Sums {
   allocated: Figure;
@@ -75,9 +75,9 @@ export function kvShare(sums: Sums): number | null {
 
 const tiles = document.querySelector(".tiles") as HTMLElement;
 
-function showFigure(name: string, figure: Figure): void {
+function showFigure(name: string, figure: Figure, unit: Unit): void {
   const node = tiles.querySelector(`[data-figure="${name}"]`) as HTMLElement;
-  setText(node, figureText(figure));
+  setText(node, figureText(figure, unit));
   setAttribute(node, "data-bytes", figure.value === null ? null : String(figure.value));
   setAttribute(node, "data-unknown", figure.value === null ? "" : null);
   setAttribute(node, "title", figureHint(figure));
@@ -90,6 +90,14 @@ function showNumber(name: string, text: string, value: number | null): void {
   setAttribute(node, "data-unknown", value === null ? "" : null);
 }
 
+// What of it there is, of all; both in one unit.
+function showPair(names: [of: string, all: string], part: Figure, whole: Figure): void {
+  const unit = unitFor(whole.value);
+  showFigure(names[0], part, unit);
+  showFigure(names[1], whole, unit);
+  setText(byId(`${names[1]}-unit`), unit);
+}
+
 function windowInWords(detail: Detail): string {
   if (detail.models.length === 0) return "no model is served";
   if (detail.prefix_cache.hit_percent === null) return "nothing was looked up";
@@ -100,13 +108,11 @@ export function showTotals(detail: Detail, sums: Sums): void {
   const { allocated, total } = sums;
   setHidden(byId("nodes-tile"), !detail.fleet);
   if (detail.fleet) showNodes(detail.fleet);
-  showFigure("allocated", allocated);
-  showFigure("total", total);
-  showFigure("kv-used", sums.kvUsed);
-  showFigure("kv-capacity", sums.kvCapacity);
+  showPair(["allocated", "total"], allocated, total);
+  showPair(["kv-used", "kv-capacity"], sums.kvUsed, sums.kvCapacity);
   const free = allocated.value === null || total.value === null ? null : total.value - allocated.value;
   setShare(byId("allocated-share"), (allocated.value ?? 0) / (total.value || 1));
-  setText(byId("allocated-note"), free === null ? "not known" : `${gib(free)} GiB not allocated`);
+  setText(byId("allocated-note"), free === null ? "not known" : `${unitFor(free) === "GiB" ? `${gib(free)} GiB` : size(free)} not allocated`);
 
   const n = detail.models.length + (detail.models_left_out ?? 0);
   const share = kvShare(sums);
@@ -121,8 +127,9 @@ export function showTotals(detail: Detail, sums: Sums): void {
   setShare(byId("hit-share"), (hits ?? 0) / 100);
   setText(byId("hit-note"), windowInWords(detail));
 
-  showNumber("running", shortCount(sums.running), sums.running);
-  showNumber("waiting", shortCount(sums.waiting), sums.waiting);
+  const most = detail.fleet ? 10_000 : 100_000;
+  showNumber("running", shortCount(sums.running, most), sums.running);
+  showNumber("waiting", shortCount(sums.waiting, most), sums.waiting);
   const all = (sums.running ?? 0) + (sums.waiting ?? 0);
   setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
   const served = detail.models.filter((model) => model.state === "ready").length;

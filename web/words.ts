@@ -6,6 +6,10 @@ import { Figure, FleetNode, Model, NodeState } from "./messages";
 export const GIB = 2 ** 30;
 export const UNKNOWN = "--";
 
+// Of the sums: those of a fleet would take too many digits.
+export type Unit = "GiB" | "TiB";
+export const unitFor = (most: number | null): Unit => (most !== null && most >= 10_000 * GIB ? "TiB" : "GiB");
+
 const grouped = new Intl.NumberFormat("en-US");
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
@@ -24,9 +28,9 @@ export function isInexact(figure: Figure): boolean {
 }
 
 // "~" stands before what was worked out.
-export function figureText(figure: Figure | undefined): string {
+export function figureText(figure: Figure | undefined, unit: Unit = "GiB"): string {
   if (!figure || figure.value === null) return UNKNOWN;
-  const text = gib(figure.value);
+  const text = gib(unit === "TiB" ? figure.value / 1024 : figure.value);
   return isInexact(figure) && /^-?\d/.test(text) ? `~${text}` : text; // "<0.1" says as much
 }
 
@@ -35,8 +39,8 @@ export function count(value: number | null): string {
 }
 
 // For where there is little room: "1.2M".
-export function shortCount(value: number | null): string {
-  return value === null ? UNKNOWN : (value < 100_000 ? grouped : compact).format(value);
+export function shortCount(value: number | null, most = 100_000): string {
+  return value === null ? UNKNOWN : (value < most ? grouped : compact).format(value);
 }
 
 export function percent(value: number | null, digits = 0): string {
