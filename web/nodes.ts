@@ -169,7 +169,7 @@ type Drawn = readonly [FleetNode, at: number];
 
 export class NodeTable {
   private readonly views: Keyed<Drawn, Row>;
-  private readonly heads: Heads<FleetNode>;
+  private heads: Heads<FleetNode> | undefined; // a single host has none
   private readonly filter = byId<HTMLInputElement>("node-filter");
   private readonly frame = byId("nodes-frame");
   private readonly above = byId("nodes-above");
@@ -191,7 +191,6 @@ export class NodeTable {
       () => new Row(),
       (row, [node, at]) => row.show(node, at, this.sinceMs),
     );
-    this.heads = new Heads(COLUMNS, byId("nodes-head"), byId<HTMLSelectElement>("node-sort"), (key, falling) => this.sortBy(key, falling));
     this.filter.addEventListener("input", () => this.setFilter(this.filter.value));
     byId("node-filter-clear").addEventListener("click", () => {
       this.setFilter("");
@@ -200,6 +199,12 @@ export class NodeTable {
     this.frame.addEventListener("scroll", () => this.onScroll(), { passive: true });
     this.frame.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.measure()).observe(this.frame);
+  }
+
+  private showHeads(sort: string, falling: boolean): void {
+    const select = byId<HTMLSelectElement>("node-sort");
+    this.heads ??= new Heads(COLUMNS, byId("nodes-head"), select, (key, isFalling) => this.sortBy(key, isFalling));
+    this.heads.show(sort, falling);
   }
 
   private sortBy(key: string, falling: boolean): void {
@@ -257,7 +262,7 @@ export class NodeTable {
     if (nodeSort === "node" && nodeFalling) nodes.reverse();
     this.sinceMs = sinceMs;
     this.shown = this.order.of(nodes, nodeSort, nodeFalling).filter(nodeFilterOf(nodeFilter));
-    this.heads.show(nodeSort, nodeFalling);
+    this.showHeads(nodeSort, nodeFalling);
     if (this.filter.value !== nodeFilter) this.filter.value = nodeFilter;
     const leftOut = detail.nodes_left_out ? ` of ${count(nodes.length + detail.nodes_left_out)}: there are no more in one document` : "";
     setText(byId("nodes-count"), nodeFilter.trim() === "" ? count(nodes.length) + leftOut : "");
