@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import { RANGES, Range } from "./address";
 import { byId, element, setAttribute, setText } from "./dom";
 import { History } from "./messages";
-import { GIB, UNKNOWN } from "./words";
+import { GIB, UNKNOWN, count, shortCount } from "./words";
 
 const HEIGHT = 132;
 const FINE_MS = 2000;
@@ -65,7 +65,7 @@ class Chart {
   }
 
   private text(value: number | null | undefined): string {
-    return value === null || value === undefined ? UNKNOWN : `${value.toFixed(1)} ${this.kind.unit}`;
+    return value === null || value === undefined ? UNKNOWN : `${value < 10_000 ? value.toFixed(1) : count(Math.round(value))} ${this.kind.unit}`;
   }
 
   private options(width: number): uPlot.Options {
@@ -145,7 +145,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const exactClock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 const timeText = (seconds: number) => clock.format(seconds * 1000);
 const clockText = (seconds: number) => exactClock.format(seconds * 1000);
-const shortText = (value: number) => (Number.isInteger(value) || value >= 100 ? value.toFixed(0) : value.toFixed(1));
+const shortText = (value: number) => (value >= 10_000 ? shortCount(value, 0) : Number.isInteger(value) || value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
 export class Charts {
   private readonly charts = KINDS.map((kind) => new Chart(kind));

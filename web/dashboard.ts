@@ -6,20 +6,23 @@ import { showAdvice } from "./advice";
 import { Charts, Tops } from "./charts";
 import { showDevices } from "./devices";
 import { byId, element, setAttribute, setChildren, setHidden, setText } from "./dom";
-import { saveCsv, saveJson, savePast } from "./download";
-import { seeDetail, seeEvents, seeStatus } from "./journal";
+import { saveCsv, saveJson, saveNodes, savePast } from "./download";
+import { clearJournal, seeDetail, seeEvents, seeStatus } from "./journal";
 import { Link } from "./link";
 import { Detail, Status, TOTAL, ToPage, keyOf } from "./messages";
 import { ModelTable } from "./models";
+import { NodeTable } from "./nodes";
 import { Connection, badgeOf, onToken, showConnection } from "./notice";
 import { showOthers } from "./others";
 import { startTheme } from "./theme";
 import { Sums, kvShare, openTotals, showTotals, sumsOf } from "./totals";
+import { Where } from "./where";
 import { percent, size } from "./words";
 
 // More rows than anybody follows at once are drawn once a second, all figures together.
 const MANY_MODELS = 8;
 const MANY_MS = 900;
+const FLEET_MS = 1000; // a fleet's documents are long: one a second is read
 const TOKEN_KEY = "vramscope-token"; // sessionStorage: gone with the tab
 
 const place = readPlace(location.hash);
@@ -27,6 +30,10 @@ let detail: Detail | undefined;
 let sums: Sums | undefined;
 let receivedAt = 0;
 let status: Status = { state: "connecting" };
+let waiting: Extract<ToPage, { kind: "detail" }> | undefined; // of a fleet, until it is time
+let waitingTimer = 0;
+let readAt = -Infinity;
+let wasElsewhere = false;
 let past: Extract<ToPage, { kind: "history" }> | undefined;
 let paused = false;
 let frame = 0;
@@ -51,7 +58,9 @@ function keepToken(token: string): void {
 
 let shownToken = storedToken();
 const table = new ModelTable(place, onPlace);
-const link = new Link(onMessage, () => shownToken);
+const nodes = new NodeTable(place, onPlace);
+const where = new Where(place, onMove, onChange);
+const link = new Link(onMessage, () => shownToken, place.node);
 const charts = new Charts((key, seconds) => link.send({ kind: "history", key, seconds }));
 const chartModel = byId<HTMLSelectElement>("chart-model");
 const ranges = [...document.querySelectorAll<HTMLElement>("[data-range]")];
@@ -61,13 +70,31 @@ function ageMs(): number {
 }
 
 function connection(): Connection {
-  return { status, detail, ageMs: ageMs(), paused, tokenRefused: shownToken !== "" };
+  const tokenRefused = shownToken !== "";
+  return { status, detail, ageMs: ageMs(), paused, tokenRefused, node: place.node, wasElsewhere };
+}
+
+type DetailMessage = Extract<ToPage, { kind: "detail" }>;
+
+// Whether it is left for later: another may come before then, and nobody reads this one.
+function isEarly(message: DetailMessage): boolean {
+  const wait = detail?.fleet ? FLEET_MS - (performance.now() - readAt) : 0;
+  if (wait <= 0) return false;
+  waiting = { ...message, ageMs: message.ageMs - performance.now() }; // from now on
+  waitingTimer ||= window.setTimeout(() => {
+    waitingTimer = 0;
+    if (waiting) onMessage({ ...waiting, ageMs: waiting.ageMs + performance.now() });
+  }, wait);
+  return true;
 }
 
 function onMessage(message: ToPage): void {
+  if (message.node !== place.node) return; // of where we were
   switch (message.kind) {
     case "detail":
-      if (paused) return;
+      if (paused || isEarly(message)) return;
+      waiting = undefined;
+      readAt = performance.now();
       detail = JSON.parse(message.json) as Detail;
       receivedAt = performance.now() - message.ageMs;
       seeDetail(detail, message.ageMs);
@@ -113,11 +140,14 @@ function render(): void {
   frame = 0;
   renderedAt = performance.now();
   showConnection(connection());
+  where.show(detail);
   if (detail) {
     sums = sumsOf(detail);
     showTotals(detail, sums);
     showDevices(detail);
-    table.show(detail, status.state === "live" && !paused ? 0 : ageMs());
+    const sinceMs = status.state === "live" && !paused ? 0 : ageMs();
+    if (detail.fleet) nodes.show(detail, sinceMs);
+    table.show(detail, sinceMs);
     showOthers(detail);
     showChoice(detail);
     showFoot(detail);
@@ -167,13 +197,33 @@ function showTitle(): void {
   const [state, text] = badgeOf(connection());
   const share = sums ? kvShare(sums) : null;
   const figure = share === null ? text : `KV ${percent(share)}`;
-  const title = `${state === "live" ? figure : text} · ${location.host} · vramscope`;
+  const host = place.node === "" ? location.host : place.node;
+  const title = `${state === "live" ? figure : text} · ${host} · vramscope`;
   if (document.title !== title) document.title = title;
 }
 
 function onPlace(): void {
   history.replaceState(null, "", `${location.pathname}${location.search}${writePlace(place)}`);
+  where.remember();
+  onChange();
+}
+
+function onChange(): void {
   charts.refresh();
+  render();
+}
+
+// To another place: nothing of this one stays.
+function onMove(): void {
+  detail = sums = past = waiting = undefined;
+  status = { state: "connecting" };
+  wasElsewhere = true;
+  if (paused) setPaused(false);
+  showAdvice([]);
+  clearJournal();
+  showPastFault("");
+  charts.refresh(true);
+  link.setNode(place.node);
   render();
 }
 
@@ -188,24 +238,20 @@ function setPaused(next: boolean): void {
 
 function begin(): void {
   setText(byId("host"), location.host);
-  addEventListener("hashchange", () => {
-    Object.assign(place, readPlace(location.hash));
-    charts.refresh();
-    render();
-  });
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault(); // the address says what is shown
     byId("content").focus();
   });
   byId("pause").addEventListener("click", () => setPaused(!paused));
   byId("retry").addEventListener("click", () => link.send({ kind: "retry" }));
-  for (const [id, save] of [["download-json", saveJson], ["download-csv", saveCsv]] as const)
+  for (const [id, save] of [["download-json", saveJson], ["download-csv", saveCsv], ["download-nodes", saveNodes]] as const)
     byId(id).addEventListener("click", () => {
       if (detail) save(detail);
       byId("download-menu").hidePopover();
     });
   byId("download-past").addEventListener("click", () => {
     byId("download-menu").hidePopover();
+    if (place.node !== "") return showPastFault("A gateway keeps no past of its nodes: the node itself has one.");
     void savePast(place.model, RANGES[place.range], shownToken).then(showPastFault);
   });
   chartModel.addEventListener("change", () => {

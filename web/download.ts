@@ -3,7 +3,7 @@
 
 import { modelParameter, stepOf } from "./archive";
 import { element } from "./dom";
-import { Detail, Figure, Model } from "./messages";
+import { Detail, Figure, FleetNode, Model } from "./messages";
 
 function save(name: string, file: Blob): void {
   const url = URL.createObjectURL(file);
@@ -56,13 +56,37 @@ function csvCell(cell: Cell): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-export function csvOf(models: readonly Model[]): string {
-  const rows = models.map((model) => COLUMNS.map(([, of]) => csvCell(of(model))));
-  return [COLUMNS.map(([name]) => name), ...rows].map((row) => `${row.join(",")}\r\n`).join("");
+const NODE_COLUMNS: [string, (node: FleetNode) => Cell][] = [
+  ["node", (node) => node.node],
+  ["state", (node) => node.state],
+  ["reason", (node) => node.reason],
+  ["counted", (node) => String(node.counted)],
+  ["age_ms", (node) => node.age_ms],
+  ["version", (node) => node.version],
+  ["machine", (node) => node.machine],
+  ["gpus", (node) => node.gpus],
+  ["models", (node) => node.models],
+  ["vram_total_bytes", (node) => node.vram.total_bytes],
+  ["vram_allocated_bytes", (node) => node.vram.allocated_bytes],
+  ["kv_used_bytes", (node) => node.kv_cache.used_bytes],
+  ["kv_capacity_bytes", (node) => node.kv_cache.capacity_bytes],
+  ["hit_percent", (node) => node.prefix_cache.hit_percent],
+  ["requests_running", (node) => node.requests.running],
+  ["requests_waiting", (node) => node.requests.waiting],
+];
+
+function csvOf<Item>(columns: readonly [string, (item: Item) => Cell][], items: readonly Item[]): Blob {
+  const rows = items.map((item) => columns.map(([, of]) => csvCell(of(item))));
+  const lines = [columns.map(([name]) => name), ...rows].map((row) => `${row.join(",")}\r\n`);
+  return new Blob(lines, { type: "text/csv" });
 }
 
 export function saveCsv(detail: Detail): void {
-  save(`vramscope-${stamp(detail.unix_ms)}.csv`, new Blob([csvOf(detail.models)], { type: "text/csv" }));
+  save(`vramscope-${stamp(detail.unix_ms)}.csv`, csvOf(COLUMNS, detail.models));
+}
+
+export function saveNodes(detail: Detail): void {
+  save(`vramscope-nodes-${stamp(detail.unix_ms)}.csv`, csvOf(NODE_COLUMNS, detail.nodes ?? []));
 }
 
 // Of what the charts show. A link could show no token. Why there is none; "": there is.

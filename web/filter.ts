@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which models are shown: words that all must occur, and comparisons such as kv>80.
+// Which models, and which nodes, are shown: words that all must occur, and comparisons
+// such as kv>80.
 
-import { Model } from "./messages";
-import { GIB, kvPercent, stateBadge } from "./words";
+import { FleetNode, Model } from "./messages";
+import { GIB, kvPercent, nodeKvPercent, nodeVramPercent, stateBadge } from "./words";
 
-const NUMBERS: Record<string, (model: Model) => number | null> = {
+export type Test<Item> = (item: Item) => boolean;
+type Numbers<Item> = Record<string, (item: Item) => number | null>;
+
+const MODEL_NUMBERS: Numbers<Model> = {
   kv: kvPercent,
   hit: (model) => model.prefix_cache.minute.hit_percent,
   vram: (model) => gibOf(model.vram.allocated_bytes.value),
@@ -13,15 +17,31 @@ const NUMBERS: Record<string, (model: Model) => number | null> = {
   port: (model) => model.port,
 };
 
+// "vram>90%" is of all its memory, "vram>90" of so many GiB.
+const NODE_NUMBERS: Numbers<FleetNode> = {
+  kv: nodeKvPercent,
+  hit: (node) => node.prefix_cache.hit_percent,
+  vram: (node) => gibOf(node.vram.allocated_bytes),
+  "vram%": nodeVramPercent,
+  run: (node) => node.requests.running,
+  wait: (node) => node.requests.waiting,
+  age: (node) => (node.age_ms === null ? null : node.age_ms / 1000),
+  gpus: (node) => node.gpus,
+  models: (node) => node.models,
+};
+
 function gibOf(bytes: number | null): number | null {
   return bytes === null ? null : bytes / GIB;
 }
 
-type Test = (model: Model) => boolean;
+function numberOf<Item>(numbers: Numbers<Item>, name: string, unit: string): Numbers<Item>[string] | undefined {
+  const key = [name + unit, name].find((given) => Object.hasOwn(numbers, given));
+  return key === undefined ? undefined : numbers[key];
+}
 
-function comparison(word: string): Test | undefined {
-  const parts = /^(\w+)(<=|>=|<|>|=)(\d+(?:\.\d+)?)%?$/.exec(word);
-  const of = parts && NUMBERS[parts[1] as string];
+function comparison<Item>(word: string, numbers: Numbers<Item>): Test<Item> | undefined {
+  const parts = /^(\w+)(<=|>=|<|>|=)(\d+(?:\.\d+)?)(%?)$/.exec(word);
+  const of = parts && numberOf(numbers, parts[1] as string, parts[4] as string);
   if (!of) return undefined;
   const limit = Number(parts[3]);
   const holds: Record<string, (value: number) => boolean> = {
@@ -32,23 +52,29 @@ function comparison(word: string): Test | undefined {
     "=": (value) => value === limit,
   };
   const test = holds[parts[2] as string];
-  return (model) => {
-    const value = of(model);
+  return (item) => {
+    const value = of(item);
     return value !== null && test !== undefined && test(value);
   };
 }
 
-function occurrence(word: string): Test {
-  return (model) => {
-    const gpus = model.devices.map((index) => `gpu${index}`).join(" ");
-    const stale = model.stale ? "stale" : "";
-    const text = `${model.model} ${model.model_id} ${model.port} ${stateBadge(model.state)} ${stale} ${gpus}`;
-    return text.toLowerCase().includes(word);
-  };
+function modelText(model: Model): string {
+  const gpus = model.devices.map((index) => `gpu${index}`).join(" ");
+  const stale = model.stale ? "stale" : "";
+  return `${model.model} ${model.model_id} ${model.port} ${stateBadge(model.state)} ${stale} ${gpus}`;
 }
 
-export function filterOf(text: string): Test {
-  const words = text.toLowerCase().split(/[\s&]+/).filter((word) => word !== "");
-  const tests = words.map((word) => comparison(word) ?? occurrence(word));
-  return (model) => tests.every((test) => test(model));
+function nodeText(node: FleetNode): string {
+  const more = [node.gateway ? "gateway" : "", node.name_taken ? "name taken" : ""].join(" ");
+  return `${node.node} ${node.state} ${node.version ?? ""} ${more}`;
 }
+
+function filterBy<Item>(text: string, numbers: Numbers<Item>, textOf: (item: Item) => string): Test<Item> {
+  const words = text.toLowerCase().split(/[\s&]+/).filter((word) => word !== "");
+  const occurs = (word: string) => (item: Item) => textOf(item).toLowerCase().includes(word);
+  const tests = words.map((word) => comparison(word, numbers) ?? occurs(word));
+  return (item) => tests.every((test) => test(item));
+}
+
+export const filterOf = (text: string) => filterBy(text, MODEL_NUMBERS, modelText);
+export const nodeFilterOf = (text: string) => filterBy(text, NODE_NUMBERS, nodeText);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What has happened: on the host, as the daemon tells it, and to the connection with it.
 
+import { nodeLink } from "./address";
 import { Keyed, byId, element, setHidden, setText } from "./dom";
 import { eventKey } from "./events";
 import { Detail, HostEvent, Status } from "./messages";
@@ -14,6 +15,7 @@ interface Line {
   severity: string;
   kind: string;
   text: string;
+  node: string; // of a fleet, where; "": here
 }
 
 const empty = byId("events-empty");
@@ -24,6 +26,7 @@ const lines = new Keyed<Line, { root: HTMLElement }>(byId("events"), made, () =>
 let notes: (readonly [string, Line])[] = [];
 let told: readonly HostEvent[] = [];
 let skewMs = 0; // of the daemon's clock
+let isFleet = false;
 let lostAt = 0;
 
 function timeText(at: number): string {
@@ -34,6 +37,11 @@ function timeText(at: number): string {
 function made(line: Line): { root: HTMLElement } {
   const time = element("time", { datetime: new Date(line.at).toISOString(), class: "quiet numbers" }, timeText(line.at));
   const words = element("span", { class: "what" }, line.text);
+  if (line.node) {
+    const link = element("a", { href: nodeLink(line.node) }, line.node);
+    const isSaid = line.text.startsWith(`${line.node} `);
+    words.replaceChildren(link, isSaid ? line.text.slice(line.node.length) : `: ${line.text}`);
+  }
   return { root: element("li", { "data-severity": line.severity, "data-event": line.kind }, time, words) };
 }
 
@@ -44,11 +52,17 @@ function isTime(at: number): boolean {
 
 function lineOf(event: HostEvent): Line {
   const at = isTime(event.unix_ms) ? event.unix_ms : 0;
-  return { at, order: at + skewMs, severity: event.severity, kind: event.kind, text: event.text || event.kind };
+  const { severity, kind, text, node } = event;
+  return { at, order: at + skewMs, severity, kind, text: text || kind, node: isFleet ? (node ?? "") : "" };
+}
+
+function keyed(event: HostEvent): readonly [string, Line] {
+  const line = lineOf(event);
+  return [`${eventKey(event)} ${line.node}`, line];
 }
 
 function show(): void {
-  const all = [...told.map((event) => [eventKey(event), lineOf(event)] as const), ...notes];
+  const all = [...told.map(keyed), ...notes];
   const newest = all.sort(([, a], [, b]) => b.order - a.order).slice(0, SHOWN);
   lines.show(newest);
   setHidden(empty, newest.length > 0);
@@ -56,7 +70,7 @@ function show(): void {
 
 function note(severity: string, kind: string, text: string): void {
   const now = Date.now();
-  notes = [...notes, [`note ${now} ${kind}`, { at: now, order: now, severity, kind, text }] as const].slice(-SHOWN);
+  notes = [...notes, [`note ${now} ${kind}`, { at: now, order: now, severity, kind, text, node: "" }] as const].slice(-SHOWN);
   show();
 }
 
@@ -67,7 +81,19 @@ export function seeEvents(events: readonly HostEvent[]): void {
 
 export function seeDetail(now: Detail, ageMs: number): void {
   skewMs = Date.now() - ageMs - now.unix_ms;
-  setText(empty, now.events ? "Nothing has happened yet." : "This daemon keeps no events: it is of an older version.");
+  if (isFleet !== (now.fleet !== undefined)) {
+    isFleet = now.fleet !== undefined;
+    show();
+  }
+  setText(empty, now.events || now.node ? "Nothing has happened yet." : "This daemon keeps no events: it is of an older version.");
+}
+
+// Another place is looked at.
+export function clearJournal(): void {
+  notes = [];
+  told = [];
+  lostAt = 0;
+  show();
 }
 
 export function seeStatus(old: Status, now: Status): void {
@@ -75,7 +101,7 @@ export function seeStatus(old: Status, now: Status): void {
   const isBad = now.state === "lost" || now.state === "no-data";
   if (wasGood && isBad && lostAt === 0) {
     lostAt = Date.now();
-    note("warning", "lost", `${now.state === "lost" ? "Connection lost" : "The driver gives no figures"}: ${now.reason}`);
+    note("warning", "lost", `${now.state === "lost" ? "Connection lost" : "No figures come"}: ${now.reason}`);
   } else if (now.state === "live" && lostAt > 0) {
     note("info", "back", `Figures are back after ${wholeSeconds(Date.now() - lostAt)}`);
     lostAt = 0;

@@ -31,11 +31,14 @@ export class Link {
   private readonly url = feedUrl();
   private channel: MessagePort | Worker;
   private paused = false;
+  private node: string;
 
   constructor(
     private readonly onMessage: (message: ToPage) => void,
     private readonly token: () => string,
+    node: string,
   ) {
+    this.node = node;
     this.channel = this.open();
     this.begin();
     document.addEventListener("visibilitychange", () => this.sayVisible());
@@ -53,8 +56,13 @@ export class Link {
     this.sayVisible();
   }
 
+  setNode(node: string): void {
+    this.node = node;
+    this.sayVisible();
+  }
+
   private sayVisible(): void {
-    this.send({ kind: "visible", visible: !document.hidden && !this.paused });
+    this.send({ kind: "visible", visible: !document.hidden && !this.paused, node: this.node });
   }
 
   private begin(): void {

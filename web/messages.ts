@@ -15,6 +15,7 @@ export interface Hits {
   hit_percent: number | null;
 }
 
+// A row of a gateway is of all that serve a model at a port: `pid` and `devices` are nobody's.
 export interface Model {
   model: string;
   model_id: string;
@@ -42,15 +43,66 @@ export interface Model {
   };
   requests: { running: number | null; waiting: number | null; preemptions: number | null };
   prefix_cache: { from: string; minute: Hits; five_minutes: Hits; lifetime: Hits };
+  nodes?: number; // a gateway's alone
+  nodes_ready?: number;
 }
 
-// Something that happened on the host, in the daemon's words and by its clock.
+// Something that happened, in the daemon's words and by its clock.
 export interface HostEvent {
   id: number;
   unix_ms: number;
   kind: string;
   severity: string; // "info", "warning", "critical"
   text: string;
+  node?: string; // where, as a gateway tells
+}
+
+export type NodeState = "lost" | "unreadable" | "outage" | "stale" | "live";
+
+// A node as its gateway sees it. There may be thousands: plain numbers.
+export interface FleetNode {
+  node: string;
+  state: NodeState;
+  reason: string | null;
+  counted: boolean; // its figures are in the sums
+  gateway: boolean; // of `nodes` further ones
+  nodes: number;
+  name_taken: boolean;
+  age_ms: number | null;
+  interval_ms: number | null;
+  clock_offset_ms: number | null;
+  version: string | null;
+  machine: string | null;
+  gpus: number;
+  models: number;
+  vram: { total_bytes: number | null; allocated_bytes: number | null };
+  kv_cache: { used_bytes: number | null; capacity_bytes: number | null; unknown_models: number };
+  prefix_cache: { hit_percent: number | null };
+  requests: { running: number | null; waiting: number | null };
+}
+
+export interface Fleet {
+  nodes: number;
+  live: number;
+  stale: number;
+  outage: number;
+  unreadable: number;
+  lost: number;
+  counted: number;
+  gpus: number;
+  kv_pool_bytes: Figure;
+  kv_pool_unknown_models: number;
+  requests: { running: number | null; waiting: number | null };
+  nats: {
+    connected: boolean;
+    reconnects: number;
+    messages: number;
+    bytes: number;
+    malformed: number;
+    dropped: number;
+    refused: number;
+    missed: number;
+  };
 }
 
 export interface Device {
@@ -109,6 +161,11 @@ export interface Detail {
   processes_left_out: number;
   self: { rss_bytes: number | null; cpu_seconds: number | null; subscribers: number };
   events?: HostEvent[]; // the newest; undefined: the daemon keeps none
+  node?: string; // of which a gateway tells this
+  fleet?: Fleet; // undefined: not a gateway's
+  nodes?: FleetNode[]; // by name
+  nodes_left_out?: number;
+  models_left_out?: number;
 }
 
 // What may be done about it, with the figures behind it; GET /v1/advice.
@@ -132,6 +189,7 @@ export type Status =
   | { state: "paused" }
   | { state: "no-data"; code: string; reason: string; remedy: string }
   | { state: "lost"; reason: string; remedy: string; retryAt: number } // unix ms
+  | { state: "no-node"; code: string; reason: string; remedy: string; retryAt: number }
   | { state: "token-needed"; reason: string };
 
 // Series of one model, by `key`; the same instants for all three. null: not known then.
@@ -142,7 +200,10 @@ export interface History {
   hitPercent: (number | null)[];
 }
 
-export type ToPage =
+// Of the node that a page looks at; "": of the host itself, or the whole fleet.
+export type ToPage = { node: string } & Told;
+
+export type Told =
   | { kind: "status"; status: Status }
   | { kind: "detail"; json: string; ageMs: number } // a Detail; text costs less to send
   | { kind: "advice"; advice: Advice[] }
@@ -153,7 +214,7 @@ export type ToPage =
 export const HEARTBEAT_MS = 20_000;
 
 export type ToFeed =
-  | { kind: "visible"; visible: boolean }
+  | { kind: "visible"; visible: boolean; node: string }
   | { kind: "token"; token: string }
   | { kind: "history"; key: string; seconds: number }
   | { kind: "retry" }

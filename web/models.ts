@@ -6,23 +6,17 @@ import { Place } from "./address";
 import { Keyed, byId, element, setAttribute, setHidden, setShare, setText } from "./dom";
 import { filterOf } from "./filter";
 import { Detail, Figure, Hits, Model, keyOf } from "./messages";
+import { Column, Heads, Order, cellOf } from "./table";
 import { UNKNOWN, count, duration, figureHint, figureText, kvLevel, kvPercent, percent, shortCount, stateBadge, stateInWords } from "./words";
 
-const RESORT_MS = 2000; // so that rows by a live figure do not dance
-
-interface Column {
-  key: string;
-  label: string;
-  hint: string;
-  number: boolean;
-  value: (model: Model) => number | string | null;
-}
+const ROWS_MOST = 200; // as many as anybody reads: the filter finds the others
 
 const STATE_ORDER = ["unreachable", "metrics-disabled", "starting", "loading", "sleeping", "ready"];
 
-const COLUMNS: Column[] = [
+const COLUMNS: Column<Model>[] = [
   { key: "model", label: "Model", hint: "Served name, port and GPUs", number: false, value: (m) => m.model.toLowerCase() },
   { key: "state", label: "State", hint: "What the engine does", number: false, value: (m) => STATE_ORDER.indexOf(m.state) },
+  { key: "nodes", label: "Nodes", hint: "Nodes of the fleet that serve it: ready, of all", number: true, value: (m) => m.nodes ?? null },
   { key: "vram", label: "VRAM", hint: "Memory of every process in its tree, on every device, GiB", number: true, value: (m) => m.vram.allocated_bytes.value },
   { key: "kv", label: "KV used", hint: "KV blocks that live requests hold, GiB", number: true, value: (m) => m.kv_cache.used_bytes.value },
   { key: "pool", label: "KV pool", hint: "What its KV cache was given, GiB", number: true, value: (m) => m.kv_cache.capacity_bytes.value },
@@ -33,14 +27,6 @@ const COLUMNS: Column[] = [
   { key: "preempt", label: "Preempt", hint: "Preemptions since the engine started: requests thrown out for want of KV blocks", number: true, value: (m) => m.requests.preemptions },
   { key: "age", label: "Age", hint: "Since its figures came in", number: true, value: (m) => m.age_ms },
 ];
-
-function cell(column: string, ...children: Node[]): HTMLTableCellElement {
-  const made = element("td", { role: "cell", "data-column": column }, ...children);
-  const label = COLUMNS.find(({ key }) => key === column);
-  if (label) made.dataset["label"] = label.label;
-  if (label?.number) made.classList.add("number");
-  return made;
-}
 
 function hitsEntry(name: string, hits: Hits): Entry {
   const lines =
@@ -78,7 +64,8 @@ function aboutModel(model: Model, deviceText: string): About {
       ? (kv.reason ?? "")
       : `${count(kv.used_blocks)} of ${count(kv.blocks)} blocks${kv.block_tokens === null ? "" : ` of ${kv.block_tokens} tokens`}.`;
   const tokens = kv.capacity_tokens === null ? "" : `Room for ${count(kv.capacity_tokens)} tokens.`;
-  const place = [model.port === 0 ? "On a Unix socket" : `Port ${model.port}`];
+  const nodes = model.nodes === undefined ? "" : `, on ${count(model.nodes)} nodes, of which ${count(model.nodes_ready ?? null)} are ready`;
+  const place = [`${model.port === 0 ? "On a Unix socket" : `Port ${model.port}`}${nodes}`];
   if (model.pid !== null) place.push(`process ${model.pid}`);
   if (deviceText) place.push(deviceText);
   return {
@@ -123,7 +110,7 @@ class Row {
     const numbers = ["vram", "kv", "pool"];
     this.add("model", this.name, this.place);
     this.add("state", element("span", { class: "badges" }, this.state, this.stale));
-    for (const key of numbers) this.add(key);
+    for (const key of ["nodes", ...numbers]) this.add(key);
     const track = element("span", { class: "track", "aria-hidden": "true" }, this.fill);
     this.add("kvp", track, this.level, this.percent);
     for (const key of ["hit", "run", "wait", "preempt", "age"]) this.add(key);
@@ -139,7 +126,7 @@ class Row {
 
   private add(key: string, ...children: Node[]): void {
     const value = element("span", { class: "value" });
-    const made = cell(key, ...(children.length > 0 ? children : [value]));
+    const made = cellOf(COLUMNS, key, ...(children.length > 0 ? children : [value]));
     this.cells.set(key, made);
     this.values.set(key, value);
     this.root.append(made);
@@ -186,6 +173,7 @@ class Row {
     setAttribute(this.state, "title", stateInWords(model));
     setHidden(this.stale, !model.stale);
     setAttribute(this.about, "aria-label", `About the numbers of ${model.model}, port ${model.port}`);
+    this.number("nodes", model.nodes === undefined ? "" : `${count(model.nodes_ready ?? null)} / ${count(model.nodes)}`);
     this.figure("vram", "vram", model.vram.allocated_bytes);
     this.figure("kv", "kv-used", model.kv_cache.used_bytes);
     this.figure("pool", "kv-pool", model.kv_cache.capacity_bytes);
@@ -217,20 +205,11 @@ class Row {
   }
 }
 
-function compare(a: number | string | null, b: number | string | null, falling: boolean): number {
-  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1; // unknown is last
-  const order = a < b ? -1 : a > b ? 1 : 0;
-  return falling ? -order : order;
-}
-
 export class ModelTable {
   private readonly views: Keyed<Model, Row>;
-  private readonly heads = new Map<string, HTMLElement>();
-  private readonly select = byId<HTMLSelectElement>("sort");
+  private readonly heads: Heads<Model>;
   private readonly filter = byId<HTMLInputElement>("filter");
-  private order: string[] = [];
-  private orderedAt = 0;
-  private orderedBy = "";
+  private readonly order = new Order(COLUMNS, "vram", keyOf);
   private detail: Detail | undefined;
   private sinceMs = 0;
 
@@ -243,24 +222,13 @@ export class ModelTable {
       () => new Row((key) => this.selectModel(key)),
       (row, model) => row.show(model, this.detail as Detail, this.place.model, this.sinceMs),
     );
-    for (const column of COLUMNS) this.addHead(column);
+    this.heads = new Heads(COLUMNS, byId("models-head"), byId<HTMLSelectElement>("sort"), (key, falling) => this.sortBy(key, falling));
     byId("models-head").append(element("th", { role: "columnheader", scope: "col" }, element("span", { class: "hidden" }, "About")));
-    this.select.addEventListener("change", () => this.sortBy(this.select.value, true));
     this.filter.addEventListener("input", () => this.setFilter(this.filter.value));
     byId("filter-clear").addEventListener("click", () => {
       this.setFilter("");
       this.filter.focus();
     });
-  }
-
-  private addHead(column: Column): void {
-    const button = element("button", { type: "button", title: column.hint }, column.label);
-    const head = element("th", { role: "columnheader", scope: "col", "data-column": column.key }, button);
-    if (column.number) head.classList.add("number");
-    button.addEventListener("click", () => this.sortBy(column.key, column.number));
-    this.heads.set(column.key, head);
-    byId("models-head").append(head);
-    this.select.append(element("option", { value: column.key }, column.label));
   }
 
   private selectModel(key: string): void {
@@ -279,41 +247,22 @@ export class ModelTable {
     this.onChange();
   }
 
-  private sorted(models: readonly Model[]): Model[] {
-    const { sort, falling } = this.place;
-    const by = `${sort} ${falling}`;
-    const column = COLUMNS.find(({ key }) => key === sort) ?? (COLUMNS[2] as Column);
-    const now = performance.now();
-    const known = new Set(this.order);
-    if (by !== this.orderedBy || now - this.orderedAt >= RESORT_MS || models.some((m) => !known.has(keyOf(m)))) {
-      const ordered = [...models].sort((a, b) => compare(column.value(a), column.value(b), falling));
-      this.order = ordered.map(keyOf);
-      this.orderedAt = now;
-      this.orderedBy = by;
-      return ordered;
-    }
-    const at = new Map(this.order.map((key, i) => [key, i]));
-    return [...models].sort((a, b) => (at.get(keyOf(a)) ?? 0) - (at.get(keyOf(b)) ?? 0));
-  }
-
-  private showHeads(): void {
-    for (const [key, head] of this.heads) {
-      const order = this.place.falling ? "descending" : "ascending";
-      setAttribute(head, "aria-sort", key === this.place.sort ? order : null);
-    }
-    if (this.select.value !== this.place.sort) this.select.value = this.place.sort;
-    if (this.filter.value !== this.place.filter) this.filter.value = this.place.filter;
-  }
-
   show(detail: Detail, sinceMs: number): void {
     this.detail = detail;
     this.sinceMs = sinceMs;
     const fits = filterOf(this.place.filter);
-    const shown = this.sorted(detail.models).filter(fits);
-    const all = detail.models.length;
-    this.showHeads();
+    const { sort, falling } = this.place;
+    const fitting = this.order.of(detail.models, sort, falling).filter(fits);
+    const shown = fitting.slice(0, ROWS_MOST);
+    const all = detail.models.length + (detail.models_left_out ?? 0);
+    this.heads.show(sort, falling);
+    this.heads.leaveOut("nodes", detail.fleet === undefined);
+    if (this.filter.value !== this.place.filter) this.filter.value = this.place.filter;
     this.views.show(shown.map((model) => [keyOf(model), model]));
-    setText(byId("models-count"), shown.length === all ? `${all}` : `${shown.length} of ${all}`);
+    const rest = shown.length < fitting.length ? `, of ${fitting.length} that fit` : "";
+    setText(byId("models-count"), shown.length === all ? `${all}` : `${shown.length} of ${all}${rest}`);
+    setHidden(byId("models-empty-here"), detail.fleet !== undefined);
+    setText(byId("models-empty-title"), detail.fleet ? "No model is served in the fleet" : "No vLLM server is running here");
     setHidden(byId("models-empty"), all > 0);
     setHidden(byId("models-none"), all === 0 || shown.length > 0);
     setHidden(byId("models-frame"), shown.length === 0);

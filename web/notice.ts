@@ -13,6 +13,8 @@ export interface Connection {
   ageMs: number; // of the document
   paused: boolean;
   tokenRefused: boolean;
+  node: string; // that is looked at; "": none
+  wasElsewhere: boolean; // what is drawn may be of another place
 }
 
 interface Notice {
@@ -31,6 +33,10 @@ const OUTAGES: Record<string, [title: string, text: string]> = {
   "no-device": ["No GPU was found", "The driver runs, and there is no device that it is for."],
   "no-permission": ["The GPUs may not be asked", "The driver is there, and the daemon's user may not open its devices."],
   "driver-silent": ["The GPU driver does not answer", "It was asked and has not come back. It is asked again all the time."],
+  "no-nodes": ["No node has been heard yet", "A gateway shows the hosts that publish to its NATS server. Start the daemon on each of them: vramscoped --nats URL."],
+  "node-stale": ["The figures of this node are old", "Nothing new has come from it for a moment."],
+  "node-lost": ["This node is lost", "Nothing has come from it for a while: it is down, its daemon has ended, or the way to it is broken."],
+  "node-outage": ["This node has no figures of its GPUs", "Its daemon runs, and its driver gives none at the moment."],
   "no-device-memory": ["The GPUs do not tell their memory", "The driver has devices, but not one whose memory is known."],
 };
 
@@ -39,11 +45,26 @@ function outage(status: Extract<Status, { state: "no-data" }>): Notice {
   return { title, text, remedy: sentence(status.remedy), reason: `The daemon says: ${status.reason}` };
 }
 
+// Why there is no such node to look at. By the code of the answer.
+const NO_NODE: Record<string, [title: string, text: string]> = {
+  "no-such-node": ["No such node", "The gateway has heard of none with this name, or not for an hour."],
+  "ambiguous-node": ["Two nodes have this name", "Which of them is meant cannot be told: give each its own with vramscoped --node."],
+  "no-gateway": ["This daemon has no nodes", "It is a single host's, and no gateway of a fleet."],
+  "too-many-streams": ["Too many nodes are looked at", "A browser has few connections with a server."],
+};
+
+function noNode(status: Extract<Status, { state: "no-node" }>): Notice {
+  const [title, text] = NO_NODE[status.code] ?? ["This node cannot be shown", ""];
+  return { title, text, remedy: sentence(status.remedy), reason: `Why: ${status.reason}` };
+}
+
 function noticeOf(now: Connection): Notice | undefined {
   const { status } = now;
   switch (status.state) {
     case "no-data":
       return outage(status);
+    case "no-node":
+      return noNode(status);
     case "lost": {
       const left = status.retryAt - Date.now();
       const shown = now.detail ? " What is below is the last that came." : "";
@@ -75,9 +96,12 @@ export function badgeOf(now: Connection): [state: string, text: string] {
   if (now.paused) return ["paused", "Paused"];
   switch (now.status.state) {
     case "live":
+      if (now.detail?.fleet?.nats.connected === false) return ["stale", "NATS lost"];
       return gpuStale(now) ? ["stale", "Stale"] : ["live", "Live"];
     case "no-data":
       return ["lost", "No figures"];
+    case "no-node":
+      return ["lost", "No such node"];
     case "lost":
       return ["lost", "Reconnecting"];
     case "token-needed":
@@ -89,6 +113,7 @@ export function badgeOf(now: Connection): [state: string, text: string] {
 
 function ageText(now: Connection, state: string): string {
   if (!now.detail) return "";
+  if (now.detail.fleet && state === "stale") return "the gateway hears nobody";
   if (state === "stale") return `GPU figures are ${wholeSeconds((now.detail.gpu.age_ms ?? 0) + now.ageMs)} old`;
   if (state === "live") return "";
   return `figures are ${wholeSeconds(now.ageMs)} old`;
@@ -108,9 +133,10 @@ export function showConnection(now: Connection): void {
   const asks = now.status.state === "token-needed" && !now.paused;
   setHidden(byId("notice"), !notice);
   setAttribute(byId("notice"), "data-state", now.status.state);
-  setHidden(byId("figures"), !now.detail && notice !== undefined);
+  setHidden(byId("figures"), !now.detail && (notice !== undefined || now.wasElsewhere));
   setHidden(form, !asks);
-  setHidden(byId("retry"), now.status.state !== "lost" && now.status.state !== "no-data");
+  setHidden(byId("retry"), !["lost", "no-data", "no-node"].includes(now.status.state));
+  setHidden(byId("notice-back"), now.node === "");
   if (!notice) return;
   setText(byId("notice-title"), notice.title);
   setText(byId("notice-text"), notice.text);

@@ -13,6 +13,7 @@ const COARSE_SECONDS = 10;
 const SERIES = 3;
 const KEPT_MS = 6 * 3600 * 1000; // after a model was last seen
 const MODELS_MAX = 128;
+const GONE_MS = 10_000; // a model not seen for so long makes room for another
 const STEP_BACK_SECONDS = 10; // of the clock: what was before it cannot be placed
 
 class Ring {
@@ -128,7 +129,7 @@ export class Past {
     if (time < this.newest - STEP_BACK_SECONDS) this.tracks.clear();
     this.newest = time;
     this.intervalMs = detail.interval_ms;
-    this.track(TOTAL, detail.unix_ms).add(time, [
+    this.track(TOTAL, detail.unix_ms)?.add(time, [
       orNaN(detail.vram.allocated_bytes.value),
       orNaN(detail.kv_cache.used_bytes),
       orNaN(detail.prefix_cache.hit_percent),
@@ -139,17 +140,18 @@ export class Past {
   }
 
   private addModel(model: Model, unixMs: number): void {
-    this.track(keyOf(model), unixMs).add(unixMs / 1000, [
+    this.track(keyOf(model), unixMs)?.add(unixMs / 1000, [
       orNaN(model.vram.allocated_bytes.value),
       orNaN(model.kv_cache.used_bytes.value),
       orNaN(model.prefix_cache.minute.hit_percent),
     ]);
   }
 
-  private track(key: string, unixMs: number): Track {
+  // undefined: there are too many models to remember this one.
+  private track(key: string, unixMs: number): Track | undefined {
     let track = this.tracks.get(key);
     if (!track) {
-      if (this.tracks.size >= MODELS_MAX) this.dropOldest();
+      if (this.tracks.size >= MODELS_MAX && !this.dropGone(unixMs)) return undefined;
       track = new Track();
       this.tracks.set(key, track);
     }
@@ -157,9 +159,9 @@ export class Past {
     return track;
   }
 
-  private dropOldest(): void {
-    const [oldest] = [...this.tracks].sort((a, b) => a[1].seenMs - b[1].seenMs);
-    if (oldest) this.tracks.delete(oldest[0]);
+  private dropGone(unixMs: number): boolean {
+    const gone = [...this.tracks].find(([, { seenMs }]) => unixMs - seenMs > GONE_MS);
+    return gone !== undefined && this.tracks.delete(gone[0]);
   }
 
   // `before`: what the daemon remembers, up to where this goes on.

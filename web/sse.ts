@@ -11,7 +11,8 @@ export interface ServerEvent {
 export class EventReader {
   lastId = "";
   retryMs: number | undefined;
-  private rest = "";
+  private rest: string[] = []; // of a line that has not ended
+  private restChars = 0;
   private afterReturn = false; // a CR ended the last line: an LF now belongs to it
   private id: string | undefined;
   private name = "";
@@ -20,7 +21,7 @@ export class EventReader {
   constructor(
     private readonly onEvent: (event: ServerEvent) => void,
     private readonly onComment: (text: string) => void,
-    private readonly maxChars = 1 << 20,
+    private readonly maxChars = 5 << 20,
   ) {}
 
   // Throws when an event is longer than `maxChars`.
@@ -29,10 +30,18 @@ export class EventReader {
     const followsReturn = this.afterReturn;
     this.afterReturn = text.endsWith("\r");
     if (followsReturn && text.startsWith("\n")) text = text.slice(1);
-    const lines = (this.rest + text).split(/\r\n|\r|\n/);
-    this.rest = lines.pop() as string;
+    // A document of a fleet comes in many pieces: what is there is not looked through again.
+    const lines = text.split(/\r\n|\r|\n/);
+    const last = lines.pop() as string;
+    if (lines.length > 0) {
+      lines[0] = this.rest.join("") + lines[0];
+      this.rest = [];
+      this.restChars = 0;
+    }
+    this.rest.push(last);
+    this.restChars += last.length;
     for (const line of lines) this.line(line);
-    const size = this.data.reduce((sum, part) => sum + part.length, this.rest.length);
+    const size = this.data.reduce((sum, part) => sum + part.length, this.restChars);
     if (size > this.maxChars) throw new Error("an event is too long");
   }
 

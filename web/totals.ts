@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The four sums on top.
+// The sums on top.
 
 import { About, figureEntry, showAbout } from "./about";
-import { byId, setAttribute, setShare, setText } from "./dom";
+import { byId, setAttribute, setHidden, setShare, setText } from "./dom";
+import { aboutNodes, showNodes } from "./fleet";
 import { Detail, Figure, Model } from "./messages";
-import { UNKNOWN, figureHint, figureText, gib, percent, shortCount } from "./words";
+import { UNKNOWN, Unit, figureHint, figureText, gib, percent, shortCount, size, unitFor } from "./words";
 
 export interface Sums {
   allocated: Figure;
@@ -39,16 +40,29 @@ function sumOf(models: readonly Model[], of: (model: Model) => number | null): n
   return models.length > 0 && known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
 }
 
+// Of a fleet the gateway itself has them: more may be known than there are rows of models.
+function fleetSums(kvUsed: Figure, { kv_cache, fleet }: Detail): Partial<Sums> {
+  if (!fleet) return {};
+  const from = kvUsed.from === "unknown" ? "engine" : kvUsed.from;
+  const used: Figure =
+    kv_cache.used_bytes === null
+      ? { value: null, from: "unknown", error: null, reason: "it is not known of any model" }
+      : { ...kvUsed, from, value: kv_cache.used_bytes };
+  return { kvUsed: used, kvCapacity: fleet.kv_pool_bytes, ...fleet.requests };
+}
+
 export function sumsOf(detail: Detail): Sums {
   const { models } = detail;
+  const kvUsed = sum(models, (model) => model.kv_cache.used_bytes);
   return {
     allocated: detail.vram.allocated_bytes,
     total: detail.vram.total_bytes,
-    kvUsed: sum(models, (model) => model.kv_cache.used_bytes),
+    kvUsed,
     kvCapacity: sum(models, (model) => model.kv_cache.capacity_bytes),
     hitPercent: detail.prefix_cache.hit_percent,
     running: sumOf(models, (model) => model.requests.running),
     waiting: sumOf(models, (model) => model.requests.waiting),
+    ...fleetSums(kvUsed, detail),
   };
 }
 
@@ -61,9 +75,9 @@ export function kvShare(sums: Sums): number | null {
 
 const tiles = document.querySelector(".tiles") as HTMLElement;
 
-function showFigure(name: string, figure: Figure): void {
+function showFigure(name: string, figure: Figure, unit: Unit): void {
   const node = tiles.querySelector(`[data-figure="${name}"]`) as HTMLElement;
-  setText(node, figureText(figure));
+  setText(node, figureText(figure, unit));
   setAttribute(node, "data-bytes", figure.value === null ? null : String(figure.value));
   setAttribute(node, "data-unknown", figure.value === null ? "" : null);
   setAttribute(node, "title", figureHint(figure));
@@ -76,6 +90,14 @@ function showNumber(name: string, text: string, value: number | null): void {
   setAttribute(node, "data-unknown", value === null ? "" : null);
 }
 
+// What of it there is, of all; both in one unit.
+function showPair(names: [of: string, all: string], part: Figure, whole: Figure): void {
+  const unit = unitFor(whole.value);
+  showFigure(names[0], part, unit);
+  showFigure(names[1], whole, unit);
+  setText(byId(`${names[1]}-unit`), unit);
+}
+
 function windowInWords(detail: Detail): string {
   if (detail.models.length === 0) return "no model is served";
   if (detail.prefix_cache.hit_percent === null) return "nothing was looked up";
@@ -84,15 +106,15 @@ function windowInWords(detail: Detail): string {
 
 export function showTotals(detail: Detail, sums: Sums): void {
   const { allocated, total } = sums;
-  showFigure("allocated", allocated);
-  showFigure("total", total);
-  showFigure("kv-used", sums.kvUsed);
-  showFigure("kv-capacity", sums.kvCapacity);
+  setHidden(byId("nodes-tile"), !detail.fleet);
+  if (detail.fleet) showNodes(detail.fleet);
+  showPair(["allocated", "total"], allocated, total);
+  showPair(["kv-used", "kv-capacity"], sums.kvUsed, sums.kvCapacity);
   const free = allocated.value === null || total.value === null ? null : total.value - allocated.value;
   setShare(byId("allocated-share"), (allocated.value ?? 0) / (total.value || 1));
-  setText(byId("allocated-note"), free === null ? "not known" : `${gib(free)} GiB not allocated`);
+  setText(byId("allocated-note"), free === null ? "not known" : `${unitFor(free) === "GiB" ? `${gib(free)} GiB` : size(free)} not allocated`);
 
-  const n = detail.models.length;
+  const n = detail.models.length + (detail.models_left_out ?? 0);
   const share = kvShare(sums);
   const unknown = detail.kv_cache.unknown_models;
   const gap = unknown > 0 ? `not known of ${unknown} model${unknown > 1 ? "s" : ""}` : "";
@@ -105,8 +127,9 @@ export function showTotals(detail: Detail, sums: Sums): void {
   setShare(byId("hit-share"), (hits ?? 0) / 100);
   setText(byId("hit-note"), windowInWords(detail));
 
-  showNumber("running", shortCount(sums.running), sums.running);
-  showNumber("waiting", shortCount(sums.waiting), sums.waiting);
+  const most = detail.fleet ? 10_000 : 100_000;
+  showNumber("running", shortCount(sums.running, most), sums.running);
+  showNumber("waiting", shortCount(sums.waiting, most), sums.waiting);
   const all = (sums.running ?? 0) + (sums.waiting ?? 0);
   setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
   const served = detail.models.filter((model) => model.state === "ready").length;
@@ -127,6 +150,8 @@ function parts(detail: Detail): About["entries"] {
 function aboutOf(what: string, detail: Detail, sums: Sums): About {
   const known = (value: number | null, unit = "") => (value === null ? UNKNOWN : `${value}${unit}`);
   switch (what) {
+    case "nodes":
+      return aboutNodes(detail);
     case "allocated":
       return {
         title: "VRAM",

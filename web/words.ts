@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers and states as people read them.
 
-import { Figure, Model } from "./messages";
+import { Figure, FleetNode, Model, NodeState } from "./messages";
 
 export const GIB = 2 ** 30;
 export const UNKNOWN = "--";
+
+// Of the sums: those of a fleet would take too many digits.
+export type Unit = "GiB" | "TiB";
+export const unitFor = (most: number | null): Unit => (most !== null && most >= 10_000 * GIB ? "TiB" : "GiB");
 
 const grouped = new Intl.NumberFormat("en-US");
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
@@ -12,7 +16,7 @@ const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFra
 export function gib(bytes: number): string {
   const value = bytes / GIB;
   if (bytes !== 0 && Math.abs(value) < 0.05) return bytes < 0 ? ">-0.1" : "<0.1";
-  return value.toFixed(1);
+  return Math.abs(value) < 10_000 ? value.toFixed(1) : grouped.format(Math.round(value)); // a fleet's
 }
 
 export function gibOrUnknown(bytes: number | null | undefined): string {
@@ -24,9 +28,9 @@ export function isInexact(figure: Figure): boolean {
 }
 
 // "~" stands before what was worked out.
-export function figureText(figure: Figure | undefined): string {
+export function figureText(figure: Figure | undefined, unit: Unit = "GiB"): string {
   if (!figure || figure.value === null) return UNKNOWN;
-  const text = gib(figure.value);
+  const text = gib(unit === "TiB" ? figure.value / 1024 : figure.value);
   return isInexact(figure) && /^-?\d/.test(text) ? `~${text}` : text; // "<0.1" says as much
 }
 
@@ -35,8 +39,8 @@ export function count(value: number | null): string {
 }
 
 // For where there is little room: "1.2M".
-export function shortCount(value: number | null): string {
-  return value === null ? UNKNOWN : (value < 100_000 ? grouped : compact).format(value);
+export function shortCount(value: number | null, most = 100_000): string {
+  return value === null ? UNKNOWN : (value < most ? grouped : compact).format(value);
 }
 
 export function percent(value: number | null, digits = 0): string {
@@ -124,10 +128,39 @@ export function stateInWords(model: Model): string {
   return model.reason ? `${words} ${model.reason}`.trim() : words;
 }
 
+const NODE_STATES: Record<NodeState, [badge: string, words: string]> = {
+  live: ["LIVE", "Its figures come as they should."],
+  stale: ["STALE", "Its figures are old, and still in the sums."],
+  outage: ["NO FIGURES", "It is there, and has no figures of its GPUs: not in the sums."],
+  unreadable: ["UNREADABLE", "What it says cannot be read: not in the sums."],
+  lost: ["LOST", "Nothing has come from it for a while: not in the sums."],
+};
+
+export function nodeBadge(state: NodeState): string {
+  return NODE_STATES[state]?.[0] ?? String(state).toUpperCase();
+}
+
+export function nodeInWords({ state, reason }: FleetNode): string {
+  const words = NODE_STATES[state]?.[1] ?? "";
+  return reason ? `${words} ${sentence(reason)}`.trim() : words;
+}
+
 // KV cache in use, 0..100; null: not known.
 export function kvPercent(model: Model): number | null {
   const ratio = model.kv_cache.usage_ratio;
   return ratio === null ? null : 100 * ratio;
+}
+
+function shareOf(part: number | null, whole: number | null): number | null {
+  return part === null || !whole ? null : (100 * part) / whole;
+}
+
+export function nodeKvPercent({ kv_cache: { used_bytes, capacity_bytes } }: FleetNode): number | null {
+  return shareOf(used_bytes, capacity_bytes);
+}
+
+export function nodeVramPercent({ vram: { allocated_bytes, total_bytes } }: FleetNode): number | null {
+  return shareOf(allocated_bytes, total_bytes);
 }
 
 export type Level = "normal" | "warning" | "critical";
