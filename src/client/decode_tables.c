@@ -276,6 +276,7 @@ static const struct member detail_members[] = {
     {NULL, "node",  MEMBER_TEXT,     AT(node)},
     {NULL, "fleet", MEMBER_OPTIONAL, AT(fleet), &fleet},
     {NULL, "nodes", MEMBER_LIST,     AT(nodes), &node, N(n_nodes), NODES_MAX},
+    {NULL, "nodes_left_out",  MEMBER_COUNT, AT(nodes_left_out)},
     {NULL, "models_left_out", MEMBER_COUNT, AT(models_left_out)},
 };
 #undef AT

@@ -292,7 +292,8 @@ static void test_nothing_known(void **state)
     static const char json[] =
         "{\"gpu\":{\"sources\":[{}]},\"devices\":[{}],"
         "\"models\":[{\"vram\":{},\"prefix_cache\":{\"minute\":{}},"
-        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}],\"events\":[{}]}";
+        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}],\"events\":[{}],"
+        "\"nodes\":[{}]}";
     const struct vramscope_detail *detail = detail_of("empty", span_of("{}"));
 
     (void)state;
