@@ -71,7 +71,8 @@ struct vramscope_snapshot {
 };
 
 /* ---- The full document: GET /v1/detail/stream. Members are named as its keys are, and
- *      mean the same (docs/wire.md). A key that the daemon left out is not known. ---- */
+ *      mean the same (docs/wire.md). A key that the daemon left out is not known. The
+ *      document of a gateway is of all its nodes: `fleet` is there, and `nodes`. ---- */
 
 enum vramscope_from {
     VRAMSCOPE_FROM_UNKNOWN, /* also a word that this library does not know */
@@ -167,6 +168,9 @@ struct vramscope_model {
     struct vramscope_hits prefix_lifetime;
 
     int64_t max_model_len; /* tokens of the longest request */
+
+    int64_t nodes;       /* of a gateway: on so many it is served, */
+    int64_t nodes_ready; /* and on so many of them it is ready */
 };
 
 struct vramscope_process {
@@ -217,6 +221,71 @@ struct vramscope_host_event {
     int64_t port;
     const char *device; /* its UUID; NULL: it is of none */
     const char *text;   /* for people */
+    const char *node;   /* of a gateway: where it happened; NULL: not on a node */
+};
+
+/*
+ * What a gateway knows of one of its nodes: what that said last. States, from what needs a
+ * person to what does not: "lost", "unreadable", "outage", "stale", "live".
+ */
+struct vramscope_node {
+    const char *node; /* its name */
+    const char *state;
+    const char *reason; /* of its state; NULL: nothing to say */
+    bool counted;       /* its figures are in the sums */
+    bool gateway;       /* with `nodes` of its own */
+    int64_t nodes;
+    bool name_taken; /* another publishes under its name */
+    int64_t age_ms;  /* of its figures */
+    int64_t interval_ms;
+    int64_t clock_offset_ms; /* its clock less the gateway's; may be negative */
+    const char *version;
+    const char *machine;
+    const char *boot;
+    int64_t seq;
+    int64_t started_unix_ms;
+    int64_t messages;
+    int64_t malformed;
+    int64_t dropped;
+    int64_t gpus;
+    int64_t models;
+    int64_t total_bytes;
+    int64_t allocated_bytes;
+    int64_t models_bytes;
+    int64_t other_bytes;
+    int64_t orphan_bytes;
+    int64_t unattributed_bytes; /* may be negative */
+    int64_t kv_used_bytes;
+    int64_t kv_capacity_bytes;
+    int64_t kv_unknown_models;
+    double prefix_hit_percent;
+    int64_t requests_running;
+    int64_t requests_waiting;
+};
+
+/* All nodes of a gateway, counted by state; sums are of those that are `counted`. */
+struct vramscope_fleet {
+    int64_t nodes;
+    int64_t live;
+    int64_t stale;
+    int64_t outage;
+    int64_t unreadable;
+    int64_t lost;
+    int64_t counted;
+    int64_t gpus;
+    struct vramscope_figure kv_pool;
+    int64_t kv_pool_unknown_models;
+    int64_t requests_running;
+    int64_t requests_waiting;
+    bool
+        nats_connected; /* to the server that nodes publish to; its sums are since then */
+    int64_t nats_reconnects;
+    int64_t nats_messages;
+    int64_t nats_bytes;
+    int64_t nats_malformed;
+    int64_t nats_dropped;
+    int64_t nats_refused;
+    int64_t nats_missed;
 };
 
 struct vramscope_detail {
@@ -253,12 +322,19 @@ struct vramscope_detail {
     bool tells_events; /* false: a daemon that keeps none, and n_events is 0 */
     size_t n_events; /* the newest, oldest first: what else was missed is in /v1/events */
     const struct vramscope_host_event *const *events;
+
+    const char *node; /* a gateway tells of this node alone; NULL: a host, or all nodes */
+    const struct vramscope_fleet *fleet; /* NULL: a host, or one node */
+    size_t n_nodes;
+    const struct vramscope_node *const *nodes;
+    int64_t nodes_left_out; /* for want of room in the document */
+    int64_t models_left_out; /* rows of a gateway: the smallest */
 };
 
 /*
  * Decode a document that was kept as JSON. -EBADMSG: not JSON, or not such a document;
- * -EFBIG: over a limit (depth 16, 1,024 models or devices, 4,096 processes, 131,072 values,
- * 1 MiB); -ENOMEM. `why`, of `room` bytes, may be NULL with room 0; it gets a phrase.
+ * -EFBIG: over a limit (depth 16, 1,024 models or devices, 4,096 processes or nodes, 262,144
+ * values, 4 MiB); -ENOMEM. `why`, of `room` bytes, may be NULL with room 0; it gets a phrase.
  */
 int vramscope_detail_parse(const char *json, size_t len,
                            const struct vramscope_detail **ret, char *why, size_t room);
@@ -335,9 +411,13 @@ struct vramscope_options {
     const char *last_event_id; /* go on after this one; NULL: begin with the newest */
     bool undecoded; /* leave `snapshot` and `detail` NULL: `data` is all that is wanted */
     bool once;      /* do not connect again */
-    size_t event_max; /* bytes of one event; 0: 1 MiB; a larger one ends the connection */
+    size_t event_max; /* bytes of one event; 0: 8 MiB, as a gateway's document may have 4;
+                         a larger one ends the connection */
     int connect_timeout_ms; /* until the answer's head is there; 0: 5,000 */
     int silence_timeout_ms; /* without one byte; 0: 15,000, or three intervals if longer */
+    const char
+        *node; /* ask a gateway for this node of its own, as for a host, by ?node= in
+                         each request; NULL: for all of them */
 };
 
 struct vramscope;

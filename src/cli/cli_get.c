@@ -7,7 +7,7 @@
 static const struct json_limits limits = {
     .bytes = 8 << 20,
     .depth = 16,
-    .values = 131072,
+    .values = 262144,
 };
 
 int cli_get(const struct cli *cli, const char *url, const char *path,

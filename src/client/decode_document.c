@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 static const struct json_limits limits = {
-    .bytes = 1 << 20, .depth = 16, .values = 131072};
+    .bytes = 4 << 20, .depth = 16, .values = 262144};
 
 enum { PATH_MAX_BYTES = 160, PLACES_MAX = 8 };
 
@@ -229,6 +229,12 @@ static int read_pointer(struct decoder *decoder, const struct place *place,
     return read_members(decoder, place, member->shape, value, object);
 }
 
+static int read_optional(struct decoder *decoder, const struct place *place,
+                         const struct member *member, const json_t *value, char *out)
+{
+    return value ? read_pointer(decoder, place, member, value, out) : 0; // NULL as it is
+}
+
 /* `n` elements of `size` bytes; the struct then points at the first, and counts them. */
 static int take_array(struct decoder *decoder, const struct place *place,
                       const struct member *member, size_t n, size_t size, char **ret)
@@ -343,14 +349,15 @@ static int read_totals(struct decoder *decoder, const struct place *place,
 }
 
 static read_fn *const readers[MEMBER_KINDS] = {
-    [MEMBER_COUNT] = read_whole,     [MEMBER_SIGNED] = read_whole,
-    [MEMBER_PORT] = read_whole,      [MEMBER_DECIMAL] = read_decimal,
-    [MEMBER_RATIO] = read_decimal,   [MEMBER_PERCENT] = read_decimal,
-    [MEMBER_TEXT] = read_text,       [MEMBER_BOOL] = read_bool,
-    [MEMBER_GIVEN] = read_given,     [MEMBER_FROM] = read_word,
-    [MEMBER_SEVERITY] = read_word,   [MEMBER_OBJECT] = read_object,
-    [MEMBER_POINTER] = read_pointer, [MEMBER_LIST] = read_list,
-    [MEMBER_INDICES] = read_indices, [MEMBER_TOTALS] = read_totals,
+    [MEMBER_COUNT] = read_whole,       [MEMBER_SIGNED] = read_whole,
+    [MEMBER_PORT] = read_whole,        [MEMBER_DECIMAL] = read_decimal,
+    [MEMBER_RATIO] = read_decimal,     [MEMBER_PERCENT] = read_decimal,
+    [MEMBER_TEXT] = read_text,         [MEMBER_BOOL] = read_bool,
+    [MEMBER_GIVEN] = read_given,       [MEMBER_FROM] = read_word,
+    [MEMBER_SEVERITY] = read_word,     [MEMBER_OBJECT] = read_object,
+    [MEMBER_POINTER] = read_pointer,   [MEMBER_LIST] = read_list,
+    [MEMBER_INDICES] = read_indices,   [MEMBER_TOTALS] = read_totals,
+    [MEMBER_OPTIONAL] = read_optional,
 };
 
 /* The value of a key; NULL where it is null too. */

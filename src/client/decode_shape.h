@@ -24,6 +24,7 @@ enum member_kind {
     MEMBER_SEVERITY, // enum vramscope_severity
     MEMBER_OBJECT,   // the struct of `shape`
     MEMBER_POINTER,  // a pointer to one, never NULL
+    MEMBER_OPTIONAL, // a pointer to one; NULL where it is not there
     MEMBER_LIST,     // an array of pointers to structs of `shape`
     MEMBER_INDICES,  // an array of int64_t of 0 or more
     MEMBER_TOTALS,   // an object of counts: pointers to struct vramscope_limit

@@ -10,6 +10,7 @@ enum {
     PROCESSES_MAX = 4096,
     SOURCES_MAX = 64,
     EVENTS_MAX = 256,
+    NODES_MAX = 4096,
     TOTALS_MAX = 256,
 };
 
@@ -114,6 +115,8 @@ static const struct member model_members[] = {
     {"prefix_cache", "lifetime",     MEMBER_OBJECT, AT(prefix_lifetime),     &hits},
 
     {NULL, "max_model_len", MEMBER_COUNT, AT(max_model_len)},
+    {NULL, "nodes",         MEMBER_COUNT, AT(nodes)},
+    {NULL, "nodes_ready",   MEMBER_COUNT, AT(nodes_ready)},
 };
 #undef AT
 #undef N
@@ -159,9 +162,81 @@ static const struct member event_members[] = {
     {NULL, "port",     MEMBER_PORT,     AT(port)},
     {NULL, "device",   MEMBER_TEXT,     AT(device)},
     {NULL, "text",     MEMBER_TEXT,     AT(text)},
+    {NULL, "node",     MEMBER_TEXT,     AT(node)},
 };
 #undef AT
 static const struct shape event = {SHAPE(vramscope_host_event, event_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_node, member)
+static const struct member node_members[] = {
+    {NULL, "node",            MEMBER_TEXT,   AT(node)},
+    {NULL, "state",           MEMBER_TEXT,   AT(state)},
+    {NULL, "reason",          MEMBER_TEXT,   AT(reason)},
+    {NULL, "counted",         MEMBER_BOOL,   AT(counted)},
+    {NULL, "gateway",         MEMBER_BOOL,   AT(gateway)},
+    {NULL, "nodes",           MEMBER_COUNT,  AT(nodes)},
+    {NULL, "name_taken",      MEMBER_BOOL,   AT(name_taken)},
+    {NULL, "age_ms",          MEMBER_COUNT,  AT(age_ms)},
+    {NULL, "interval_ms",     MEMBER_COUNT,  AT(interval_ms)},
+    {NULL, "clock_offset_ms", MEMBER_SIGNED, AT(clock_offset_ms)},
+    {NULL, "version",         MEMBER_TEXT,   AT(version)},
+    {NULL, "machine",         MEMBER_TEXT,   AT(machine)},
+    {NULL, "boot",            MEMBER_TEXT,   AT(boot)},
+    {NULL, "seq",             MEMBER_COUNT,  AT(seq)},
+    {NULL, "started_unix_ms", MEMBER_COUNT,  AT(started_unix_ms)},
+    {NULL, "messages",        MEMBER_COUNT,  AT(messages)},
+    {NULL, "malformed",       MEMBER_COUNT,  AT(malformed)},
+    {NULL, "dropped",         MEMBER_COUNT,  AT(dropped)},
+    {NULL, "gpus",            MEMBER_COUNT,  AT(gpus)},
+    {NULL, "models",          MEMBER_COUNT,  AT(models)},
+
+    {"vram", "total_bytes",        MEMBER_COUNT,  AT(total_bytes)},
+    {"vram", "allocated_bytes",    MEMBER_COUNT,  AT(allocated_bytes)},
+    {"vram", "models_bytes",       MEMBER_COUNT,  AT(models_bytes)},
+    {"vram", "other_bytes",        MEMBER_COUNT,  AT(other_bytes)},
+    {"vram", "orphan_bytes",       MEMBER_COUNT,  AT(orphan_bytes)},
+    {"vram", "unattributed_bytes", MEMBER_SIGNED, AT(unattributed_bytes)},
+
+    {"kv_cache", "used_bytes",     MEMBER_COUNT, AT(kv_used_bytes)},
+    {"kv_cache", "capacity_bytes", MEMBER_COUNT, AT(kv_capacity_bytes)},
+    {"kv_cache", "unknown_models", MEMBER_COUNT, AT(kv_unknown_models)},
+
+    {"prefix_cache", "hit_percent", MEMBER_PERCENT, AT(prefix_hit_percent)},
+
+    {"requests", "running", MEMBER_COUNT, AT(requests_running)},
+    {"requests", "waiting", MEMBER_COUNT, AT(requests_waiting)},
+};
+#undef AT
+static const struct shape node = {SHAPE(vramscope_node, node_members)};
+
+#define AT(member) .offset = offsetof(struct vramscope_fleet, member)
+static const struct member fleet_members[] = {
+    {NULL, "nodes",      MEMBER_COUNT, AT(nodes)},
+    {NULL, "live",       MEMBER_COUNT, AT(live)},
+    {NULL, "stale",      MEMBER_COUNT, AT(stale)},
+    {NULL, "outage",     MEMBER_COUNT, AT(outage)},
+    {NULL, "unreadable", MEMBER_COUNT, AT(unreadable)},
+    {NULL, "lost",       MEMBER_COUNT, AT(lost)},
+    {NULL, "counted",    MEMBER_COUNT, AT(counted)},
+    {NULL, "gpus",       MEMBER_COUNT, AT(gpus)},
+
+    {NULL, "kv_pool_bytes",          MEMBER_OBJECT, AT(kv_pool), &figure},
+    {NULL, "kv_pool_unknown_models", MEMBER_COUNT,  AT(kv_pool_unknown_models)},
+
+    {"requests", "running", MEMBER_COUNT, AT(requests_running)},
+    {"requests", "waiting", MEMBER_COUNT, AT(requests_waiting)},
+
+    {"nats", "connected",  MEMBER_BOOL,  AT(nats_connected)},
+    {"nats", "reconnects", MEMBER_COUNT, AT(nats_reconnects)},
+    {"nats", "messages",   MEMBER_COUNT, AT(nats_messages)},
+    {"nats", "bytes",      MEMBER_COUNT, AT(nats_bytes)},
+    {"nats", "malformed",  MEMBER_COUNT, AT(nats_malformed)},
+    {"nats", "dropped",    MEMBER_COUNT, AT(nats_dropped)},
+    {"nats", "refused",    MEMBER_COUNT, AT(nats_refused)},
+    {"nats", "missed",     MEMBER_COUNT, AT(nats_missed)},
+};
+#undef AT
+static const struct shape fleet = {SHAPE(vramscope_fleet, fleet_members)};
 
 #define AT(member) .offset = offsetof(struct vramscope_detail, member)
 #define N(member) .n_offset = offsetof(struct vramscope_detail, member)
@@ -197,6 +272,12 @@ static const struct member detail_members[] = {
 
     {NULL, "events", MEMBER_GIVEN, AT(tells_events)},
     {NULL, "events", MEMBER_LIST,  AT(events), &event, N(n_events), EVENTS_MAX},
+
+    {NULL, "node",  MEMBER_TEXT,     AT(node)},
+    {NULL, "fleet", MEMBER_OPTIONAL, AT(fleet), &fleet},
+    {NULL, "nodes", MEMBER_LIST,     AT(nodes), &node, N(n_nodes), NODES_MAX},
+    {NULL, "nodes_left_out",  MEMBER_COUNT, AT(nodes_left_out)},
+    {NULL, "models_left_out", MEMBER_COUNT, AT(models_left_out)},
 };
 #undef AT
 #undef N

@@ -322,13 +322,14 @@ static int start_request(struct vramscope *scope, struct complaint *why)
     const struct settings *settings = &scope->settings;
     struct request_fields fields = {.accept = "text/event-stream",
                                     .last_id = sse_last_id(scope->sse)};
+    OWNED(free_str) char *path = settings_path(settings, paths[settings->stream]);
     char *token = NULL;
     int r = settings_token(settings, &token, why);
 
     fields.token = token;
     if (r == 0)
-        r = request_begin(&scope->request, &scope->target, paths[settings->stream],
-                          &fields);
+        r = path ? request_begin(&scope->request, &scope->target, path, &fields)
+                 : -ENOMEM;
     token_free(token);
     if (r == 0 && curl_multi_add_handle(scope->poller.multi, scope->request.easy))
         r = -ENOMEM;

@@ -100,13 +100,14 @@ static int perform(struct get *get, struct vramscope_answer **ret, struct compla
     long timeout_ms = get->timeout_ms;
     struct request_fields fields = {.accept = "*/*"};
     CURL *easy = get->request.easy;
+    OWNED(free_str) char *path = settings_path(&get->settings, get->path);
     CURLcode code;
-    int r = settings_token(&get->settings, &get->token, why);
+    int r = path ? settings_token(&get->settings, &get->token, why) : -ENOMEM;
 
     if (r < 0)
         return r;
     fields.token = get->token;
-    r = request_begin(&get->request, &get->target, get->path, &fields);
+    r = request_begin(&get->request, &get->target, path, &fields);
     if (r == 0 && (curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) ||
                    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms)))
         r = -ENOMEM;

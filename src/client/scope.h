@@ -27,6 +27,7 @@ struct settings {
     size_t event_max;
     int connect_timeout_ms;
     int silence_timeout_ms; // 0: by the interval
+    char *node;             // NULL: none
 };
 
 enum stage {
@@ -72,6 +73,9 @@ struct vramscope {
 int settings_copy(const struct vramscope_options *options,
                   struct settings *ret) MUST_CHECK;
 void settings_done(struct settings *settings); // takes a zeroed one
+
+/* `path`, with the node that is asked for; free() it. NULL: no memory. */
+char *settings_path(const struct settings *settings, const char *path) MUST_CHECK;
 
 /* The token as it is now, for token_free(); NULL: none. Errors are token_read()'s. */
 int settings_token(const struct settings *settings, char **ret,

@@ -2,12 +2,15 @@
 #include "client/scope.h"
 #include "client/token.h"
 
+#include <stdio.h>
+
 enum {
-    EVENT_MAX_DEFAULT = 1 << 20,
+    EVENT_MAX_DEFAULT = 8 << 20,
     EVENT_MAX_LEAST = 256,
     EVENT_MAX_MOST = 64 << 20,
     CONNECT_DEFAULT_MS = 5000,
     TIMEOUT_MAX_MS = 60 * 60 * 1000,
+    NODE_MAX = 256, // bytes of a name
 };
 
 static bool is_zero(const char *bytes, size_t len)
@@ -54,6 +57,12 @@ static bool is_id(const char *id)
     return strlen(id) <= SSE_ID_MAX;
 }
 
+/* What a name holds is the gateway's matter: it is said in a form that any may have. */
+static bool is_node(const char *node)
+{
+    return *node && strlen(node) <= NODE_MAX;
+}
+
 static bool is_sound(const struct vramscope_options *options)
 {
     size_t event_max = options->event_max;
@@ -65,6 +74,8 @@ static bool is_sound(const struct vramscope_options *options)
         (options->token_file || !token_is_sound(span_of(options->token))))
         return false;
     if (options->last_event_id && !is_id(options->last_event_id))
+        return false;
+    if (options->node && !is_node(options->node))
         return false;
     if (event_max && (event_max < EVENT_MAX_LEAST || event_max > EVENT_MAX_MOST))
         return false;
@@ -98,7 +109,7 @@ int settings_copy(const struct vramscope_options *options, struct settings *ret)
     };
     if (copy_text(from.token, &ret->token) &&
         copy_text(from.token_file, &ret->token_file) &&
-        copy_text(from.ca_file, &ret->ca_file) &&
+        copy_text(from.ca_file, &ret->ca_file) && copy_text(from.node, &ret->node) &&
         copy_text(from.last_event_id ? from.last_event_id : "", &ret->last_event_id))
         return 0;
     settings_done(ret);
@@ -110,8 +121,30 @@ void settings_done(struct settings *settings)
     token_free(settings->token);
     free(settings->token_file);
     free(settings->ca_file);
+    free(settings->node);
     free(settings->last_event_id);
     *settings = (struct settings){0};
+}
+
+static bool is_unreserved(char c) // of RFC 3986
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '-' || c == '_' || c == '.' || c == '~';
+}
+
+char *settings_path(const struct settings *settings, const char *path)
+{
+    char encoded[3 * NODE_MAX + 1] = "", *all;
+    size_t len = 0;
+
+    if (!settings->node)
+        return strdup(path);
+    for (const char *c = settings->node; *c; c++)
+        len += (size_t)snprintf(encoded + len, sizeof(encoded) - len,
+                                is_unreserved(*c) ? "%c" : "%%%02X", (unsigned char)*c);
+    if (asprintf(&all, "%s%cnode=%s", path, strchr(path, '?') ? '&' : '?', encoded) < 0)
+        return NULL;
+    return all;
 }
 
 int settings_token(const struct settings *settings, char **ret, struct complaint *why)

@@ -21,7 +21,7 @@
 
 #include "base/complaint.h"
 
-enum { RECORDING_LINE_MAX = 2 << 20 };
+enum { RECORDING_LINE_MAX = 6 << 20 }; // a gateway's document may have 4 MiB
 
 enum recording_kind {
     RECORDING_DETAIL,       // `text` is the document, `id` its event id

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "tui/model_value.h"
+#include "tui/sort.h"
 
 typedef double value_fn(const struct vramscope_model *model);
 typedef const char *text_fn(const struct row *row);
@@ -64,9 +65,17 @@ static int known_first(bool a_known, bool b_known)
     return (int)b_known - (int)a_known;
 }
 
+/* Whether it is told where it runs: on which devices, or on how many nodes. */
+static bool has_place(const struct vramscope_model *model)
+{
+    return model->n_devices || model->nodes >= 0;
+}
+
 static int compare_devices(const struct vramscope_model *a,
                            const struct vramscope_model *b)
 {
+    if (a->nodes != b->nodes)
+        return a->nodes < b->nodes ? -1 : 1;
     for (size_t i = 0; i < a->n_devices && i < b->n_devices; i++)
         if (a->devices[i] != b->devices[i])
             return a->devices[i] < b->devices[i] ? -1 : 1;
@@ -93,9 +102,9 @@ static int compare_keys(const struct row *a, const struct row *b, enum column co
         *ret_known = a_text && b_text;
         return *ret_known ? strcasecmp(a_text, b_text) : known_first(a_text, b_text);
     }
-    *ret_known = a->model->n_devices && b->model->n_devices;
+    *ret_known = has_place(a->model) && has_place(b->model);
     return *ret_known ? compare_devices(a->model, b->model)
-                      : known_first(a->model->n_devices, b->model->n_devices);
+                      : known_first(has_place(a->model), has_place(b->model));
 }
 
 /* Equal rows keep the order of hosts, ports, ids and at last that of the document. */
@@ -122,34 +131,21 @@ int rows_compare(const struct row *a, const struct row *b, enum column column,
     return r ? r : compare_places(a, b);
 }
 
-/* Let the row at `place` sink in the heap below it. */
-static void sink(struct row *rows, size_t place, size_t n, enum column column,
-                 bool reverse)
-{
-    struct row row = rows[place];
+struct order {
+    enum column column;
+    bool reverse;
+};
 
-    for (size_t child = 2 * place + 1; child < n; child = 2 * place + 1) {
-        if (child + 1 < n &&
-            rows_compare(&rows[child], &rows[child + 1], column, reverse) < 0)
-            child++;
-        if (rows_compare(&row, &rows[child], column, reverse) >= 0)
-            break;
-        rows[place] = rows[child];
-        place = child;
-    }
-    rows[place] = row;
+static int compare_rows(const void *a, const void *b, const void *how)
+{
+    const struct order *order = how;
+
+    return rows_compare(a, b, order->column, order->reverse);
 }
 
-/* No two rows compare equal, so a heap does; qsort() may allocate. */
 void rows_sort(struct row *rows, size_t n, enum column column, bool reverse)
 {
-    for (size_t i = n / 2; i > 0; i--)
-        sink(rows, i - 1, n, column, reverse);
-    for (size_t i = n; i > 1; i--) {
-        struct row last = rows[i - 1];
+    struct order order = {column, reverse};
 
-        rows[i - 1] = rows[0];
-        rows[0] = last;
-        sink(rows, 0, i - 1, column, reverse);
-    }
+    sort_items(rows, n, sizeof(*rows), compare_rows, &order);
 }

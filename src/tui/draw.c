@@ -2,7 +2,7 @@
 /*
  * draw.c - how the lines of a canvas are given to the parts of the screen
  */
-#include "tui/draw_parts.h"
+#include "tui/draw_fleet.h"
 
 enum {
     FULL_COLUMNS = 120,
@@ -101,6 +101,8 @@ static void draw_body(struct drawing *drawing, struct area area)
         draw_explain(drawing, area);
     else if (view->pane == PANE_DETAIL)
         draw_detail(drawing, area);
+    else if (view->pane == PANE_NODE)
+        draw_node_pane(drawing, area);
     else if (view->screen == SCREEN_EVENTS)
         draw_events(drawing, area);
     else if (!has_figures(drawing))
@@ -109,6 +111,8 @@ static void draw_body(struct drawing *drawing, struct area area)
         draw_device_screen(drawing, area);
     else if (view->screen == SCREEN_PROCESSES)
         draw_processes(drawing, area);
+    else if (view->screen == SCREEN_NODES)
+        draw_nodes(drawing, area);
     else
         draw_model_screen(drawing, area);
 }
@@ -128,6 +132,8 @@ static void draw_frame(struct drawing *drawing, struct area *area)
         draw_title(drawing, area_top(area, 1).row);
         if (figures)
             draw_totals(drawing, area_top(area, 1).row);
+        if (view->has_gateway && area->rows > 3)
+            draw_fleet_line(drawing, area_top(area, 1).row);
     }
     if (!is_mini && figures)
         draw_banners(drawing, area_top(area, host_banners(drawing)));

@@ -81,6 +81,10 @@ static void draw_identity(struct drawing *drawing, int line, const struct row *r
         pen_print(&pen, STYLE_TEXT, "  port %" PRId64, model->port);
     if (is_known(model->pid))
         pen_print(&pen, STYLE_TEXT, "  pid %" PRId64, model->pid);
+    if (is_known(model->nodes))
+        pen_print(&pen, STYLE_TEXT, "  on %" PRId64 " node%s, ready on %" PRId64,
+                  model->nodes, model->nodes == 1 ? "" : "s",
+                  MAX(model->nodes_ready, (int64_t)0));
     if (model->container_id)
         pen_print(&pen, STYLE_DIM, "  container %.12s", model->container_id);
     if (model->pod_uid)

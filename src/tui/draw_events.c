@@ -88,6 +88,10 @@ static void put_change(struct pen *pen, const struct change *change,
         pen_fit(pen, 14, STYLE_DIM, host->name);
         pen_skip(pen, 1);
     }
+    if (pen->drawing->view->has_gateway) {
+        pen_cut(pen, 14, STYLE_DIM, change->node);
+        pen_skip(pen, 1);
+    }
     pen_cut(pen, pen_room(pen), look.text_style, change->text);
 }
 

@@ -15,9 +15,24 @@ static const struct help model_keys[] = {
     {"Tab", "devices"},  {"p", "pause"},   {"?", "help"},   {"q", "quit"},
 };
 
+static const struct help node_keys[] = {
+    {"Enter", "open"}, {"e", "about it"}, {"/", "filter"}, {"s", "sort"},
+    {"Tab", "models"}, {"p", "pause"},    {"?", "help"},   {"q", "quit"},
+};
+
+static const struct help opened_keys[] = {
+    {"Esc", "back to the fleet"}, {"Enter", "detail"}, {"e", "explain"}, {"/", "filter"},
+    {"Tab", "devices"},           {"?", "help"},       {"q", "quit"},
+};
+
 static const struct help screen_keys[] = {
     {"Tab", "next screen"}, {"Esc", "models"}, {"p", "pause"},
     {"?", "help"},          {"q", "quit"},
+};
+
+static const struct help fleet_keys[] = {
+    {"Tab", "next screen"}, {"Esc", "nodes"}, {"/", "filter"}, {"s", "sort"},
+    {"p", "pause"},         {"?", "help"},    {"q", "quit"},
 };
 
 static const struct help pane_keys[] = {
@@ -40,8 +55,14 @@ static const struct help *keys_of(const struct view *view, size_t *ret_n)
         KEYS(pane_keys);
     if (view->is_recording)
         KEYS(recording_keys);
+    if (view->screen == SCREEN_NODES)
+        KEYS(node_keys);
+    if (view_home(view) == SCREEN_NODES)
+        KEYS(fleet_keys);
     if (view->screen != SCREEN_MODELS)
         KEYS(screen_keys);
+    if (view->gateway)
+        KEYS(opened_keys);
     KEYS(model_keys);
 #undef KEYS
 }
@@ -49,6 +70,7 @@ static const struct help *keys_of(const struct view *view, size_t *ret_n)
 static void draw_typing(struct drawing *drawing, int row)
 {
     const struct view *view = drawing->view;
+    bool nodes = view->screen == SCREEN_NODES;
     struct pen pen = pen_at(drawing, row, 1);
 
     pen_print(&pen, STYLE_KEY, "/ ");
@@ -58,10 +80,13 @@ static void draw_typing(struct drawing *drawing, int row)
         pen_print(&pen, STYLE_WARNING, "%s %s", drawing->signs->alarm,
                   view->filter_fault);
     else if (!view->input[0])
-        pen_print(&pen, STYLE_DIM, "a word, or kv%%>80 & state=sleeping & vram>40GiB");
+        pen_print(&pen, STYLE_DIM, "%s",
+                  nodes ? "a word, or kv%>80 & state=stale & node~gpu1"
+                        : "a word, or kv%>80 & state=sleeping & vram>40GiB");
     else
         pen_print(&pen, STYLE_DIM, "%zu shown, %zu hidden  Enter keeps it, Esc clears it",
-                  view->n_rows, view->n_rows_hidden);
+                  nodes ? view->nodes.n : view->n_rows,
+                  nodes ? view->nodes.n_hidden : view->n_rows_hidden);
 }
 
 /* Keys that do not fit as a whole are left out, from the end. */
@@ -99,6 +124,18 @@ static const struct help keys[] = {
     {"w", "write the screen into a file"},
     {"<- -> [ ]", "in a recording: ten seconds back or on; slower or faster"},
     {"Esc q", "back; quit"},
+};
+
+/* With a gateway alone. */
+static const struct help fleet[] = {
+    {"0 n", "nodes: Enter opens one, Esc or Backspace leaves it, e tells about it"},
+    {"LOST", "nothing has come from it for ten seconds: it is in no sum"},
+    {"UNREADABLE", "its messages are of a newer format: it is in no sum"},
+    {"OUTAGE", "it says that it has no figures, and why: e"},
+    {"STALE", "nothing has come for two seconds; its figures still count"},
+    {"NAME TAKEN", "another machine publishes under its name"},
+    {"UNCOUNTED", "it is heard, and in no sum: e tells why"},
+    {"NODES", "of a model: on how many nodes it is ready, of those it is on"},
 };
 
 static const struct help words[] = {
@@ -146,6 +183,10 @@ static void write_help(struct sheet *sheet, const void *ctx)
     (void)ctx;
     write(sheet, keys, ARRAY_LEN(keys));
     (void)sheet_line(sheet);
+    if (sheet->drawing->view->has_gateway) {
+        write(sheet, fleet, ARRAY_LEN(fleet));
+        (void)sheet_line(sheet);
+    }
     write(sheet, words, ARRAY_LEN(words));
 }
 

@@ -95,9 +95,13 @@ static void put_one_host(struct pen *pen)
     const struct vramscope_detail *detail = drawing->view->shown[0];
     char every[FIGURE_TEXT_SIZE];
 
+    if (drawing->view->gateway)
+        pen_print(pen, STYLE_TEXT, "%s > ", drawing->view->gateway);
     pen_print(pen, STYLE_STRONG, "%s", host->name);
     pen_skip(pen, 2);
     put_host_state(pen, host);
+    if (detail && detail->fleet)
+        pen_print(pen, STYLE_DIM, "  gateway");
     if (drawing->view->is_recording)
         pen_print(pen, STYLE_DIM, "  recording");
     if (!detail || drawing->layout == LAYOUT_MINI)
@@ -268,10 +272,19 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
         put_hit_rate(&pen, &totals);
 }
 
+/* A gateway that hears none of its nodes, for want of the server they publish to. */
+static bool is_cut_off(const struct vramscope_detail *detail)
+{
+    return detail->fleet && !detail->fleet->nats_connected;
+}
+
 static bool needs_banner(const struct drawing *drawing, const struct host *host)
 {
-    return detail_of(drawing, host) ? is_driver_faded(drawing, host)
-                                    : host->state != HOST_CONNECTING;
+    const struct vramscope_detail *detail = detail_of(drawing, host);
+
+    if (!detail)
+        return host->state != HOST_CONNECTING;
+    return is_driver_faded(drawing, host) || is_cut_off(detail);
 }
 
 int host_banners(const struct drawing *drawing)
@@ -312,6 +325,9 @@ static void put_why(struct pen *pen, const struct host *host, const char *age)
         age_text(driver, detail->gpu_age_ms);
         pen_print(pen, STYLE_TEXT, "the GPU driver is silent: its figures are %s old",
                   driver);
+    } else if (detail && is_cut_off(detail)) {
+        pen_print(pen, STYLE_TEXT,
+                  "the gateway is not connected to NATS: no node is heard");
     }
 }
 

@@ -26,6 +26,7 @@ enum {
     VRAM_MINI = 6,
     BAR_LEAST = 8,
     BAR_MOST = 24,
+    NODES_WIDTH = 9, // 4096/4096
     CELL_SIZE = 64,
 };
 
@@ -78,6 +79,19 @@ static size_t neighbors(const struct vramscope_detail *detail,
     return n;
 }
 
+/* Of a gateway's row: on how many nodes it is ready, of those that it is on. */
+static void set_nodes(const struct vramscope_model *model, struct cell_words *ret)
+{
+    bool all = model->nodes_ready == model->nodes;
+
+    ret->style = all ? STYLE_TEXT : STYLE_WARNING;
+    if (is_known(model->nodes_ready))
+        snprintf(ret->text, sizeof(ret->text), "%" PRId64 "/%" PRId64, model->nodes_ready,
+                 model->nodes);
+    else
+        snprintf(ret->text, sizeof(ret->text), "?/%" PRId64, model->nodes);
+}
+
 /* Numbers as the driver's: "0,1"; of neighbors "0-3"; an instance is "2/1". */
 static void cell_gpus(const struct drawing *drawing, const struct row *row,
                       struct cell_words *ret)
@@ -88,6 +102,8 @@ static void cell_gpus(const struct drawing *drawing, const struct row *row,
 
     ret->style = model->n_devices ? STYLE_TEXT : STYLE_DIM;
     snprintf(ret->text, sizeof(ret->text), "--");
+    if (is_known(model->nodes))
+        set_nodes(model, ret);
     for (size_t i = 0; i < model->n_devices && at < sizeof(ret->text) - 1; i += run) {
         const struct vramscope_device *device = device_of(detail, model->devices[i]);
         char number[DEVICE_LABEL_SIZE] = "?";
@@ -268,6 +284,8 @@ static struct shape shape_of(const struct drawing *drawing)
 
     for (size_t i = 0; i < N_COLUMNS; i++)
         shape.width[i] = columns[i].width;
+    if (drawing->view->has_gateway)
+        shape.width[COLUMN_GPUS] = NODES_WIDTH;
     if (hosts)
         shape.width[COLUMN_HOST] =
             host_label_width(drawing->view, room < 120 ? HOST_MOST : HOST_MOST_WIDE);
@@ -293,8 +311,11 @@ static struct shape shape_of(const struct drawing *drawing)
 }
 
 /* On a small canvas the line above tells the unit. */
-static const char *heading_of(const struct shape *shape, enum column column)
+static const char *heading_of(const struct view *view, const struct shape *shape,
+                              enum column column)
 {
+    if (column == COLUMN_GPUS && view->has_gateway)
+        return view->has_host ? "GPU/ND" : "NODES";
     return shape->is_mini && column == COLUMN_VRAM ? "VRAM" : column_name(column);
 }
 
@@ -308,7 +329,7 @@ static void draw_heading(struct drawing *drawing, int row, const struct shape *s
         enum column column = shape->shown[i];
         bool sorted = column == view->sort, left = columns[column].left;
         enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
-        const char *name = heading_of(shape, column);
+        const char *name = heading_of(view, shape, column);
         struct pen mark = pen;
 
         if (left && shape->width[column] < 4)
@@ -470,5 +491,6 @@ void draw_models(struct drawing *drawing, struct area area)
         return;
     pen_print(&pen, STYLE_DIM, "%s",
               view->n_rows_hidden ? "No model passes the filter: / then Esc clears it."
+              : view->has_gateway ? "No node serves a model."
                                   : "No model server has been found.");
 }

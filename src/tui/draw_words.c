@@ -131,6 +131,22 @@ static void add_model(struct totals *totals, const struct vramscope_model *model
         totals->kv_worked_out = true;
 }
 
+/* Of a gateway: rows may be left out of its document, but not out of its own sums. */
+static void add_fleet(struct totals *totals, const struct vramscope_detail *detail)
+{
+    const struct vramscope_fleet *fleet = detail->fleet;
+
+    totals->running = sum_of(totals->running, fleet->requests_running);
+    totals->waiting = sum_of(totals->waiting, fleet->requests_waiting);
+    for (size_t i = 0; detail->models_left_out == 0 && i < detail->n_models; i++)
+        totals->preempted =
+            sum_of(totals->preempted, detail->models[i]->requests_preemptions);
+    if (is_figure_known(&fleet->kv_pool))
+        totals->kv_capacity = sum_of(totals->kv_capacity, fleet->kv_pool.value);
+    totals->kv_worked_out |= fleet->kv_pool.from == VRAMSCOPE_FROM_DERIVED ||
+                             fleet->kv_pool.from == VRAMSCOPE_FROM_ESTIMATED;
+}
+
 static void add_hits(struct totals *totals, const struct vramscope_detail *detail,
                      double *hits, double *queries)
 {
@@ -175,7 +191,9 @@ struct totals totals_of(const struct drawing *drawing)
         totals.kv_used = sum_of(totals.kv_used, detail->kv_used_bytes);
         totals.kv_unknown = sum_of(totals.kv_unknown, detail->kv_unknown_models);
         add_hits(&totals, detail, &hits, &queries);
-        for (size_t k = 0; k < detail->n_models; k++)
+        if (detail->fleet)
+            add_fleet(&totals, detail);
+        for (size_t k = 0; !detail->fleet && k < detail->n_models; k++)
             add_model(&totals, detail->models[k]);
     }
     if (totals.hosts > 1) {

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/number.h"
-#include "tui/model_value.h"
+#include "tui/node_value.h"
 
 enum kind { TEXT, NUMBERS, BYTES, PERCENT, COUNT, TIME };
 
@@ -20,6 +20,8 @@ struct texts {
 
 typedef struct texts texts_fn(const char *host, const struct vramscope_model *model);
 typedef double value_fn(const struct vramscope_model *model);
+typedef struct texts node_texts_fn(const char *host, const struct vramscope_node *node);
+typedef double node_value_fn(const struct vramscope_node *node);
 
 static struct texts host_texts(const char *host, const struct vramscope_model *model)
 {
@@ -44,27 +46,73 @@ static struct texts any_texts(const char *host, const struct vramscope_model *mo
     return (struct texts){{host, model->model, model->model_id, model->state}};
 }
 
+/* The same of a node of a gateway. */
+static struct texts node_gateway_texts(const char *host,
+                                       const struct vramscope_node *node)
+{
+    (void)node;
+    return (struct texts){{host}};
+}
+
+static struct texts node_name_texts(const char *host, const struct vramscope_node *node)
+{
+    (void)host;
+    return (struct texts){{node->node}};
+}
+
+static struct texts node_state_texts(const char *host, const struct vramscope_node *node)
+{
+    (void)host;
+    return (struct texts){{node->state, node->name_taken ? "name taken" : NULL}};
+}
+
+static struct texts node_version_texts(const char *host,
+                                       const struct vramscope_node *node)
+{
+    (void)host;
+    return (struct texts){{node->version}};
+}
+
+static struct texts node_any_texts(const char *host, const struct vramscope_node *node)
+{
+    return (struct texts){
+        {host, node->node, node->state, node->name_taken ? "name taken" : NULL}};
+}
+
 enum { FIELD_KV = 6, FIELD_KV_PERCENT };
 
+/* What it is of a model and of a node; neither: not known. */
 static const struct field {
     const char *name;
     enum kind kind;
     texts_fn *texts;
     value_fn *value;
+    node_texts_fn *node_texts;
+    node_value_fn *node_value;
 } fields[] = {
-    {"host", TEXT, host_texts, NULL},
-    {"model", TEXT, model_texts, NULL},
-    {"port", COUNT, NULL, value_port},
-    {"gpu", NUMBERS, NULL, NULL}, // of its devices
-    {"state", TEXT, state_texts, NULL},
-    {"vram", BYTES, NULL, value_vram},
-    [FIELD_KV] = {"kv", BYTES, NULL, value_kv_used},
-    [FIELD_KV_PERCENT] = {"kv%", PERCENT, NULL, value_kv_percent},
-    {"hit", PERCENT, NULL, value_hit_percent},
-    {"run", COUNT, NULL, value_running},
-    {"wait", COUNT, NULL, value_waiting},
-    {"preempt", COUNT, NULL, value_preempted},
-    {"age", TIME, NULL, value_age_ms},
+    // clang-format off
+    {"host",    TEXT,    host_texts,  NULL,          node_gateway_texts, NULL},
+    {"model",   TEXT,    model_texts, NULL,          NULL, NULL},
+    {"port",    COUNT,   NULL, value_port,           NULL, NULL},
+    {"gpu",     NUMBERS, NULL, NULL,                 NULL, NULL}, // of its devices
+    {"state",   TEXT,    state_texts, NULL,          node_state_texts,   NULL},
+    {"vram",    BYTES,   NULL, value_vram,           NULL, node_value_vram},
+    [FIELD_KV] =
+    {"kv",      BYTES,   NULL, value_kv_used,        NULL, node_value_kv_used},
+    [FIELD_KV_PERCENT] =
+    {"kv%",     PERCENT, NULL, value_kv_percent,     NULL, node_value_kv_percent},
+    {"hit",     PERCENT, NULL, value_hit_percent,    NULL, node_value_hit_percent},
+    {"run",     COUNT,   NULL, value_running,        NULL, node_value_running},
+    {"wait",    COUNT,   NULL, value_waiting,        NULL, node_value_waiting},
+    {"preempt", COUNT,   NULL, value_preempted,      NULL, NULL},
+    {"age",     TIME,    NULL, value_age_ms,         NULL, node_value_age_ms},
+    {"node",    TEXT,    NULL,        NULL,          node_name_texts,    NULL},
+    {"vram%",   PERCENT, NULL, NULL,                 NULL, node_value_vram_percent},
+    {"nodes",   COUNT,   NULL, value_nodes,          NULL, node_value_nodes},
+    {"gpus",    COUNT,   NULL, NULL,                 NULL, node_value_gpus},
+    {"models",  COUNT,   NULL, NULL,                 NULL, node_value_models},
+    {"version", TEXT,    NULL, NULL,                 node_version_texts, NULL},
+    // clang-format on
 };
 
 static const struct unit {
@@ -340,7 +388,7 @@ static bool condition_passes(const struct filter_condition *condition, const cha
         return texts_pass(condition, field->texts(host, model));
     if (field->value)
         return number_passes(condition, field->value(model));
-    return devices_pass(condition, model);
+    return field->kind == NUMBERS && devices_pass(condition, model);
 }
 
 bool filter_passes(const struct filter *filter, const char *host,
@@ -348,6 +396,28 @@ bool filter_passes(const struct filter *filter, const char *host,
 {
     for (size_t i = 0; i < filter->n; i++)
         if (!condition_passes(&filter->conditions[i], host, model))
+            return false;
+    return true;
+}
+
+static bool node_condition_passes(const struct filter_condition *condition,
+                                  const char *host, const struct vramscope_node *node)
+{
+    const struct field *field;
+
+    if (condition->field < 0)
+        return texts_pass(condition, node_any_texts(host, node));
+    field = &fields[condition->field];
+    if (field->node_texts)
+        return texts_pass(condition, field->node_texts(host, node));
+    return field->node_value && number_passes(condition, field->node_value(node));
+}
+
+bool filter_passes_node(const struct filter *filter, const char *host,
+                        const struct vramscope_node *node)
+{
+    for (size_t i = 0; i < filter->n; i++)
+        if (!node_condition_passes(&filter->conditions[i], host, node))
             return false;
     return true;
 }

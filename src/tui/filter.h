@@ -4,7 +4,9 @@
  *
  * A filter is a word that is searched for in host, model and state, or conditions joined
  * by `&`: `kv>80 & host~a1 & state=sleeping`. Fields: host model port gpu state vram kv
- * kv% hit run wait preempt age; operators: = != ~ (contains) > >= < <=. Bytes take units
+ * kv% hit run wait preempt age nodes; of a node of a gateway host node state vram vram% kv
+ * kv% hit run wait age nodes gpus models version, and a word is searched for in its name and
+ * state. Operators: = != ~ (contains) > >= < <=. Bytes take units
  * (`vram>40GiB`; a plain number is GiB); `kv` is percent without one (`kv>80`, `kv>8GiB`);
  * age is in seconds (`age>500ms`). A stale model is in the state `stale` too. Numbers are
  * equal when they are shown as the same; letters of ASCII, large or small, are the same.
@@ -48,5 +50,7 @@ int filter_parse(struct span text, struct filter *ret, char *why, size_t room) M
 
 bool filter_passes(const struct filter *filter, const char *host,
                    const struct vramscope_model *model);
+bool filter_passes_node(const struct filter *filter, const char *host,
+                        const struct vramscope_node *node);
 
 #endif

@@ -18,6 +18,7 @@ enum {
     HOST_TRACKS_MAX = 1024, // models with a history
     HOST_CHANGES_MAX = 512, // the newest are kept
     CHANGE_TEXT_SIZE = 256,
+    CHANGE_NODE_SIZE = 80,
     TRACK_ID_MAX = 511, // bytes of a model id; a model with a longer one has no track
     TRACK_KEPT_MS = 10 * 60 * 1000, // after it was last seen
 };
@@ -52,6 +53,7 @@ struct change {
     int64_t order_ms; // by ours: they are in this order
     enum vramscope_severity severity;
     char text[CHANGE_TEXT_SIZE];
+    char node[CHANGE_NODE_SIZE]; // of a gateway, on which it happened; "": on none
 };
 
 struct host {

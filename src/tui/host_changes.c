@@ -77,7 +77,7 @@ static void keep_change(struct host *host, const struct change *change)
 void host_tell(struct host *host, int64_t unix_ms, enum vramscope_severity severity,
                const char *format, ...)
 {
-    struct change change = {unix_ms, unix_ms, severity, ""};
+    struct change change = {unix_ms, unix_ms, severity, "", ""};
     va_list args;
 
     va_start(args, format);
@@ -145,6 +145,7 @@ static void tell_event(const struct look *look, const struct vramscope_host_even
     };
 
     cut_text(change.text, sizeof(change.text), *text ? text : text_or_empty(event->kind));
+    cut_text(change.node, sizeof(change.node), text_or_empty(event->node));
     keep_change(look->host, &change);
 }
 

@@ -27,6 +27,8 @@ static void move(struct view *view, int64_t by)
 
     if (view->pane == PANE_NONE && view->screen == SCREEN_MODELS)
         view_choose(view, moved(view->selected, by, SIZE_MAX / 2));
+    else if (view->pane == PANE_NONE && view->screen == SCREEN_NODES)
+        node_table_choose(&view->nodes, moved(view->nodes.selected, by, SIZE_MAX / 2));
     else
         view->top = moved(MIN(view->top, last), by, last);
 }
@@ -64,24 +66,46 @@ static enum view_wish quit(struct view *view, int unused)
 
 static enum view_wish show_screen(struct view *view, int screen)
 {
-    view_show(view, (enum screen)screen);
+    if (view_has(view, (enum screen)screen))
+        view_show(view, (enum screen)screen);
+    view->has_moved = true;
     return WISH_NOTHING;
 }
 
 static enum view_wish next_screen(struct view *view, int by)
 {
-    view_show(view, (enum screen)(((int)view->screen + by + N_SCREENS) % N_SCREENS));
+    view_show(view, view_neighbor(view, by));
+    view->has_moved = true;
     return WISH_NOTHING;
 }
 
-/* The same key opens a pane and closes it; that of a model needs one that is chosen. */
-static enum view_wish toggle_pane(struct view *view, int pane)
+static bool has_subject(const struct view *view, enum pane pane)
 {
-    if (view->pane == (enum pane)pane)
+    if (pane == PANE_NODE)
+        return node_table_chosen(&view->nodes);
+    return pane == PANE_HELP || view_chosen(view);
+}
+
+/* The same key opens a pane and closes it; that of a row needs one that is chosen. */
+static enum view_wish toggle_pane(struct view *view, int what)
+{
+    enum pane pane = (enum pane)what;
+
+    if (pane == PANE_EXPLAIN && view->screen == SCREEN_NODES)
+        pane = PANE_NODE;
+    if (view->pane == pane)
         view_close(view, view->pane);
-    else if (pane == PANE_HELP || view_chosen(view))
-        view_open(view, (enum pane)pane);
+    else if (has_subject(view, pane))
+        view_open(view, pane);
     return WISH_NOTHING;
+}
+
+/* Where its own figures cannot be asked for, what the gateway knows of it. */
+static enum view_wish open_node(struct view *view)
+{
+    if (!node_table_chosen(&view->nodes))
+        return WISH_NOTHING;
+    return view->opens_nodes ? WISH_OPEN : toggle_pane(view, PANE_NODE);
 }
 
 static enum view_wish enter(struct view *view, int unused)
@@ -91,15 +115,33 @@ static enum view_wish enter(struct view *view, int unused)
         view_close(view, view->pane);
     else if (view->screen == SCREEN_MODELS)
         (void)toggle_pane(view, PANE_DETAIL); // wishes nothing
+    else if (view->screen == SCREEN_NODES)
+        return open_node(view);
     return WISH_NOTHING;
 }
 
 /* ---- Sorting and the filter ---- */
 
+static void sort_nodes_by(struct view *view, int step)
+{
+    int column = (int)view->nodes.sort;
+
+    do
+        column = (column + step + N_NODE_COLUMNS) % N_NODE_COLUMNS;
+    while (column == NODE_COLUMN_GATEWAY && view->n_hosts < 2);
+    view->nodes.sort = (enum node_column)column;
+    view->nodes.reverse = false;
+    view_make_rows(view);
+}
+
 static enum view_wish sort_by(struct view *view, int step)
 {
     int column = (int)view->sort;
 
+    if (view->screen == SCREEN_NODES) {
+        sort_nodes_by(view, step);
+        return WISH_NOTHING;
+    }
     do
         column = (column + step + N_COLUMNS) % N_COLUMNS;
     while (column == COLUMN_HOST && view->n_hosts < 2);
@@ -111,8 +153,10 @@ static enum view_wish sort_by(struct view *view, int step)
 
 static enum view_wish reverse_sort(struct view *view, int unused)
 {
+    bool *reverse = view->screen == SCREEN_NODES ? &view->nodes.reverse : &view->reverse;
+
     (void)unused;
-    view->reverse = !view->reverse;
+    *reverse = !*reverse;
     view_make_rows(view);
     return WISH_NOTHING;
 }
@@ -136,8 +180,9 @@ static void drop_filter(struct view *view)
 static enum view_wish type_filter(struct view *view, int unused)
 {
     (void)unused;
-    view_show(view, SCREEN_MODELS);
+    view_show(view, view->screen == SCREEN_NODES ? SCREEN_NODES : SCREEN_MODELS);
     view->typing = true;
+    view->has_moved = true;
     return WISH_NOTHING;
 }
 
@@ -241,11 +286,20 @@ static enum view_wish escape(struct view *view, int unused)
         view_close(view, view->pane);
     else if (view->filter.n)
         drop_filter(view);
-    else if (view->screen != SCREEN_MODELS)
-        view_show(view, SCREEN_MODELS);
+    else if (view->screen != view_home(view))
+        view_show(view, view_home(view));
+    else if (view->gateway)
+        return WISH_LEAVE;
     else
         view->quit = true;
     return WISH_NOTHING;
+}
+
+/* Whatever is open in it. */
+static enum view_wish leave_node(struct view *view, int unused)
+{
+    (void)unused;
+    return view->gateway ? WISH_LEAVE : WISH_NOTHING;
 }
 
 /* ---- Time and looks ---- */
@@ -323,6 +377,8 @@ static const struct {
 
     {KEY_CODE_TAB, next_screen, 1}, {'\t', next_screen, 1},
     {KEY_CODE_BACK_TAB, next_screen, -1},
+    {KEY_CODE_BACKSPACE, leave_node, 0}, {CONTROL_H, leave_node, 0}, {DELETE, leave_node, 0},
+    {'0', show_screen, SCREEN_NODES}, {'n', show_screen, SCREEN_NODES},
     {'1', show_screen, SCREEN_MODELS}, {'2', show_screen, SCREEN_DEVICES},
     {'3', show_screen, SCREEN_PROCESSES}, {'4', show_screen, SCREEN_EVENTS},
     {'a', show_screen, SCREEN_EVENTS},

@@ -74,6 +74,12 @@ static inline double value_age_ms(const struct vramscope_model *model)
     return value_of(model->age_ms);
 }
 
+/* Of a gateway's row. */
+static inline double value_nodes(const struct vramscope_model *model)
+{
+    return value_of(model->nodes);
+}
+
 /* Strings that a daemon may leave out; "" then. */
 static inline const char *text_or_empty(const char *text)
 {

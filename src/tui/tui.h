@@ -36,6 +36,15 @@ struct tui_options {
     enum glyphs glyphs;
     bool colours;
     int refresh_ms; // at least so long between two drawings, but after a key; 0: 100
+
+    /*
+     * A source of one node of the gateway that `gateway` is of, until it is closed. NULL:
+     * nodes are not opened. A negative errno: it cannot be made.
+     */
+    int (*open_node)(void *ctx, const struct tui_source *gateway, const char *node,
+                     struct tui_source *ret);
+    void (*close_node)(void *ctx, struct tui_source *source);
+    void *ctx;
 };
 
 /*

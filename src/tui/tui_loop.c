@@ -2,6 +2,7 @@
 #include "tui/tui.h"
 
 #include "tui/draw.h"
+#include "tui/opened_node.h"
 #include "tui/screen_file.h"
 #include "tui/terminal.h"
 #include "tui/terminal_signals.h"
@@ -29,7 +30,8 @@ struct loop {
     const struct tui_options *options;
     struct terminal *terminal;
     struct host *hosts[VIEW_HOSTS_MAX];
-    struct pollfd polled[POLL_SOURCES + VIEW_HOSTS_MAX];
+    struct opened_node opened; // the last of the sources, while one is
+    struct pollfd polled[POLL_SOURCES + VIEW_HOSTS_MAX + 1];
     struct view view;
     struct canvas canvas;
     bool changed;      // there is something new to show
@@ -72,6 +74,22 @@ static void say(struct loop *loop, const char *format, ...)
     va_end(args);
     loop->message_until_ms = now_ms() + MESSAGE_MS;
     loop->touched = true;
+}
+
+static size_t n_sources(const struct loop *loop)
+{
+    return loop->options->n_sources + (loop->opened.host != NULL);
+}
+
+static const struct tui_source *source_at(const struct loop *loop, size_t i)
+{
+    return i < loop->options->n_sources ? &loop->options->sources[i]
+                                        : &loop->opened.source;
+}
+
+static struct host *host_at(const struct loop *loop, size_t i)
+{
+    return i < loop->options->n_sources ? loop->hosts[i] : loop->opened.host;
 }
 
 /* ---- Drawing ---- */
@@ -226,6 +244,15 @@ static void tell_look(struct loop *loop, const struct look_of_view *before)
         say(loop, "graphs in %s", signs[view->glyphs]);
 }
 
+static void open_node(struct loop *loop)
+{
+    struct complaint why = {""};
+
+    if (opened_node_open(&loop->opened, loop->options, &loop->view, &why) < 0)
+        say(loop, "%s", why.text);
+    loop->polled[POLL_SOURCES + loop->options->n_sources].revents = 0;
+}
+
 static void press(struct loop *loop, int key)
 {
     struct look_of_view before = look_of(&loop->view);
@@ -235,6 +262,10 @@ static void press(struct loop *loop, int key)
     tell_look(loop, &before);
     if (wish == WISH_WRITE) {
         write_screen(loop);
+    } else if (wish == WISH_OPEN) {
+        open_node(loop);
+    } else if (wish == WISH_LEAVE) {
+        opened_node_close(&loop->opened, loop->options, &loop->view);
     } else if (wish != WISH_NOTHING) {
         steer(loop, wish);
         tell_wish(loop, wish);
@@ -279,8 +310,8 @@ static void take_events(struct loop *loop)
 {
     bool busy = false;
 
-    for (size_t i = 0; i < loop->options->n_sources; i++) {
-        const struct tui_source *source = &loop->options->sources[i];
+    for (size_t i = 0; i < n_sources(loop); i++) {
+        const struct tui_source *source = source_at(loop, i);
         const struct vramscope_event *event = NULL;
         int n = 0;
 
@@ -288,9 +319,9 @@ static void take_events(struct loop *loop)
             source->timeout_ms(source->ctx) != 0)
             continue;
         while (n < EVENTS_A_TURN && (event = source->next(source->ctx)) != NULL) {
-            if (host_take(loop->hosts[i], event) < 0)
+            if (host_take(host_at(loop, i), event) < 0)
                 say(loop, "%s: out of memory, some of its history is lost",
-                    loop->hosts[i]->name);
+                    host_at(loop, i)->name);
             loop->changed = true;
             n++;
         }
@@ -308,8 +339,8 @@ static int timeout_ms(const struct loop *loop)
 
     if (loop->busy)
         return 0;
-    for (size_t i = 0; i < loop->options->n_sources; i++) {
-        const struct tui_source *source = &loop->options->sources[i];
+    for (size_t i = 0; i < n_sources(loop); i++) {
+        const struct tui_source *source = source_at(loop, i);
         int64_t timeout = source->timeout_ms(source->ctx);
 
         if (timeout >= 0)
@@ -320,10 +351,10 @@ static int timeout_ms(const struct loop *loop)
 
 static int wait(struct loop *loop)
 {
-    size_t n = POLL_SOURCES + loop->options->n_sources;
+    size_t n = POLL_SOURCES + n_sources(loop);
 
-    for (size_t i = 0; i < loop->options->n_sources; i++) {
-        const struct tui_source *source = &loop->options->sources[i];
+    for (size_t i = 0; i < n_sources(loop); i++) {
+        const struct tui_source *source = source_at(loop, i);
 
         loop->polled[POLL_SOURCES + i] =
             (struct pollfd){.fd = source->fd(source->ctx), .events = POLLIN};
@@ -398,6 +429,7 @@ static void open_view(struct loop *loop)
         options->refresh_ms > 0 ? options->refresh_ms : USUAL_REFRESH_MS;
     for (size_t i = 0; i < options->n_sources; i++)
         loop->view.is_recording |= options->sources[i].hold != NULL;
+    loop->view.opens_nodes = options->open_node && !loop->view.is_recording;
 }
 
 static int run(struct loop *loop, struct complaint *why)
@@ -433,6 +465,7 @@ int tui_run(const struct tui_options *options, struct complaint *why)
         loop->polled[POLL_SIGNALS] = (struct pollfd){.fd = r, .events = POLLIN};
         r = r < 0 ? complain(why, r, "signals: %s", strerror(-r)) : run(loop, why);
         signals_close();
+        opened_node_close(&loop->opened, options, &loop->view);
         view_done(&loop->view);
     }
     for (size_t i = 0; i < MIN(options->n_sources, (size_t)VIEW_HOSTS_MAX); i++)

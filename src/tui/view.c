@@ -15,6 +15,7 @@ void view_init(struct view *view, struct host **hosts, size_t n_hosts)
     view->hosts = hosts;
     view->n_hosts = MIN(n_hosts, (size_t)VIEW_HOSTS_MAX);
     view->sort = COLUMN_VRAM;
+    view->nodes.sort = NODE_COLUMN_STATE;
     view->refresh_ms = REFRESH_MS;
 }
 
@@ -25,6 +26,8 @@ void view_done(struct view *view)
         view->shown[i] = NULL;
     }
     view->n_rows = view->n_rows_hidden = 0;
+    node_table_clear(&view->nodes);
+    view->nodes.selected_host = NULL;
     view->hosts = NULL;
     view->n_hosts = 0;
     view->selected_host = NULL;
@@ -45,14 +48,15 @@ static void take_documents(struct view *view)
 
 static void add_rows(struct view *view, uint32_t host_index)
 {
+    const struct filter *filter =
+        view->screen == SCREEN_NODES ? &view->other.filter : &view->filter;
     const struct vramscope_detail *detail = view->shown[host_index];
     const struct host *host = view->hosts[host_index];
 
     for (size_t i = 0; detail && i < detail->n_models; i++) {
         const struct vramscope_model *model = detail->models[i];
 
-        if (view->n_rows == VIEW_ROWS_MAX ||
-            !filter_passes(&view->filter, host->name, model))
+        if (view->n_rows == VIEW_ROWS_MAX || !filter_passes(filter, host->name, model))
             view->n_rows_hidden++;
         else
             view->rows[view->n_rows++] =
@@ -112,11 +116,53 @@ void view_close(struct view *view, enum pane pane)
     show_panes(view, view->panes & ~(1u << pane));
 }
 
+bool view_has(const struct view *view, enum screen screen)
+{
+    if (screen == SCREEN_NODES)
+        return view->has_gateway;
+    return view->has_host || !view->has_gateway ||
+           (screen != SCREEN_DEVICES && screen != SCREEN_PROCESSES);
+}
+
+enum screen view_home(const struct view *view)
+{
+    return view->has_gateway && !view->has_host ? SCREEN_NODES : SCREEN_MODELS;
+}
+
+enum screen view_neighbor(const struct view *view, int by)
+{
+    static const enum screen order[N_SCREENS] = {
+        SCREEN_NODES, SCREEN_MODELS, SCREEN_DEVICES, SCREEN_PROCESSES, SCREEN_EVENTS};
+    int at = 0;
+
+    while (order[at] != view->screen)
+        at++;
+    do
+        at = (at + by + N_SCREENS) % N_SCREENS;
+    while (!view_has(view, order[at]));
+    return order[at];
+}
+
+/* Nodes and models are filtered each by what was typed for them. */
+static void change_filter(struct view *view)
+{
+    struct typed now = {.filter = view->filter};
+
+    memcpy(now.input, view->input, sizeof(now.input));
+    memcpy(now.fault, view->filter_fault, sizeof(now.fault));
+    memcpy(view->input, view->other.input, sizeof(view->input));
+    memcpy(view->filter_fault, view->other.fault, sizeof(view->filter_fault));
+    view->filter = view->other.filter;
+    view->other = now;
+}
+
 void view_show(struct view *view, enum screen screen)
 {
     view_open(view, PANE_NONE);
     if (screen == view->screen)
         return;
+    if ((screen == SCREEN_NODES) != (view->screen == SCREEN_NODES))
+        change_filter(view);
     view->tops[view->screen] = view->top;
     view->screen = screen;
     view->top = view->tops[screen];
@@ -140,6 +186,19 @@ static void follow_choice(struct view *view)
     view_choose(view, view->selected);
 }
 
+static void make_node_rows(struct view *view)
+{
+    bool here = view->screen == SCREEN_NODES;
+    const struct filter *filter = here ? &view->filter : &view->other.filter;
+
+    node_table_clear(&view->nodes);
+    for (uint32_t i = 0; i < view->n_hosts; i++)
+        if (view->shown[i])
+            node_table_add(&view->nodes, view->hosts[i], i, view->shown[i], filter);
+    if (!node_table_settle(&view->nodes))
+        view_close(view, PANE_NODE);
+}
+
 void view_make_rows(struct view *view)
 {
     view->n_rows = view->n_rows_hidden = 0;
@@ -147,6 +206,22 @@ void view_make_rows(struct view *view)
         add_rows(view, i);
     rows_sort(view->rows, view->n_rows, view->sort, view->reverse);
     follow_choice(view);
+    make_node_rows(view);
+}
+
+/* What the documents that are shown are of; the person who has chosen a screen stays. */
+static void look_for_gateways(struct view *view)
+{
+    view->has_gateway = view->has_host = false;
+    for (size_t i = 0; i < view->n_hosts; i++) {
+        view->has_gateway |= view->shown[i] && view->shown[i]->fleet;
+        view->has_host |= view->shown[i] && !view->shown[i]->fleet;
+    }
+    if (!view->has_moved && !view->typing && view->pane == PANE_NONE &&
+        view->screen == SCREEN_MODELS && view_home(view) == SCREEN_NODES)
+        view_show(view, SCREEN_NODES);
+    if (!view_has(view, view->screen))
+        view_show(view, view_home(view));
 }
 
 void view_refresh(struct view *view, int64_t now_unix_ms)
@@ -155,6 +230,7 @@ void view_refresh(struct view *view, int64_t now_unix_ms)
         take_documents(view);
         view->now_unix_ms = now_unix_ms;
     }
+    look_for_gateways(view);
     view_make_rows(view);
 }
 

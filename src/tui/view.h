@@ -11,6 +11,7 @@
 #include "tui/filter.h"
 #include "tui/host.h"
 #include "tui/key.h"
+#include "tui/node_table.h"
 #include "tui/theme.h"
 
 enum {
@@ -21,10 +22,17 @@ enum {
     VIEW_REFRESH_MAX_MS = 10000,
 };
 
-enum screen { SCREEN_MODELS, SCREEN_DEVICES, SCREEN_PROCESSES, SCREEN_EVENTS, N_SCREENS };
+enum screen {
+    SCREEN_MODELS,
+    SCREEN_DEVICES,
+    SCREEN_PROCESSES,
+    SCREEN_EVENTS,
+    SCREEN_NODES, // with a gateway, of which it is the first
+    N_SCREENS
+};
 
 /* Over the screen, a later one over an earlier one; closed by Esc. */
-enum pane { PANE_NONE, PANE_DETAIL, PANE_EXPLAIN, PANE_HELP };
+enum pane { PANE_NONE, PANE_DETAIL, PANE_EXPLAIN, PANE_NODE, PANE_HELP };
 
 enum column {
     COLUMN_HOST, // only with several hosts
@@ -52,6 +60,13 @@ struct row {
     uint32_t at;         // model's place in the document
 };
 
+/* What is typed for a table, and what was understood of it. */
+struct typed {
+    char input[VIEW_INPUT_SIZE];
+    struct filter filter;
+    char fault[VIEW_INPUT_SIZE];
+};
+
 struct view {
     struct host **hosts; // lent
     size_t n_hosts;
@@ -65,6 +80,13 @@ struct view {
     struct row rows[VIEW_ROWS_MAX]; // as shown: filtered and sorted
     size_t n_rows;
     size_t n_rows_hidden; // by the filter, or beyond the maximum
+
+    struct node_table nodes;
+    bool has_gateway;    // among those that are shown,
+    bool has_host;       // and one that is none
+    bool has_moved;      // the person has gone to a screen
+    bool opens_nodes;    // WISH_OPEN is heard
+    const char *gateway; // whose node this is a view of, lent; NULL: not of a node
 
     enum screen screen;
     enum pane pane; // the uppermost
@@ -88,6 +110,8 @@ struct view {
     char input[VIEW_INPUT_SIZE];
     struct filter filter;
     char filter_fault[VIEW_INPUT_SIZE]; // "": the filter is understood
+    struct typed
+        other; // of the nodes, while the models' is above; and the other way round
 
     const struct theme *theme;
     enum glyphs glyphs;
@@ -104,7 +128,9 @@ enum view_wish {
     WISH_SLOWER,
     WISH_BACK, // by ten seconds
     WISH_FORWARD,
-    WISH_HOLD, // or go on
+    WISH_HOLD,  // or go on
+    WISH_OPEN,  // the chosen node
+    WISH_LEAVE, // it, for its gateway
 };
 
 /* At most VIEW_HOSTS_MAX hosts are shown. view_done() before they are freed. */
@@ -119,6 +145,10 @@ enum view_wish view_key(struct view *view, int key);
 
 /* The chosen row; NULL: there is none. */
 const struct row *view_chosen(const struct view *view);
+
+/* Whether there is anything that a screen would show; which is the first of those. */
+bool view_has(const struct view *view, enum screen screen);
+enum screen view_home(const struct view *view);
 
 /* What a column is called, and whether a larger value comes first by itself. */
 const char *column_name(enum column column);

@@ -19,6 +19,9 @@ void view_close(struct view *view, enum pane pane);
 /* Go to a screen, without a pane; it is where it was left. */
 void view_show(struct view *view, enum screen screen);
 
+/* The next of the screens that are there, or with -1 the one before. */
+enum screen view_neighbor(const struct view *view, int by);
+
 /* Filter and sort what is shown once more. */
 void view_make_rows(struct view *view);
 

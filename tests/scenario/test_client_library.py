@@ -304,7 +304,7 @@ def test_endless():
         with Server(flood(piece)) as server:
             lines = follow(server.url, once=1)
             assert kinds(lines) == ["connected", "disconnected", "end"], lines
-            assert "larger than 1048576" in lines[1]["reason"], lines
+            assert "larger than 8388608" in lines[1]["reason"], lines
             assert lines[-1]["rss_kib"] < 40000, lines
             lines = follow(server.url, once=1, event_max=1000)
             assert "larger than 1000" in lines[1]["reason"], lines

@@ -3,6 +3,7 @@
 #include "client/backoff.h"
 #include "client/error_body.h"
 #include "client/event_queue.h"
+#include "client/scope.h"
 #include "client/target.h"
 #include "client/token.h"
 #include "vramscope.h"
@@ -259,7 +260,7 @@ static void test_queue(void **state)
 
 enum { OUT_OF_RANGE = 100 * 60 * 60 * 1000 };
 
-static char id_too_long[1026], id_that_grows[1024];
+static char id_too_long[1026], id_that_grows[1024], node_too_long[258];
 
 // clang-format off
 static const struct {
@@ -281,6 +282,9 @@ static const struct {
     {"id too long", {.last_event_id = id_too_long}, -EINVAL},
     {"id too long as UTF-8", {.last_event_id = id_that_grows}, -EINVAL},
     {"event_max", {.event_max = 256}, 0},
+    {"node", {.node = "gpu17@1a2b3c4d"}, 0},
+    {"node without a name", {.node = ""}, -EINVAL},
+    {"node too long", {.node = node_too_long}, -EINVAL},
     {"event_max too small", {.event_max = 255}, -EINVAL},
     {"event_max too large", {.event_max = (64 << 20) + 1}, -EINVAL},
     {"negative timeout", {.connect_timeout_ms = -1}, -EINVAL},
@@ -299,6 +303,7 @@ static void test_options(void **state)
 
     (void)state;
     memset(id_too_long, 'x', sizeof(id_too_long) - 1);
+    memset(node_too_long, 'x', sizeof(node_too_long) - 1);
     memset(id_that_grows, '\xff', sizeof(id_that_grows) - 1);
     for (size_t i = 0; i < ARRAY_LEN(option_sets); i++) {
         struct vramscope_options options = option_sets[i].options;
@@ -318,6 +323,29 @@ static void test_options(void **state)
     assert_int_equal(vramscope_open("http://h:1", &newer.known, &scope), -EINVAL);
     assert_int_equal(vramscope_open("h:1", NULL, &scope), -EINVAL);
     vramscope_close(NULL);
+}
+
+static const struct {
+    const char *node, *path, *due;
+} paths_of_nodes[] = {
+    {NULL, "/vram", "/vram"},
+    {"gpu17", "/vram", "/vram?node=gpu17"},
+    {"gpu17", "/vram?a=1", "/vram?a=1&node=gpu17"},
+    {"gpu_1-2.x~", "/v1/detail", "/v1/detail?node=gpu_1-2.x~"},
+    {"gpu17@1a2b", "/vram", "/vram?node=gpu17%401a2b"},
+    {"a b&c=d#e/\xc3\xa9", "/vram", "/vram?node=a%20b%26c%3Dd%23e%2F%C3%A9"},
+};
+
+static void test_node(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(paths_of_nodes); i++) {
+        struct settings settings = {.node = (char *)(uintptr_t)paths_of_nodes[i].node};
+        OWNED(free_str)
+        char *found = settings_path(&settings, paths_of_nodes[i].path);
+
+        assert_string_equal(found, paths_of_nodes[i].due);
+    }
 }
 
 // clang-format off
@@ -622,8 +650,9 @@ int main(void)
         cmocka_unit_test(test_waits),        cmocka_unit_test(test_urls),
         cmocka_unit_test(test_token_files),  cmocka_unit_test(test_error_bodies),
         cmocka_unit_test(test_queue),        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_full_queue),   cmocka_unit_test(test_get_fails),
+        cmocka_unit_test(test_node),         cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_memory_fails), cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_get_fails),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

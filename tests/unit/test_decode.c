@@ -85,7 +85,7 @@ static void all_members(member_fn *fn)
 #define NUMBERS (WHOLES | DECIMALS)
 #define TEXTS (KIND(TEXT) | KIND(FROM) | KIND(SEVERITY))
 #define ARRAYS (KIND(LIST) | KIND(INDICES))
-#define OBJECTS (KIND(OBJECT) | KIND(POINTER) | KIND(TOTALS))
+#define OBJECTS (KIND(OBJECT) | KIND(POINTER) | KIND(OPTIONAL) | KIND(TOTALS))
 
 // clang-format off
 static const struct {
@@ -279,6 +279,8 @@ static bool is_unknown(const struct member *member, const char *at)
         assert_non_null(*(const char *const *)(const void *)at);
         expect_unknown(member->shape, *(const char *const *)(const void *)at);
         return true;
+    case MEMBER_OPTIONAL:
+        return !*(const char *const *)(const void *)at;
     default:
         memcpy(&n, at - member->offset + member->n_offset, sizeof(n));
         return n == 0;
@@ -290,7 +292,8 @@ static void test_nothing_known(void **state)
     static const char json[] =
         "{\"gpu\":{\"sources\":[{}]},\"devices\":[{}],"
         "\"models\":[{\"vram\":{},\"prefix_cache\":{\"minute\":{}},"
-        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}],\"events\":[{}]}";
+        "\"kv_cache\":{\"used_bytes\":{}}}],\"processes\":[{}],\"events\":[{}],"
+        "\"nodes\":[{}]}";
     const struct vramscope_detail *detail = detail_of("empty", span_of("{}"));
 
     (void)state;
@@ -462,8 +465,9 @@ static const struct {
     {"{\"events\":[{}", ",{}", "]}", 256, "events: there are more than 256"},
     {"{\"devices\":[{}],\"models\":[{\"devices\":[0", ",0", "]}]}", 1024,
      "models[0].devices: there are more than 1024"},
-    {"{\"a\":[0", ",0", "]}", 131071, "more than 131072 values"},
-    {"{\"a\":\"", "x", "\"}", (1 << 20) - 8, "longer than 1048576 bytes"},
+    {"{\"nodes\":[{}", ",{}", "]}", 4096, "nodes: there are more than 4096"},
+    {"{\"a\":[0", ",0", "]}", 262143, "more than 262144 values"},
+    {"{\"a\":\"", "x", "\"}", (4 << 20) - 8, "longer than 4194304 bytes"},
     {"{\"a\":", "[", "", 15, "deeper than 16"},
 };
 
@@ -474,7 +478,7 @@ static void test_limits(void **state)
         bool text = *longest[i].element == 'x', deep = *longest[i].element == '[';
         OWNED(buf_done) struct buf out;
 
-        buf_init(&out, 2 << 20);
+        buf_init(&out, 5 << 20);
         buf_add_str(&out, longest[i].before);
         for (size_t n = text || deep ? 1 : 2; n <= longest[i].most; n++)
             buf_add_str(&out, longest[i].element);

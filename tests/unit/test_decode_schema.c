@@ -74,7 +74,7 @@ static bool fits(enum member_kind kind, const json_t *node)
         [MEMBER_FROM] = "string",   [MEMBER_SEVERITY] = "string",
         [MEMBER_OBJECT] = "object", [MEMBER_POINTER] = "object",
         [MEMBER_LIST] = "array",    [MEMBER_INDICES] = "array",
-        [MEMBER_TOTALS] = "object",
+        [MEMBER_TOTALS] = "object", [MEMBER_OPTIONAL] = "object",
     };
 
     if (strcmp(types[kind], type_of(node)) != 0)
@@ -119,7 +119,8 @@ static void check_member(const json_t *node, const struct member *member,
         fail_msg("%s is of another type (%s)", path, type_of(node));
     assert_true(n_seen < MEMBERS_MAX);
     seen[n_seen++] = member;
-    if (member->kind == MEMBER_OBJECT || member->kind == MEMBER_POINTER)
+    if (member->kind == MEMBER_OBJECT || member->kind == MEMBER_POINTER ||
+        member->kind == MEMBER_OPTIONAL)
         check_keys(node, member->shape, NULL, path);
     if (member->kind == MEMBER_LIST)
         check_keys(resolve(json_object_get(node, "items")), member->shape, NULL, path);

@@ -135,9 +135,10 @@ static const struct {
     const char *text, *why;
 } faults[] = {
     {"kvv>80", "kvv: no such field; fields are host, model, port, gpu, state, vram, kv, "
-               "kv%, hit, run, wait, preempt, age"},
+               "kv%, hit, run, wait, preempt, age, node, vram%, nodes, gpus, models, "
+               "version"},
     {"=80", ": no such field; fields are host, model, port, gpu, state, vram, kv, kv%, "
-            "hit, run, wait, preempt, age"},
+            "hit, run, wait, preempt, age, node, vram%, nodes, gpus, models, version"},
     {"a!b", "!: the operator is !="},
     {"kv>", "kv: compared with what?"},
     {"host= ", "host: compared with what?"},
@@ -162,7 +163,7 @@ static void test_faults(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
         struct filter filter = {.n = 77};
-        char why[128] = "", little[8];
+        char why[256] = "", little[8];
 
         if (filter_parse(span_of(faults[i].text), &filter, why, sizeof(why)) != -EINVAL)
             fail_msg("[%s] is understood", faults[i].text);

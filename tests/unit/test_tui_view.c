@@ -305,7 +305,7 @@ static const struct {
 
 static const char *state_text(const struct view *view)
 {
-    static const char *const panes[] = {"", " detail", " explain", " help"};
+    static const char *const panes[] = {"", " detail", " explain", " node", " help"};
     static char text[256];
     char hidden[32] = "";
 
