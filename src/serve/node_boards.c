@@ -11,7 +11,7 @@
 #define KEPT_NS 60000000000ULL // a board stays its node's after it was last of use
 
 enum {
-    NODE_PAST_BYTES = 64 * 1024, // more than the minute of /vram/aggregated
+    NODE_PAST_BYTES = 128 * 1024, // a minute of 64 models at 2 Hz (/vram/aggregated)
     INTERVAL_MS = 500,           // of a node that does not say
 };
 
