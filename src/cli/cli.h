@@ -46,6 +46,7 @@ struct cli {
     size_t n_urls;
     char *token_file; // NULL: none; so with all texts
     char *ca_file;
+    char *node; // of a gateway
     bool once, json, csv, seed, follow, replace, loop, allow_public, version, help;
     int64_t count;           // 0: without end
     int64_t interval_ms;     // 0: as documents come
@@ -77,6 +78,9 @@ struct span cli_host_name(const char *url);
 /* The options of a connection to the daemons; the texts are lent by `cli`. */
 struct vramscope_options cli_connection(const struct cli *cli);
 
+/* The same for a stream, which may be of one node. */
+struct vramscope_options cli_stream_options(const struct cli *cli);
+
 /* The commands: exit statuses. */
 #define COMMAND(id, word, function, arguments, help) int function(const struct cli *cli);
 #define OPTION(member, kind, letter, flag, environment, argument, min, max, fallback, \
@@ -88,8 +92,14 @@ struct vramscope_options cli_connection(const struct cli *cli);
 int cli_once(const struct cli *cli);
 
 /* A document as tables, below the name of where it is from. */
-struct vramscope_detail;
 void cli_print_detail(const char *name, const struct vramscope_detail *detail);
+
+/* "40 nodes: 29 live, 4 stale, 4 lost". */
+enum { CLI_COUNTS_SIZE = 256 };
+void cli_node_counts(char ret[CLI_COUNTS_SIZE], const struct vramscope_fleet *fleet);
+
+/* The nodes of a gateway that need a person, as a table; nothing where all are well. */
+void cli_print_nodes(const struct vramscope_detail *detail);
 
 /* The KV cache in use of all models of a host. */
 void cli_kv_used_text(char ret[FIGURE_TEXT_SIZE], const struct vramscope_detail *detail);

@@ -3,6 +3,7 @@
 #include "cli/cli_feed.h"
 #include "cli/cli_output.h"
 #include "tui/draw.h"
+#include "tui/node_value.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -12,7 +13,8 @@ enum {
     TEXT_MAX = 4096,
     PERFDATA_MAX = 256 << 10,
     LABEL_SIZE = 600,
-    NAMED_MAX = 5, // findings that are told in words; the others are counted
+    NODES_NAMED = 5, // of a finding
+    NAMED_MAX = 5,   // findings that are told in words; the others are counted
 };
 
 /* From the least to the most severe: what is known to be bad outweighs what is unknown. */
@@ -34,7 +36,7 @@ struct check {
     size_t n_findings; // of that severity
     struct buf findings;
     struct buf perfdata;
-    size_t n_models, n_known;
+    size_t n_models, n_known, n_nodes;
     double highest; // percent, of those that are known
     char highest_label[LABEL_SIZE];
 };
@@ -104,8 +106,11 @@ static double percent_of(const struct vramscope_model *model)
     return 100 * model->kv_usage_ratio;
 }
 
+/* Of rows over several nodes old figures are the node's matter. */
 static bool is_too_old(const struct cli *cli, const struct vramscope_model *model)
 {
+    if (model->nodes != VRAMSCOPE_UNKNOWN)
+        return false;
     return model->stale || (cli->max_age_ms && model->age_ms > cli->max_age_ms);
 }
 
@@ -159,6 +164,64 @@ static void judge(struct check *check, size_t which, const struct vramscope_mode
     }
 }
 
+/* "2 nodes are lost (gpu003, gpu013)", or of more the first ones. */
+static void find_nodes(struct check *check, enum severity severity,
+                       const struct vramscope_detail *detail, enum node_need need,
+                       const char *what)
+{
+    char names[NODES_NAMED * 100] = "";
+    size_t n = 0, len = 0;
+
+    for (size_t i = 0; i < detail->n_nodes; i++) {
+        if (node_need(detail->nodes[i]) != need)
+            continue;
+        if (n < NODES_NAMED)
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.90s",
+                                    n ? ", " : "", text_or_empty(detail->nodes[i]->node));
+        n++;
+    }
+    if (n > 0)
+        find(check, severity, "%zu node%s %s %s (%s%s)", n, n == 1 ? "" : "s",
+             n == 1 ? "is" : "are", what, names, n > NODES_NAMED ? ", ..." : "");
+}
+
+static void add_count(struct check *check, size_t which, const char *what, int64_t n,
+                      int64_t of)
+{
+    struct span host = cli_host_name(check->cli->urls[which]);
+    bool several = check->cli->n_urls > 1;
+    char label[LABEL_SIZE];
+
+    if (n < 0 || of < 0)
+        return; // not known
+    (void)snprintf(label, sizeof(label), "%.*s%s%s",
+                   several ? (int)MIN(host.len, (size_t)128) : 0, host.at,
+                   several ? "/" : "", what);
+    replace(label, "'=|");
+    buf_printf(&check->perfdata, " '%s'=%lld;;;0;%lld", label, (long long)n,
+               (long long)of);
+}
+
+/* Figures of a node that is lost are in no sum: nobody else would see it. */
+static void judge_fleet(struct check *check, size_t which,
+                        const struct vramscope_detail *detail)
+{
+    const struct vramscope_fleet *fleet = detail->fleet;
+
+    check->n_nodes += (size_t)MAX(fleet->nodes, (int64_t)0);
+    add_count(check, which, "nodes_live", fleet->live, fleet->nodes);
+    add_count(check, which, "nodes_lost", fleet->lost, fleet->nodes);
+    if (!fleet->nats_connected)
+        find(check, SEVERITY_CRITICAL, "%s is not connected to NATS and hears no node",
+             check->cli->urls[which]);
+    find_nodes(check, SEVERITY_CRITICAL, detail, NODE_NEED_LOST, "lost");
+    find_nodes(check, SEVERITY_WARNING, detail, NODE_NEED_UNREADABLE, "unreadable");
+    find_nodes(check, SEVERITY_WARNING, detail, NODE_NEED_OUTAGE, "in an outage");
+    find_nodes(check, SEVERITY_WARNING, detail, NODE_NEED_STALE, "stale");
+    find_nodes(check, SEVERITY_WARNING, detail, NODE_NEED_NAME_TAKEN,
+               "not alone with their names");
+}
+
 static void judge_daemon(struct check *check, size_t which, const struct newest *newest)
 {
     if (!newest->detail) {
@@ -166,6 +229,8 @@ static void judge_daemon(struct check *check, size_t which, const struct newest 
              newest->reason.text);
         return;
     }
+    if (newest->detail->fleet && !check->cli->model)
+        judge_fleet(check, which, newest->detail);
     for (size_t i = 0; i < newest->detail->n_models; i++)
         if (is_meant(check->cli, newest->detail->models[i]))
             judge(check, which, newest->detail->models[i]);
@@ -192,7 +257,12 @@ static void print_result(struct check *check)
             buf_printf(&line, "; and %zu more", check->n_findings - NAMED_MAX);
     } else if (check->n_models == 0) {
         buf_printf(&line, "no models");
+        if (check->n_nodes > 0)
+            buf_printf(&line, " on %zu nodes", check->n_nodes);
     } else {
+        if (check->n_nodes > 0)
+            buf_printf(&line, "%zu node%s, ", check->n_nodes,
+                       check->n_nodes == 1 ? "" : "s");
         buf_printf(&line, "%zu model%s, most KV cache in use: %.1f %% of ",
                    check->n_models, check->n_models == 1 ? "" : "s", check->highest);
         buf_add_str(&line, check->highest_label);

@@ -30,6 +30,9 @@ void doctor_row(struct doctor *doctor, enum verdict verdict, const char *what,
 /* All that a document tells. */
 void doctor_look_at_detail(struct doctor *doctor, const struct vramscope_detail *detail);
 
+/* The same of a gateway's nodes. */
+void doctor_look_at_fleet(struct doctor *doctor, const struct vramscope_detail *detail);
+
 /* The same of one of its models, and of its memory as a whole. */
 void doctor_look_at_model(struct doctor *doctor, const struct vramscope_model *model);
 void doctor_look_at_memory(struct doctor *doctor, const struct vramscope_detail *detail);

@@ -204,11 +204,15 @@ static void look_at_cost(struct doctor *doctor, const struct vramscope_detail *d
 void doctor_look_at_detail(struct doctor *doctor, const struct vramscope_detail *detail)
 {
     look_at_version(doctor, detail);
-    look_at_sources(doctor, detail);
-    look_at_age(doctor, detail);
-    look_at_devices(doctor, detail);
-    look_at_models(doctor, detail);
-    doctor_look_at_memory(doctor, detail);
+    if (detail->fleet) {
+        doctor_look_at_fleet(doctor, detail);
+    } else {
+        look_at_sources(doctor, detail);
+        look_at_age(doctor, detail);
+        look_at_devices(doctor, detail);
+        look_at_models(doctor, detail);
+        doctor_look_at_memory(doctor, detail);
+    }
     look_at_limits(doctor, detail->self);
     look_at_cost(doctor, detail);
 }

@@ -35,20 +35,29 @@ static int64_t number_of(const json_t *event, const char *key)
 static int print_event(const struct watch *watch, const struct telling *telling,
                        json_t *event)
 {
+    const char *text = cli_text_of(event, "text"), *node = cli_text_of(event, "node");
     bool with_host = watch->cli->n_urls > 1;
+    bool with_node = *node && !strstr(text, node); // where it does not tell it itself
     char when[CLI_TIME_SIZE], host[256];
 
     (void)snprintf(host, sizeof(host), "%.*s", (int)telling->host.len, telling->host.at);
-    if (watch->cli->json || !*cli_text_of(event, "text")) {
+    if (watch->cli->json || !*text) {
         if (json_object_set_new(event, "host", cli_json_text(host)) < 0)
             return -ENOMEM;
         return cli_print_value(json_incref(event));
     }
     cli_time_text(when, number_of(event, "unix_ms"));
-    cli_print("%s %s%s%-8s %-19s %s", when, with_host ? host : "", with_host ? " " : "",
-              cli_text_of(event, "severity"), cli_text_of(event, "kind"),
-              cli_text_of(event, "text"));
+    cli_print("%s %s%s%-8s %-19s %s%s%s", when, with_host ? host : "",
+              with_host ? " " : "", cli_text_of(event, "severity"),
+              cli_text_of(event, "kind"), with_node ? node : "", with_node ? ": " : "",
+              text);
     return 0;
+}
+
+/* Of a gateway, what happened on the node that was asked for. */
+static bool is_meant(const struct watch *watch, const json_t *event)
+{
+    return !watch->cli->node || strcmp(cli_text_of(event, "node"), watch->cli->node) == 0;
 }
 
 /*
@@ -59,12 +68,19 @@ static int print_list(struct watch *watch, struct telling *telling, const json_t
 {
     size_t n = json_array_size(list), i = 0;
 
-    if (watch->left >= 0 && (uint64_t)watch->left < n)
+    if (watch->cli->node) {
+        i = n;
+        for (size_t wanted = 0; i > 0; i--) {
+            wanted += is_meant(watch, json_array_get(list, i - 1));
+            if (watch->left >= 0 && wanted > (uint64_t)watch->left)
+                break;
+        }
+    } else if (watch->left >= 0 && (uint64_t)watch->left < n)
         i = n - (size_t)watch->left;
     for (; i < n && watch->left != 0; i++) {
         json_t *event = json_array_get(list, i);
 
-        if (!json_is_object(event) ||
+        if (!json_is_object(event) || !is_meant(watch, event) ||
             !told_events_add(&telling->told, number_of(event, "id"),
                              number_of(event, "unix_ms")))
             continue;
@@ -184,7 +200,7 @@ static int watch_feed(struct watch *watch, struct feed *feed)
 
 static int follow(struct watch *watch)
 {
-    struct vramscope_options options = cli_connection(watch->cli);
+    struct vramscope_options options = cli_connection(watch->cli); // of all nodes
     struct complaint why = {""};
     struct feed *feed;
     int status;

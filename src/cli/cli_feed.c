@@ -312,7 +312,7 @@ static int gather(struct feed *feed, bool with_json, int64_t deadline_ms,
 int feed_newest(const struct cli *cli, bool with_json, int64_t within_ms,
                 struct newest **ret, struct complaint *why)
 {
-    struct vramscope_options options = cli_connection(cli);
+    struct vramscope_options options = cli_stream_options(cli);
     struct newest *newest = calloc(cli->n_urls, sizeof(*newest));
     struct feed *feed = NULL;
     int r;

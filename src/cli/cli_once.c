@@ -2,37 +2,10 @@
 #include "cli/cli_feed.h"
 #include "cli/cli_json.h"
 #include "cli/cli_output.h"
-#include "tui/display_text.h"
+#include "cli/cli_table.h"
 #include "tui/draw.h"
 
 #include <stdio.h>
-
-enum {
-    CELL_SIZE = 1100, // a name of 512 bytes, cleaned
-    COLUMNS_MAX = 16,
-    LINE_MAX_LEN = 8192,
-};
-
-/* What a table shows of entry `i` of its list. */
-typedef void cell_fn(const struct vramscope_detail *detail, size_t i, char *ret);
-
-struct table_column {
-    const char *name;
-    int widest; // cells; negative: to the right
-    cell_fn *cell;
-};
-
-static void set(char *ret, const char *text)
-{
-    (void)snprintf(ret, CELL_SIZE, "%s", text && *text ? text : "--");
-}
-
-static void set_number(char *ret, int64_t number)
-{
-    (void)snprintf(ret, CELL_SIZE, "%lld", (long long)number);
-    if (number == VRAMSCOPE_UNKNOWN)
-        set(ret, NULL);
-}
 
 /* Numbers as the screen has them: "0,1", of instances "2/1". */
 static void model_gpus(const struct vramscope_detail *detail, size_t i, char *ret)
@@ -40,16 +13,17 @@ static void model_gpus(const struct vramscope_detail *detail, size_t i, char *re
     const struct vramscope_model *model = detail->models[i];
     size_t len = 0;
 
-    set(ret, NULL);
-    for (size_t k = 0; k < model->n_devices && len + DEVICE_LABEL_SIZE < CELL_SIZE; k++) {
+    cli_set_text(ret, NULL);
+    for (size_t k = 0; k < model->n_devices && len + DEVICE_LABEL_SIZE < CLI_CELL_SIZE;
+         k++) {
         int64_t at = model->devices[k];
         char number[DEVICE_LABEL_SIZE];
 
         if (at < 0 || (uint64_t)at >= detail->n_devices)
             continue;
         device_number(number, detail, detail->devices[at]);
-        len +=
-            (size_t)snprintf(ret + len, CELL_SIZE - len, "%s%s", len ? "," : "", number);
+        len += (size_t)snprintf(ret + len, CLI_CELL_SIZE - len, "%s%s", len ? "," : "",
+                                number);
     }
 }
 
@@ -62,8 +36,19 @@ static void model_state(const struct vramscope_detail *detail, size_t i, char *r
 {
     const struct vramscope_model *model = detail->models[i];
 
-    (void)snprintf(ret, CELL_SIZE, "%s%s", model->state ? model->state : "--",
+    (void)snprintf(ret, CLI_CELL_SIZE, "%s%s", model->state ? model->state : "--",
                    model->stale ? " stale" : "");
+}
+
+/* Of a gateway's row: "ready/all". */
+static void model_nodes(const struct vramscope_detail *detail, size_t i, char *ret)
+{
+    const struct vramscope_model *model = detail->models[i];
+
+    cli_set_text(ret, NULL);
+    if (model->nodes >= 0 && model->nodes_ready >= 0)
+        (void)snprintf(ret, CLI_CELL_SIZE, "%lld/%lld", (long long)model->nodes_ready,
+                       (long long)model->nodes);
 }
 
 static void model_ratio(const struct vramscope_detail *detail, size_t i, char *ret)
@@ -71,34 +56,28 @@ static void model_ratio(const struct vramscope_detail *detail, size_t i, char *r
     percent_text(ret, 100 * detail->models[i]->kv_usage_ratio);
 }
 
-/* A column that is a member, shown by a function of draw.h. */
-#define CELL(name, show, value)                                                  \
-    static void name(const struct vramscope_detail *detail, size_t i, char *ret) \
-    {                                                                            \
-        show(ret, value);                                                        \
-    }
 // clang-format off
-CELL(model_name, set, detail->models[i]->model)
-CELL(model_port, set_number, detail->models[i]->port)
-CELL(model_vram, figure_text, &detail->models[i]->allocated)
-CELL(model_used, figure_text, &detail->models[i]->kv_used)
-CELL(model_capacity, figure_text, &detail->models[i]->kv_capacity)
-CELL(model_hit, percent_text, detail->models[i]->prefix_minute.hit_percent)
-CELL(model_running, count_text, detail->models[i]->requests_running)
-CELL(model_waiting, count_text, detail->models[i]->requests_waiting)
-CELL(model_preempted, count_text, detail->models[i]->requests_preemptions)
-CELL(model_age, age_text, detail->models[i]->age_ms)
-CELL(device_name, set, detail->devices[i]->name)
-CELL(device_total, bytes_text, detail->devices[i]->total_bytes)
-CELL(device_used, bytes_text, detail->devices[i]->used_bytes)
-CELL(device_models, bytes_text, detail->devices[i]->models_bytes)
-CELL(device_pool, figure_text, &detail->devices[i]->kv_pool)
-CELL(device_kv, figure_text, &detail->devices[i]->kv_used)
-CELL(device_other, bytes_text, detail->devices[i]->other_bytes)
-CELL(device_orphan, bytes_text, detail->devices[i]->orphan_bytes)
-CELL(device_rest, bytes_text, detail->devices[i]->unattributed_bytes)
+CLI_CELL(model_name, cli_set_text, detail->models[i]->model)
+CLI_CELL(model_port, cli_set_number, detail->models[i]->port)
+CLI_CELL(model_vram, figure_text, &detail->models[i]->allocated)
+CLI_CELL(model_used, figure_text, &detail->models[i]->kv_used)
+CLI_CELL(model_capacity, figure_text, &detail->models[i]->kv_capacity)
+CLI_CELL(model_hit, percent_text, detail->models[i]->prefix_minute.hit_percent)
+CLI_CELL(model_running, count_text, detail->models[i]->requests_running)
+CLI_CELL(model_waiting, count_text, detail->models[i]->requests_waiting)
+CLI_CELL(model_preempted, count_text, detail->models[i]->requests_preemptions)
+CLI_CELL(model_age, age_text, detail->models[i]->age_ms)
+CLI_CELL(device_name, cli_set_text, detail->devices[i]->name)
+CLI_CELL(device_total, bytes_text, detail->devices[i]->total_bytes)
+CLI_CELL(device_used, bytes_text, detail->devices[i]->used_bytes)
+CLI_CELL(device_models, bytes_text, detail->devices[i]->models_bytes)
+CLI_CELL(device_pool, figure_text, &detail->devices[i]->kv_pool)
+CLI_CELL(device_kv, figure_text, &detail->devices[i]->kv_used)
+CLI_CELL(device_other, bytes_text, detail->devices[i]->other_bytes)
+CLI_CELL(device_orphan, bytes_text, detail->devices[i]->orphan_bytes)
+CLI_CELL(device_rest, bytes_text, detail->devices[i]->unattributed_bytes)
 
-static const struct table_column device_columns[] = {
+static const struct cli_column device_columns[] = {
     {"GPU", -8, device_index},
     {"NAME", 32, device_name},
     {"TOTAL", -12, device_total},
@@ -111,7 +90,7 @@ static const struct table_column device_columns[] = {
     {"UNATTRIB", -12, device_rest},
 };
 
-static const struct table_column model_columns[] = {
+static const struct cli_column model_columns[] = {
     {"MODEL", 48, model_name},
     {"PORT", -5, model_port},
     {"GPU", 16, model_gpus},
@@ -126,77 +105,23 @@ static const struct table_column model_columns[] = {
     {"PREEMPT", -8, model_preempted},
     {"AGE", -8, model_age},
 };
-// clang-format on
 
-_Static_assert(ARRAY_LEN(model_columns) <= COLUMNS_MAX, "each has its width");
-_Static_assert(ARRAY_LEN(device_columns) <= COLUMNS_MAX, "each has its width");
-
-struct table {
-    const struct table_column *columns;
-    size_t n_columns;
-    size_t n_rows;
+/* Rows of a gateway, each over several nodes. */
+static const struct cli_column fleet_columns[] = {
+    {"MODEL", 48, model_name},
+    {"PORT", -5, model_port},
+    {"NODES", -9, model_nodes},
+    {"STATE", 24, model_state},
+    {"VRAM", -12, model_vram},
+    {"KV USED", -12, model_used},
+    {"KV CAP", -12, model_capacity},
+    {"KV%", -8, model_ratio},
+    {"HIT(1m)", -8, model_hit},
+    {"RUN", -8, model_running},
+    {"WAIT", -8, model_waiting},
+    {"PREEMPT", -8, model_preempted},
 };
-
-static int width_of(const char *text)
-{
-    struct buf clean;
-    int width;
-
-    buf_init(&clean, CELL_SIZE * 4);
-    display_text(&clean, span_of(text), false, -1);
-    width = display_width(buf_span(&clean));
-    buf_done(&clean);
-    return width;
-}
-
-/* As wide as the widest cell, within the column's bounds; a negative one is kept so. */
-static int fit(const struct vramscope_detail *detail, const struct table *table, size_t k)
-{
-    const struct table_column *column = &table->columns[k];
-    int widest = abs(column->widest), width = (int)strlen(column->name), wanted;
-    char cell[CELL_SIZE];
-
-    for (size_t i = 0; i < table->n_rows && width < widest; i++) {
-        column->cell(detail, i, cell);
-        wanted = width_of(cell);
-        width = wanted > width ? wanted : width;
-    }
-    width = MIN(width, widest);
-    return column->widest < 0 ? -width : width;
-}
-
-static void print_row(const struct vramscope_detail *detail, const struct table *table,
-                      const int *widths, const size_t *row)
-{
-    struct buf line;
-
-    buf_init(&line, LINE_MAX_LEN);
-    for (size_t k = 0; k < table->n_columns; k++) {
-        char cell[CELL_SIZE];
-
-        if (row)
-            table->columns[k].cell(detail, *row, cell);
-        cli_add_cell(&line, widths[k], row ? cell : table->columns[k].name);
-    }
-    while (line.len > 0 && line.data[line.len - 1] == ' ')
-        buf_cut(&line, line.len - 1);
-    cli_print("%.*s", (int)line.len, line.data);
-    buf_done(&line);
-}
-
-static void print_table(const struct vramscope_detail *detail, const struct table *table)
-{
-    int widths[COLUMNS_MAX];
-
-    if (table->n_rows == 0)
-        return;
-    cli_print("%s", "");
-    for (size_t k = 0; k < table->n_columns; k++)
-        widths[k] = fit(detail, table, k);
-    print_row(detail, table, widths, NULL);
-    for (size_t i = 0; i < table->n_rows; i++)
-        print_row(detail, table, widths, &i);
-}
+// clang-format on
 
 /* A sum is worked out where one of its parts is. */
 void cli_kv_used_text(char ret[FIGURE_TEXT_SIZE], const struct vramscope_detail *detail)
@@ -217,6 +142,7 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
 {
     char when[CLI_TIME_SIZE], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
     char kv[FIGURE_TEXT_SIZE], hit[FIGURE_TEXT_SIZE], age[FIGURE_TEXT_SIZE];
+    char counts[CLI_COUNTS_SIZE];
     struct span name = cli_host_name(url);
 
     cli_time_text(when, detail->unix_ms);
@@ -225,8 +151,15 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
     cli_kv_used_text(kv, detail);
     percent_text(hit, detail->prefix_hit_percent);
     age_text(age, detail->gpu_age_ms);
-    cli_print("%.*s  %s  vramscoped %s  driver's figures: %s old", (int)name.len, name.at,
-              when, detail->version ? detail->version : "--", age);
+    cli_print("%.*s%s%s  %s  vramscoped %s%s%s%s", (int)name.len, name.at,
+              detail->node ? " > " : "", detail->node ? detail->node : "", when,
+              detail->version ? detail->version : "--",
+              detail->fleet ? "  gateway" : "  driver's figures: ",
+              detail->fleet ? "" : age, detail->fleet ? "" : " old");
+    if (detail->fleet) {
+        cli_node_counts(counts, detail->fleet);
+        cli_print("%s", counts);
+    }
     cli_print("VRAM %s of %s   KV cache in use %s   prefix cache hit %s", used, total, kv,
               hit);
     if (detail->kv_unknown_models > 0)
@@ -236,11 +169,21 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
 
 void cli_print_detail(const char *url, const struct vramscope_detail *detail)
 {
+    struct cli_table devices = {device_columns, ARRAY_LEN(device_columns),
+                                detail->n_devices, NULL};
+    struct cli_table models = {model_columns, ARRAY_LEN(model_columns), detail->n_models,
+                               NULL};
+
+    if (detail->fleet) {
+        models.columns = fleet_columns;
+        models.n_columns = ARRAY_LEN(fleet_columns);
+    }
     print_totals(url, detail);
-    print_table(detail, &(struct table){device_columns, ARRAY_LEN(device_columns),
-                                        detail->n_devices});
-    print_table(detail, &(struct table){model_columns, ARRAY_LEN(model_columns),
-                                        detail->n_models});
+    cli_print_nodes(detail);
+    cli_print_table(detail, &devices);
+    cli_print_table(detail, &models);
+    if (detail->models_left_out > 0)
+        cli_print("and %lld smaller models", (long long)detail->models_left_out);
     if (detail->n_models == 0)
         cli_print("no models");
 }

@@ -312,6 +312,7 @@ void cli_free(struct cli *cli)
     free(cli->operand);
     free(cli->token_file);
     free(cli->ca_file);
+    free(cli->node);
     free(cli->model);
     free(cli->listen);
     free(cli->theme);
@@ -338,4 +339,12 @@ struct vramscope_options cli_connection(const struct cli *cli)
         .token_file = cli->token_file,
         .ca_file = cli->ca_file,
     };
+}
+
+struct vramscope_options cli_stream_options(const struct cli *cli)
+{
+    struct vramscope_options options = cli_connection(cli);
+
+    options.node = cli->node;
+    return options;
 }

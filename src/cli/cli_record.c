@@ -141,7 +141,7 @@ static int record(struct recorder *recorder)
 
 int cli_record(const struct cli *cli)
 {
-    struct vramscope_options options = cli_connection(cli);
+    struct vramscope_options options = cli_stream_options(cli);
     struct recorder recorder = {.cli = cli, .until_ms = -1, .tell_ms = -1};
     struct complaint why = {""};
     int status;

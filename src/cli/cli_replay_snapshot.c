@@ -41,9 +41,10 @@ static int fill_model(struct snapshot_model *model, const struct vramscope_model
 int replay_snapshot_fill(struct snapshot *snapshot, const struct vramscope_detail *detail,
                          struct complaint *why)
 {
+    size_t most = SNAPSHOT_MODELS_MAX; // of a gateway's the first ones
     int r = 0;
 
-    if (detail->n_models > SNAPSHOT_MODELS_MAX)
+    if (detail->n_models > most && !detail->fleet)
         return complain(why, -EBADMSG, "it has more than %d models", SNAPSHOT_MODELS_MAX);
     if (detail->unix_ms > 0)
         snapshot->unix_ms = (uint64_t)detail->unix_ms;
@@ -51,7 +52,7 @@ int replay_snapshot_fill(struct snapshot *snapshot, const struct vramscope_detai
     snapshot->allocated_bytes = figure_from(&detail->allocated);
     snapshot->kv_used_bytes = value_of(detail->kv_used_bytes);
     snapshot->hit_percent = detail->prefix_hit_percent;
-    while (r == 0 && snapshot->n_models < detail->n_models) {
+    while (r == 0 && snapshot->n_models < MIN(detail->n_models, most)) {
         size_t i = snapshot->n_models++;
 
         r = fill_model(&snapshot->models[i], detail->models[i], why);

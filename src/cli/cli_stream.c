@@ -36,6 +36,9 @@ static int64_t sum_of_requests(const struct vramscope_detail *detail, bool waiti
 {
     int64_t sum = 0;
 
+    if (detail->fleet) // whose rows may not be all
+        return waiting ? detail->fleet->requests_waiting
+                       : detail->fleet->requests_running;
     for (size_t i = 0; i < detail->n_models; i++) {
         const struct vramscope_model *model = detail->models[i];
         int64_t n = waiting ? model->requests_waiting : model->requests_running;
@@ -53,6 +56,7 @@ static void print_text(const struct cli *cli, size_t which,
     char when[CLI_TIME_SIZE], total[FIGURE_TEXT_SIZE], used[FIGURE_TEXT_SIZE];
     char kv[FIGURE_TEXT_SIZE], hit[FIGURE_TEXT_SIZE];
     char running[FIGURE_TEXT_SIZE], waiting[FIGURE_TEXT_SIZE];
+    char nodes[64] = "";
     size_t n_stale = 0;
 
     cli_time_text(when, detail->unix_ms);
@@ -64,10 +68,14 @@ static void print_text(const struct cli *cli, size_t which,
     percent_text(hit, detail->prefix_hit_percent);
     count_text(running, sum_of_requests(detail, false));
     count_text(waiting, sum_of_requests(detail, true));
-    cli_print("%s %.*s%sVRAM %s of %s  KV %s  hit %s  run %s  wait %s  models %zu%s",
+    if (detail->fleet)
+        (void)snprintf(nodes, sizeof(nodes), "  nodes live %lld of %lld",
+                       (long long)MAX(detail->fleet->live, (int64_t)0),
+                       (long long)MAX(detail->fleet->nodes, (int64_t)0));
+    cli_print("%s %.*s%sVRAM %s of %s  KV %s  hit %s  run %s  wait %s  models %zu%s%s",
               when, cli->n_urls > 1 ? (int)name.len : 0, name.at,
               cli->n_urls > 1 ? " " : "", used, total, kv, hit, running, waiting,
-              detail->n_models, n_stale ? ", some stale" : "");
+              detail->n_models, n_stale ? ", some stale" : "", nodes);
 }
 
 /*
@@ -202,7 +210,7 @@ static int follow(const struct cli *cli, struct feed *feed)
 
 int cli_stream(const struct cli *cli)
 {
-    struct vramscope_options options = cli_connection(cli);
+    struct vramscope_options options = cli_stream_options(cli);
     struct complaint why = {""};
     struct feed *feed;
     int status;

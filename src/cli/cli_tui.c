@@ -25,6 +25,38 @@ static const struct vramscope_event *scope_next(void *ctx)
     return vramscope_next(ctx);
 }
 
+static struct tui_source source_of(const char *url, struct vramscope *scope)
+{
+    return (struct tui_source){
+        .url = url,
+        .ctx = scope,
+        .fd = scope_fd,
+        .timeout_ms = scope_timeout_ms,
+        .next = scope_next,
+    };
+}
+
+/* A stream of its own for one node of the gateway. */
+static int open_node(void *ctx, const struct tui_source *gateway, const char *node,
+                     struct tui_source *ret)
+{
+    struct vramscope_options options = cli_stream_options(ctx);
+    struct vramscope *scope;
+    int r;
+
+    options.node = node;
+    r = vramscope_open(gateway->url, &options, &scope);
+    if (r == 0)
+        *ret = source_of(gateway->url, scope);
+    return r;
+}
+
+static void close_node(void *ctx, struct tui_source *source)
+{
+    (void)ctx;
+    vramscope_close(source->ctx);
+}
+
 int cli_show(const struct cli *cli, const struct tui_source *sources, size_t n_sources)
 {
     struct complaint why = {""};
@@ -35,6 +67,9 @@ int cli_show(const struct cli *cli, const struct tui_source *sources, size_t n_s
         .glyphs = (enum glyphs)cli->glyphs,
         .colours = cli->colours,
         .refresh_ms = (int)cli->interval_ms,
+        .open_node = open_node,
+        .close_node = close_node,
+        .ctx = (void *)(uintptr_t)cli, // which they only read
     };
     int r;
 
@@ -53,7 +88,7 @@ int cli_show(const struct cli *cli, const struct tui_source *sources, size_t n_s
 
 static int open_all(const struct cli *cli, struct tui_source *sources)
 {
-    struct vramscope_options options = cli_connection(cli);
+    struct vramscope_options options = cli_stream_options(cli);
 
     for (size_t i = 0; i < cli->n_urls; i++) {
         struct vramscope *scope;
@@ -64,13 +99,7 @@ static int open_all(const struct cli *cli, struct tui_source *sources)
                         r == -EINVAL ? "not the URL of a daemon" : strerror(-r));
             return r;
         }
-        sources[i] = (struct tui_source){
-            .url = cli->urls[i],
-            .ctx = scope,
-            .fd = scope_fd,
-            .timeout_ms = scope_timeout_ms,
-            .next = scope_next,
-        };
+        sources[i] = source_of(cli->urls[i], scope);
     }
     return 0;
 }

@@ -98,6 +98,8 @@ static void put_one_host(struct pen *pen)
     if (drawing->view->gateway)
         pen_print(pen, STYLE_TEXT, "%s > ", drawing->view->gateway);
     pen_print(pen, STYLE_STRONG, "%s", host->name);
+    if (detail && detail->node && !drawing->view->gateway)
+        pen_print(pen, STYLE_STRONG, " > %s", detail->node);
     pen_skip(pen, 2);
     put_host_state(pen, host);
     if (detail && detail->fleet)

@@ -91,6 +91,9 @@ static void test_refused(void **state)
         {"v --url h:", "h:", "65535", CLI_TUI},
         {"v --url h:1\33[2J", "--url", "http://", CLI_TUI},
         {"v --token-file=", "--token-file", "empty", CLI_TUI},
+        {"v --node=", "--node", "empty", CLI_TUI},
+        {"v advise --node gpu1", "--node", "advise", CLI_ADVISE},
+        {"v replay f --node gpu1", "--node", "replay", CLI_REPLAY},
     };
 
     (void)state;
@@ -144,8 +147,15 @@ static void test_values(void **state)
     assert_string_equal(a->urls[0], "http://h:1");
     assert_string_equal(a->urls[1], "https://i");
 
-    assert_int_equal(read_line("v record --count 7 --duration 0.5s -- --odd", &b, &why),
-                     0);
+    assert_null(a->node);
+
+    assert_int_equal(
+        read_line("v record --count 7 --duration 0.5s --node gpu17@1a -- --odd", &b,
+                  &why),
+        0);
+    assert_string_equal(b->node, "gpu17@1a");
+    assert_string_equal(cli_stream_options(b).node, "gpu17@1a");
+    assert_null(cli_connection(b).node); // what is not of a node
     assert_int_equal(b->count, 7);
     assert_int_equal(b->duration_ms, 500);
     assert_string_equal(b->operand, "--odd");

@@ -135,6 +135,39 @@ static size_t take_odd_documents(struct host *host, uint64_t *seed, uint32_t rar
     return taken;
 }
 
+/* A gateway's document likewise. */
+static size_t take_odd_fleet(struct host *host, uint64_t *seed, uint32_t rarely)
+{
+    struct vramscope_event said = {.type = VRAMSCOPE_DETAIL, .unix_ms = START};
+    const struct vramscope_detail *detail = NULL;
+    struct buf plain, text;
+    char path[512];
+    FILE *file;
+    size_t n;
+
+    buf_init(&plain, TEXT_MAX);
+    buf_init(&text, TEXT_MAX);
+    snprintf(path, sizeof(path), "%s/fleet/fleet.json", fixtures_dir());
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    while ((n = fread(buf_reserve(&plain, 4096), 1, 4096, file)) > 0)
+        plain.len += n;
+    (void)fclose(file);
+    for (unsigned tries = 0; !detail && tries < 20; tries++) {
+        buf_clear(&text);
+        add_changed(&text, buf_span(&plain), seed, rarely);
+        (void)vramscope_detail_parse(text.data, text.len, &detail, NULL, 0);
+    }
+    n = detail != NULL;
+    said.detail = detail;
+    if (detail)
+        assert_int_equal(host_take(host, &said), 0);
+    vramscope_detail_unref(detail);
+    buf_done(&plain);
+    buf_done(&text);
+    return n;
+}
+
 /* Each cell is a sign that may be shown, or the right half of one. */
 static void check_cells(const struct canvas *canvas)
 {
@@ -167,13 +200,13 @@ static void check_same_again(struct stage *stage)
 
 static void draw_anyhow(struct stage *stage, uint64_t *seed)
 {
-    static const char keys[] = "jkgGssSr/ab>1\r\033pq?e1234+-tc";
+    static const char keys[] = "jkgGssSr/ab>1\r\033pq?e1234n0+-tc";
     int rows = 1 + (int)random_below(seed, 60),
         columns = 1 + (int)random_below(seed, 200);
 
     stage->view.glyphs = random_below(seed, N_GLYPHS);
     stage->view.screen = random_below(seed, N_SCREENS);
-    stage->view.pane = random_below(seed, 3) ? PANE_NONE : random_below(seed, 4);
+    stage->view.pane = random_below(seed, 3) ? PANE_NONE : random_below(seed, 5);
     stage->view.top = random_below(seed, 3) ? 0 : random_below(seed, 100);
     stage->view.is_recording = random_below(seed, 2);
     stage_draw(stage, rows, columns);
@@ -187,7 +220,7 @@ static void draw_anyhow(struct stage *stage, uint64_t *seed)
 static void test_anything(void **state)
 {
     uint64_t seed = 20260101;
-    size_t taken = 0;
+    size_t taken = 0, fleets = 0;
 
     (void)state;
     for (unsigned round = 0; round < 40; round++) {
@@ -200,6 +233,9 @@ static void test_anything(void **state)
         for (unsigned i = 0; i <= round % 3; i++)
             taken += take_odd_documents(stage_add(stage, "http://odd:6767", 0), &seed,
                                         how_rarely[(round + i) % ARRAY_LEN(how_rarely)]);
+        if (round % 2)
+            fleets += take_odd_fleet(stage_add(stage, "http://fleet:6767", 0), &seed,
+                                     2000u >> round % 4);
         stage_view(stage);
         for (unsigned i = 0; i < 50; i++)
             draw_anyhow(stage, &seed);
@@ -207,18 +243,22 @@ static void test_anything(void **state)
         free(stage);
     }
     assert_true(taken > 100);
+    assert_true(fleets > 10);
 }
 
 /* Drawing takes no memory but that of the canvas. */
 static void test_no_allocations(void **state)
 {
     struct stage *stage = malloc(sizeof(*stage));
+    uint64_t seed = 1;
     unsigned before;
 
     (void)state;
     assert_non_null(stage);
     stage_init(stage);
     (void)stage_add(stage, "http://gpu-host-1:6767", 40);
+    assert_int_equal(
+        take_odd_fleet(stage_add(stage, "http://fleet:6767", 0), &seed, 1000000), 1);
     stage_view(stage);
     stage_draw(stage, 40, 130);
     before = allocs;
