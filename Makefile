@@ -45,6 +45,8 @@ bench:
 	@bench/cadence.py $(BUILD)
 	@bench/data_age.py $(BUILD)
 	@bench/nats.py $(BUILD) 24
+	@bench/fleet.py $(BUILD)
+	@bench/fleet_faults.py $(BUILD) --times 1
 	@bench/terminal.py $(BUILD)
 	@bench/scrape_cost.py $(BUILD) 20 $(wildcard $(FIXTURES)/vllm_v1_0.25.1*loaded.txt)
 	@tools/install-node-modules build/node

@@ -45,8 +45,18 @@ given = arguments()
 given.build = given.build.resolve()
 use_build(given.build)
 from fleet import Gateway  # noqa: E402
-from harness import eventually  # noqa: E402
+from harness import Daemon, eventually  # noqa: E402
 from nats import Broker  # noqa: E402
+
+
+LIMITS = ("--max-clients", 10000, "--max-clients-per-ip", 10000, "--max-streams", 10000)
+
+
+class Installed(Gateway):
+    """With the interval and the history that it has unless told otherwise."""
+
+    def __init__(self, broker):
+        Daemon.__init__(self, "--gateway", "--nats", broker.url, *LIMITS)
 
 
 def is_whole(gateway, n):
@@ -92,9 +102,7 @@ def measure(n):
     """One column: what was seen with so many nodes."""
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker())
-        limits = ("--max-clients", 10000, "--max-clients-per-ip", 10000, "--max-streams", 10000)
-        gateways = [stack.enter_context(Gateway(broker, *limits, interval=INTERVAL_MS))
-                    for _ in range(given.gateways)]
+        gateways = [stack.enter_context(Installed(broker)) for _ in range(given.gateways)]
         nodes = stack.enter_context(
             Nodes(given.build, broker.url, n, *(["--distinct"] if given.distinct else [])))
         nodes.wait_connected()

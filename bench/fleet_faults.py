@@ -25,8 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench/fleet"))
 from rig import GPU_BYTES, GPUS, INTERVAL_MS, Nodes, use_build  # noqa: E402
 
-FRESH_MS = 2 * INTERVAL_MS  # a figure that is no older has missed nothing
-SETTLE_S, CUT_S = 3, 30
+FRESH_MS = INTERVAL_MS + 200  # a figure that is no older has missed nothing
+SETTLE_S, CUT_S, DOWN_S = 3, 30, 5
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("build", nargs="?", default=ROOT / "build/release", type=pathlib.Path)
@@ -60,9 +60,12 @@ class Ages:
             time.sleep(0.05)
 
     def until_fresh(self, since):
-        """Seconds from `since` until all are fresh for good; None: they are not."""
+        """Seconds from `since` until all are, and stay so for a second."""
         old = [when for when, age, _ in self.got if when >= since and age > FRESH_MS]
-        return old[-1] - since if old else 0.0
+        if not old:
+            return 0.0
+        ends = [a for a, b in zip(old, old[1:] + [old[-1] + 2]) if b - a > 1]
+        return next(when for when, _, _ in self.got if when > ends[0]) - since
 
     def oldest_s(self, since):
         return max(age for when, age, _ in self.got if when >= since) / 1000
@@ -222,6 +225,45 @@ def kill_gateway(by_nginx, retry_s=0.0):
                 "fewest nodes in the sum": fewest // (GPUS * GPU_BYTES)}
 
 
+def restart_broker():
+    """The only one there is."""
+    with (Broker() as broker, Gateway(broker, interval=INTERVAL_MS) as gateway,
+          Nodes(given.build, broker.url, given.nodes) as nodes):
+        nodes.wait_connected()
+        wait_whole(gateway)
+        with Ages(gateway) as ages, Follower(gateway) as reader:
+            begin = time.monotonic()
+            broker.kill()
+            time.sleep(DOWN_S)
+            broker.start()
+            since = time.monotonic()
+            time.sleep(15)
+        return {"s until every figure is fresh again": ages.until_fresh(since),
+                "age of the oldest figure meanwhile, s": ages.oldest_s(begin),
+                "fewest nodes in the sum": ages.fewest(begin),
+                "longest time between events, s": reader.longest_gap(begin)}
+
+
+def start_gateway():
+    """While the nodes publish."""
+    whole = given.nodes * GPUS * GPU_BYTES
+    with Broker() as broker, Nodes(given.build, broker.url, given.nodes) as nodes:
+        nodes.wait_connected()
+        time.sleep(SETTLE_S)
+        since = time.monotonic()
+        with Gateway(broker, interval=INTERVAL_MS) as gateway:
+            listens, totals = time.monotonic() - since, []
+            while not totals or totals[-1][1] != whole:
+                sums = gateway.vram()
+                if sums:
+                    totals.append((time.monotonic() - since, sums["total_vram_bytes"]))
+                time.sleep(0.01)
+                assert time.monotonic() - since < 30, "the sum is never whole"
+        return {"s until it listens": listens, "s until it gives a sum": totals[0][0],
+                "s until that is whole": totals[-1][0],
+                "nodes in the first sum": totals[0][1] // (GPUS * GPU_BYTES)}
+
+
 def cut_node():
     """One node says nothing for 30 s; its connection is there."""
     from_s = 10
@@ -261,6 +303,9 @@ SCENES = {
                       lambda: kill_gateway(True), given.times),
     "gateway-browser": ("the same; a reader that waits 2 s first, as a browser",
                         lambda: kill_gateway(True, 2.0), given.times),
+    "nats": (f"the only server is killed, and started again after {DOWN_S} s",
+             restart_broker, given.times),
+    "start": ("a gateway is started", start_gateway, given.times),
     "node": (f"a node is silent for {CUT_S} s", cut_node, 1),
 }
 

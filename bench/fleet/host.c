@@ -241,8 +241,10 @@ void host_fill(struct host *host, uint64_t now_us, struct snapshot *snapshot)
     snapshot->unix_ms = host->head.unix_ms = unix_ms();
     for (uint32_t i = 0; i < HOST_MODELS; i++)
         fill_model(host, i, snapshot->taken_ns, &snapshot->models[i]);
-    if (host->is_probe)
+    if (host->is_probe) {
         last->kv_used_bytes = figure_of(now_us, MEASURED, NULL);
+        last->allocated_bytes.value += GPUS_OF_MODEL * GIB; // never left out for its size
+    }
     fill_devices(host, snapshot);
     sum_up(snapshot);
     snapshot->self.cpu_seconds = (double)host->seq * 0.004;
