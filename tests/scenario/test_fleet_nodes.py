@@ -75,6 +75,9 @@ def test_silent_node():
             took = time.monotonic() - since
             assert took < 1, took
             gateway.wait_live("a")
+            with Node(broker, "newcomer"):
+                found = eventually("it is found", lambda: gateway.events("node_found"), 2)
+                assert [e["node"] for e in found] == ["newcomer"], found
             back = eventually("that is told", lambda: gateway.events("node_back"), 2)
             assert [e["node"] for e in back] == ["a"], back
             eventually("its readers have it", lambda: of_node.events(since) and
