@@ -44,6 +44,7 @@ struct compact_head {
     uint32_t processes_left_out;
     bool gateway;   // it sums up nodes of its own, and is no host
     uint32_t nodes; // how many of them
+    uint32_t gpus;  // of those nodes
 };
 
 /* What is needed while a message is written; some 30 KiB, to be kept between two. */

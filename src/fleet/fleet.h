@@ -12,7 +12,7 @@
  * once, as after a restart, unless that goes on to speak. Then both are nodes, by name and
  * machine ("gpu17@1a2b3c4d"), until one of them is lost. Of two on one machine with the
  * same GPUs, whatever their names, the one that began last is counted; of gateways under
- * one name, which sum up the same, likewise.
+ * one name that which sums up more nodes, and it gives way to none that knows fewer.
  *
  * No I/O. Any thread may call where nothing else is said.
  */

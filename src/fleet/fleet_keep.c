@@ -228,7 +228,7 @@ static void keep_figures(struct run *run, const struct compact_message *message)
     uint32_t pool_unknown;
 
     node->seq = snapshot->seq;
-    node->n_devices = message->head.gateway ? 0 : snapshot->n_devices;
+    node->n_devices = message->head.gateway ? message->head.gpus : snapshot->n_devices;
     node->n_models = snapshot->n_models + MIN(message->head.models_left_out, 1U << 20);
     keep_memory(node, snapshot);
     if (node->n_models == 0)

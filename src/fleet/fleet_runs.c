@@ -105,6 +105,12 @@ static bool may_show(struct fleet *fleet, struct name *name, uint64_t now_ns)
     return fleet_shown(name, shown) == 0 || fleet_make_room(fleet, name, now_ns);
 }
 
+/* A gateway that has just begun may not have heard of all its nodes yet. */
+static bool knows_less(const struct compact_head *head, const struct run *rival)
+{
+    return head->gateway && rival->node.is_gateway && head->nodes < rival->node.nodes;
+}
+
 static struct run *place_new(struct fleet *fleet, struct name *name,
                              const struct compact_head *head, uint64_t now_ns)
 {
@@ -123,7 +129,8 @@ static struct run *place_new(struct fleet *fleet, struct name *name,
         return run;
     }
     inherit_events(run, rival);
-    if (fleet_began_later(run, rival) || is_silent(rival, now_ns)) {
+    if ((fleet_began_later(run, rival) && !knows_less(head, rival)) ||
+        is_silent(rival, now_ns)) {
         run->watched = rival->watched;
         run->superseded_ns = 0;
         supersede(rival, now_ns);

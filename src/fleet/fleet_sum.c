@@ -95,10 +95,18 @@ static bool same_host(const struct summing *sum, uint32_t a, uint32_t b)
     return same_machine && one->gpus && one->gpus == other->gpus;
 }
 
-/* Of two that are one the one that began last is counted. */
+/* Of two that are one that which began last, or of gateways that which sums up more. */
+static bool is_better(const struct run *a, const struct run *b)
+{
+    if (a->node.is_gateway && b->node.is_gateway && a->node.nodes != b->node.nodes)
+        return a->node.nodes > b->node.nodes;
+    return fleet_began_later(a, b);
+}
+
+/* One of two is counted. */
 static void settle(struct summing *sum, uint32_t a, uint32_t b)
 {
-    bool first = fleet_began_later(sum->runs[a], sum->runs[b]);
+    bool first = is_better(sum->runs[a], sum->runs[b]);
     struct fleet_node *counted = &sum->nodes[first ? a : b];
     struct fleet_node *other = &sum->nodes[first ? b : a];
 

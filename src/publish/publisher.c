@@ -102,8 +102,10 @@ void publisher_offer(struct publisher *publisher, const struct snapshot *snapsho
     int r;
 
     head.unix_ms = snapshot->unix_ms;
-    if (snapshot->fleet)
+    if (snapshot->fleet) {
         head.nodes = snapshot->fleet->n_counted;
+        head.gpus = snapshot->fleet->n_devices;
+    }
     r = compact_write(publisher->writer, &publisher->written, &head, snapshot,
                       &snapshot->self, max_payload(publisher));
     put_mail(publisher, r, true);

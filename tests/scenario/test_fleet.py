@@ -284,11 +284,12 @@ def test_events():
     for name, host in FLEET.hosts.items():
         own = json.loads(host.get("/v1/events")[2])["events"]
         kinds = [e["kind"] for e in found[name]]
-        assert kinds.count("node_found") == 1, kinds
+        assert "node_found" not in kinds, kinds  # it was there when the gateway began
         assert "engine_found" in kinds, (kinds, events)
         for event in own:
-            same = [e for e in found[name] if (e["kind"], e["unix_ms"], e["text"]) == (
-                event["kind"], event["unix_ms"], event["text"])]
+            same = [e for e in found[name]
+                    if (e["kind"], e["text"]) == (event["kind"], event["text"]) and
+                    abs(e["unix_ms"] - event["unix_ms"]) < 500]  # by the gateway's clock
             assert len(same) == 1, (event, found[name])
             assert list(same[0]).index("node") == list(same[0]).index("device") + 1, same
         assert all("node" not in event for event in own)

@@ -145,11 +145,12 @@ def test_too_many():
         rss, ended = gateway.rss_bytes(), threading.Event()
 
         def say():
-            while not ended.is_set():
-                for i, (name, payload) in enumerate(thousands):
-                    client.publish(f"vramscope.v1.{name}.snapshot", payload)
-                    if i % 50 == 49:
-                        time.sleep(0.01)
+            with contextlib.suppress(OSError):
+                while not ended.is_set():
+                    for i, (name, payload) in enumerate(thousands):
+                        client.publish(f"vramscope.v1.{name}.snapshot", payload)
+                        if i % 50 == 49:
+                            time.sleep(0.01)
         thread = threading.Thread(target=say, daemon=True)
         thread.start()
         eventually("it is full", lambda: gateway.fleet().get("nodes") == NODES_MAX, 15)
@@ -158,7 +159,7 @@ def test_too_many():
         assert len(body) <= 4 << 20, len(body)
         names = list(gateway.nodes())
         assert names == sorted(names) and {"a", "b"} < set(names) and len(names) == NODES_MAX
-        for path in ("/vram", "/metrics", "/v1/events", "/vram?node=n00001"):
+        for path in ("/vram", "/metrics", "/v1/events", "/vram?node=a"):
             assert gateway.get(path)[0] == 200, path
         assert len(gateway.get("/vram")[2]) < 64 << 10
         full = gateway.rss_bytes()
@@ -171,24 +172,24 @@ def test_too_many():
 
 
 def test_rows_have_a_limit():
-    """1,000 models on as many ports: the largest have rows, sums have all."""
+    """600 models on as many ports: the largest have rows, sums have all."""
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker())
-        for i in range(20):
+        for i in range(12):
             stack.enter_context(Node(broker, f"n{i}", models=50, port=1000 + 50 * i,
-                                     allocated=(i + 1) * GIB, interval=1))
+                                     allocated=(i + 1) << 27, interval=1))
         gateway = stack.enter_context(Gateway(broker))
-        gateway.wait_live(*(f"n{i}" for i in range(20)))
+        gateway.wait_live(*(f"n{i}" for i in range(12)))
         time.sleep(0.5)
         document = gateway.detail()
-        assert len(document["models"]) == 512 and document["models_left_out"] == 488
+        assert len(document["models"]) == 512 and document["models_left_out"] == 88
         least = min(m["vram"]["allocated_bytes"]["value"] for m in document["models"])
-        assert least == 10 * GIB, least
-        assert document["vram"]["allocated_bytes"]["value"] == 50 * 210 * GIB
+        assert least == 2 << 27, least
+        assert document["vram"]["allocated_bytes"]["value"] == 50 * 78 << 27
         body = gateway.get("/vram")[2]
         assert len(body) < 64 << 10, len(body)
         event = gateway.vram()
-        assert event["allocated_vram_bytes"] == 50 * 210 * GIB and len(event["models"]) > 200
+        assert event["allocated_vram_bytes"] == 50 * 78 << 27 and len(event["models"]) > 200
         order = [(m["port"], m["model_id"]) for m in event["models"]]
         assert order == sorted(order)
 

@@ -62,7 +62,7 @@ def test_one_of_two_dies():
         with Returning(two, "a", f"{last['boot']}-{last['seq']}") as stream:
             assert stream.status == 200
             seqs = [stream.document()["seq"] for _ in range(4)]
-        assert seqs == list(range(last["seq"] + 1, last["seq"] + 5)), (last["seq"], seqs)
+        assert seqs == sorted(set(seqs)) and 0 < seqs[0] - last["seq"] <= 3, (last, seqs)
         time.sleep(1)
         assert reader.longest_gap() < 0.8 and not reader.comments(), reader.longest_gap()
         assert {e["total_vram_bytes"] for e in reader.events(since)} == {3 * TOTAL}

@@ -45,8 +45,8 @@ def test_silent_node():
             a.pause()
             silent = time.monotonic()
             eventually("it is stale", lambda: gateway.state("a") == "stale", 5)
-            took = time.monotonic() - silent
-            assert 1.5 < took < 3.5, took
+            stale = time.monotonic()
+            assert 1.5 < stale - silent < 3.5, stale - silent
             row = gateway.nodes()["a"]
             assert row["counted"] and row["reason"] and row["age_ms"] >= 1500, row
             assert counted(gateway, 2) and gateway.fleet()["stale"] == 1
@@ -75,6 +75,9 @@ def test_silent_node():
             took = time.monotonic() - since
             assert took < 1, took
             gateway.wait_live("a")
+            with Node(broker, "newcomer"):
+                found = eventually("it is found", lambda: gateway.events("node_found"), 2)
+                assert [e["node"] for e in found] == ["newcomer"], found
             back = eventually("that is told", lambda: gateway.events("node_back"), 2)
             assert [e["node"] for e in back] == ["a"], back
             eventually("its readers have it", lambda: of_node.events(since) and
@@ -82,7 +85,7 @@ def test_silent_node():
             for follower in (of_node, details):
                 said = follower.comments(silent)
                 assert len(said) > 20 and not follower.ended, said
-                assert follower.longest_gap(silent) < 1, follower.longest_gap(silent)
+                assert follower.longest_gap(stale) < 1, follower.longest_gap(stale)
             assert reader.longest_gap() < 1 and not reader.comments(), reader.longest_gap()
 
 
@@ -293,8 +296,8 @@ def test_versions():
         wait_counted(gateway, 3)
         rows = gateway.nodes()
         row = rows["future"]
-        assert not row["counted"] and row["malformed"] > 0 and "2" in row["reason"], row
-        assert row["gpus"] == 0 and row["vram"]["total_bytes"] is None, row
+        assert not row["counted"] and row["malformed"] > 0 and "format" in row["reason"], row
+        assert row["gpus"] is None and row["vram"]["total_bytes"] is None, row
         assert all(rows[name]["malformed"] == 0 for name in ("now", "newer", "older")), rows
         states = {m["state"] for m in gateway.detail("newer")["models"]}
         assert states == {"unreachable"}, states
@@ -307,8 +310,9 @@ def test_versions():
         gateway.wait_live("future")
         wait_counted(gateway, 4)
         nodes["now"].change = another_format  # of one that could be read before
-        eventually("it cannot be read", lambda: gateway.state("now") == "unreadable", 14)
+        eventually("it is lost", lambda: gateway.state("now") == "lost", 14)
         wait_counted(gateway, 3)
+        assert gateway.nodes()["now"]["malformed"] > 30, gateway.nodes()["now"]
 
 
 def test_figures_that_no_host_has():
@@ -328,7 +332,6 @@ def test_figures_that_no_host_has():
         def hide(said):
             unknown = {"value": None, "from": 0, "reason": "hidden", "error": None}
             said["totals"]["kv_used_bytes"], said["totals"]["kv_unknown"] = None, 1
-            said["totals"]["hit_percent"] = None
             said["model"][0]["kv_used_bytes"] = said["model"][0]["kv_pool_bytes"] = unknown
             said["model"][0]["requests_running"] = None
         blind.change = hide
@@ -347,7 +350,7 @@ def test_figures_that_no_host_has():
         document = gateway.detail()
         assert document["kv_cache"]["unknown_models"] == 1, document["kv_cache"]
         assert document["kv_cache"]["used_bytes"] == 2 * GIB, document["kv_cache"]
-        assert document["fleet"]["kv_pool_unknown_models"] == 1
+        assert document["fleet"]["kv_pool_unknown_models"] == 1, document["fleet"]
         assert document["fleet"]["kv_pool_bytes"]["value"] == 20 * GIB
         row = gateway.nodes()["blind"]
         assert row["requests"]["running"] is None, row

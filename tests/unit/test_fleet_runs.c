@@ -263,6 +263,34 @@ static void test_gateways(void **unused)
     assert_non_null(strstr(stage_find("east@aaaaaaaa")->reason, "east@bbbbbbbb"));
 }
 
+/* A second gateway of one fleet has not heard all nodes when it begins. */
+static void test_gateway_that_begins(void **unused)
+{
+    struct stage_node a = stage_node("east"), b = a;
+
+    (void)unused;
+    a.gateway = b.gateway = true;
+    a.nodes = 40;
+    b.nodes = 39;
+    a.n_devices = b.n_devices = 0;
+    b.n_models = 1;
+    b.boot = "bbbbbbbbbbbbbbbb";
+    b.started_unix_ms++;
+    stage_say(&a);
+    for (int i = 0; i < 6; i++) {
+        speak_both(&a, &b, 1);
+        (void)stage_sum();
+        assert_int_equal(stage.sum->fleet->n_counted, 1);
+        assert_int_equal(stage.sum->models_bytes, 20 * GIB);
+    }
+    assert_int_equal(stage.sum->fleet->n_nodes, 2);
+    assert_true(stage_find("east@aaaaaaaa")->counted);
+    b.nodes = 41;
+    speak_both(&a, &b, 1);
+    (void)stage_sum();
+    assert_true(stage_find("east@bbbbbbbb")->counted);
+}
+
 static struct event event;
 
 static bool next_event(void)
