@@ -477,12 +477,19 @@ static void test_two_threads(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_restart),           STAGED(test_restart_in_the_past),
-        STAGED(test_two_of_a_name),     STAGED(test_order_of_names),
-        STAGED(test_names_by_boot),     STAGED(test_at_most_four),
-        STAGED(test_one_machine_twice), STAGED(test_gateways),
-        STAGED(test_events_of_nodes),   STAGED(test_events_of_the_fleet),
-        STAGED(test_ring_of_events),    STAGED(test_two_threads),
+        STAGED(test_restart),
+        STAGED(test_restart_in_the_past),
+        STAGED(test_two_of_a_name),
+        STAGED(test_order_of_names),
+        STAGED(test_names_by_boot),
+        STAGED(test_at_most_four),
+        STAGED(test_one_machine_twice),
+        STAGED(test_gateways),
+        STAGED(test_gateway_that_begins),
+        STAGED(test_events_of_nodes),
+        STAGED(test_events_of_the_fleet),
+        STAGED(test_ring_of_events),
+        STAGED(test_two_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
