@@ -92,7 +92,7 @@ static bool same_host(const struct summing *sum, uint32_t a, uint32_t b)
         ((one->node.is_gateway && other->node.is_gateway) ||
          (same_machine && !one->gpus && !other->gpus)))
         return true;
-    return same_machine && one->gpus && one->gpus == other->gpus;
+    return same_machine && one->gpus == other->gpus;
 }
 
 /* Of two that are one that which began last, or of gateways that which sums up more. */

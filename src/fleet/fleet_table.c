@@ -129,10 +129,10 @@ void fleet_remove(struct fleet *fleet, size_t at)
             (--fleet->n_names - at) * sizeof(fleet->names[0]));
 }
 
-/* One that another has replaced, and that has had time to speak and has not. */
+/* One that another has replaced, and that has had time to speak again and has not. */
 static bool may_go(const struct run *run, uint64_t now_ns)
 {
-    return run->superseded_ns && run->node.heard_ns <= run->superseded_ns &&
+    return run->superseded_ns &&
            fleet_since(run->superseded_ns, now_ns) > 2 * FLEET_SECOND_NS;
 }
 

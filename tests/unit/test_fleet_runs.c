@@ -102,7 +102,11 @@ static void test_two_of_a_name(void **unused)
         b.boot = "bbbbbbbbbbbbbbbb";
         b.uuid = "other";
         b.started_unix_ms++;
-        speak_both(order ? &b : &a, order ? &a : &b, 4);
+        speak_both(order ? &b : &a, order ? &a : &b, 1);
+        (void)stage_sum();
+        assert_int_equal(stage.sum->fleet->n_nodes, 1);
+        assert_string_equal(stage_find("gpu1")->boot, b.boot); // it began last
+        speak_both(order ? &b : &a, order ? &a : &b, 3);
         (void)stage_sum();
         assert_int_equal(stage.sum->fleet->n_nodes, 2);
         assert_int_equal(stage.sum->fleet->n_counted, 2);
@@ -207,7 +211,8 @@ static void test_at_most_four(void **unused)
 /* One machine with the same GPUs counts once, whatever its daemons are called. */
 static void test_one_machine_twice(void **unused)
 {
-    struct stage_node gpu1 = stage_node("gpu1"), gpu2 = stage_node("gpu2");
+    struct stage_node gpu1 = stage_node("gpu1"), gpu2 = stage_node("gpu2"),
+                      gpu3 = stage_node("gpu3");
 
     (void)unused;
     gpu2.uuid = "gpu1";
@@ -231,6 +236,19 @@ static void test_one_machine_twice(void **unused)
         assert_int_equal(stage_find("gpu2")->counted, i != 3);
         if (i == 0)
             assert_non_null(strstr(stage_find("gpu1")->reason, "gpu2"));
+    }
+    gpu3.uuid = "the same"; // a third, whichever comes last in the list
+    gpu3.started_unix_ms = gpu2.started_unix_ms--;
+    gpu1.started_unix_ms = gpu2.started_unix_ms - 1;
+    stage_say(&gpu1);
+    stage_say(&gpu2);
+    stage_say(&gpu3);
+    for (int i = 0; i < 2; i++) {
+        (void)stage_sum();
+        assert_int_equal(stage.sum->fleet->n_counted, 1);
+        assert_int_equal(stage_find(i ? "gpu2" : "gpu3")->counted, true);
+        gpu2.started_unix_ms += 5;
+        stage_say(&gpu2);
     }
     stage_wait(10001); // the other counts when the first is lost
     stage_say(&gpu2);

@@ -288,6 +288,23 @@ static void test_largest_rows(void **unused)
     assert_int_equal(stage.sum->fleet->requests_running, 1800);
 }
 
+/* In two containers, under one port of each: one node all the same. */
+static void test_twice_on_a_node(void **unused)
+{
+    struct stage_node gpu1 = stage_node("gpu1");
+
+    (void)unused;
+    stage_fill(&gpu1, &stage.said);
+    stage.said.models[1] = stage.said.models[0];
+    stage_write(&gpu1);
+    (void)stage_take("gpu1");
+    assert_int_equal(stage_sum(), 0);
+    assert_int_equal(stage.sum->fleet->n_models, 1);
+    assert_int_equal(stage.sum->fleet->models[0].nodes, 1);
+    assert_int_equal(stage.sum->fleet->models[0].ready, 1);
+    assert_int_equal(stage.sum->fleet->models[0].allocated_bytes.value, 20 * GIB);
+}
+
 /* Who says more than there can be leaves the sums as they are. */
 static void test_absurd(void **unused)
 {
@@ -302,6 +319,7 @@ static void test_absurd(void **unused)
     said->kv_used_bytes = UNKNOWN - 1;
     said->models[0].allocated_bytes.value = UNKNOWN - 1;
     said->models[0].page.requests_running = UNKNOWN - 1;
+    said->models[0].prefix_minute.queries = -40;
     stage_write(&gpu2);
     (void)stage_take("gpu2");
     assert_int_equal(stage_sum(), 0);
@@ -310,6 +328,7 @@ static void test_absurd(void **unused)
     assert_int_equal(stage.sum->kv_used_bytes, 2 * GIB);
     assert_int_equal(stage.sum->fleet->requests_running, 9);
     assert_int_equal(stage.sum->fleet->models[0].allocated_bytes.value, 10 * GIB);
+    assert_true(stage.sum->hit_percent == 75);
     check_sum(stage.sum);
 }
 
@@ -326,7 +345,7 @@ static void test_large_fleet(void **unused)
 {
     double took_in = 0, took_sum = 0;
     struct mallinfo2 before, after;
-    char name[16], uuid[16];
+    char name[16];
 
     (void)unused;
     for (int round = 1; round <= 10; round++) {
@@ -335,7 +354,6 @@ static void test_large_fleet(void **unused)
             double begin;
 
             (void)snprintf(name, sizeof(name), "node-%d", i);
-            (void)snprintf(uuid, sizeof(uuid), "%d", i);
             node = stage_node(name);
             node.seq = (uint64_t)round;
             node.n_devices = 8;
@@ -373,9 +391,9 @@ static void test_large_fleet(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_two_nodes), STAGED(test_unknown),     STAGED(test_hits),
-        STAGED(test_reference), STAGED(test_many_rows),   STAGED(test_largest_rows),
-        STAGED(test_absurd),    STAGED(test_large_fleet),
+        STAGED(test_two_nodes),       STAGED(test_unknown),   STAGED(test_hits),
+        STAGED(test_reference),       STAGED(test_many_rows), STAGED(test_largest_rows),
+        STAGED(test_twice_on_a_node), STAGED(test_absurd),    STAGED(test_large_fleet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
