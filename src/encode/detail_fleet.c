@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 enum {
-    WHY_SIZE = 256,
+    WHY_SIZE = 80,
     REST_MAX = 64 * 1024, // of the document: events, and what the program says of itself
 };
 
@@ -19,10 +19,9 @@ static_assert(SNAPSHOT_EVENTS_MAX * EVENT_JSON_MAX <= REST_MAX / 2,
 /* A sum over nodes, which says of how many of them it is not known. */
 static void tell_part(struct figure *sum, uint32_t unknown, uint32_t nodes, char *why)
 {
-    if (unknown == 0 || (sum->how == FROM_NOWHERE && nodes == 1))
+    if (unknown == 0 || sum->how == FROM_NOWHERE)
         return;
-    (void)snprintf(why, WHY_SIZE, "not known on %u of its %u nodes%s%s", unknown, nodes,
-                   sum->why ? ": " : "", sum->why ? sum->why : "");
+    (void)snprintf(why, WHY_SIZE, "not known on %u of its %u nodes", unknown, nodes);
     sum->why = why;
 }
 
