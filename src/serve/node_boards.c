@@ -12,7 +12,7 @@
 
 enum {
     NODE_PAST_BYTES = 128 * 1024, // a minute of 64 models at 2 Hz (/vram/aggregated)
-    INTERVAL_MS = 500,           // of a node that does not say
+    INTERVAL_MS = 500,            // of a node that does not say
 };
 
 /* What a snapshot's document says of whose it is, and the texts that it points at. */
