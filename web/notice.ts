@@ -37,21 +37,23 @@ const OUTAGES: Record<string, [title: string, text: string]> = {
   "node-stale": ["The figures of this node are old", "Nothing new has come from it for a moment."],
   "node-lost": ["This node is lost", "Nothing has come from it for a while: it is down, its daemon has ended, or the way to it is broken."],
   "node-outage": ["This node has no figures of its GPUs", "Its daemon runs, and its driver gives none at the moment."],
+  "node-unreadable": ["This node cannot be read", "What it publishes is not what this version knows: one of the two is to be brought up to date."],
+  busy: ["Too many nodes are looked at", "The gateway follows a few at a time, for all who look."],
   "no-device-memory": ["The GPUs do not tell their memory", "The driver has devices, but not one whose memory is known."],
 };
-
-function outage(status: Extract<Status, { state: "no-data" }>): Notice {
-  const [title, text] = OUTAGES[status.code] ?? ["No figures of the GPUs", "The driver gives none at the moment."];
-  return { title, text, remedy: sentence(status.remedy), reason: `The daemon says: ${status.reason}` };
-}
 
 // Why there is no such node to look at. By the code of the answer.
 const NO_NODE: Record<string, [title: string, text: string]> = {
   "no-such-node": ["No such node", "The gateway has heard of none with this name, or not for an hour."],
-  "ambiguous-node": ["Two nodes have this name", "Which of them is meant cannot be told: give each its own with vramscoped --node."],
+  "ambiguous-node": ["Two nodes have this name", "They are in the fleet's table, with a part of their machines' ids. A name of its own is given with vramscoped --node."],
   "no-gateway": ["This daemon has no nodes", "It is a single host's, and no gateway of a fleet."],
   "too-many-streams": ["Too many nodes are looked at", "A browser has few connections with a server."],
 };
+
+function outage(status: Extract<Status, { state: "no-data" }>): Notice {
+  const [title, text] = OUTAGES[status.code] ?? NO_NODE[status.code] ?? ["No figures of the GPUs", "The driver gives none at the moment."];
+  return { title, text, remedy: sentence(status.remedy), reason: `The daemon says: ${status.reason}` };
+}
 
 function noNode(status: Extract<Status, { state: "no-node" }>): Notice {
   const [title, text] = NO_NODE[status.code] ?? ["This node cannot be shown", ""];

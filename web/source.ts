@@ -105,7 +105,7 @@ export class Source {
     const { code, message: reason, remedy } = await refusal(response);
     if (response.status === 401) return { state: "token-needed", reason };
     if (response.status === 503 && code !== "") return { state: "no-data", code, reason, remedy };
-    if (this.node !== "" && code !== "" && [404, 409].includes(response.status))
+    if (this.node !== "" && code !== "" && [400, 404, 409].includes(response.status))
       return { state: "no-node", code, reason, remedy, retryAt: 0 };
     return { state: "lost", reason, remedy, retryAt: 0 };
   }
