@@ -78,8 +78,8 @@ static struct connection_text clean(const char *text)
     return ret;
 }
 
-struct connection_text connection_why(const struct connection *connection,
-                                      natsStatus status)
+static struct connection_text why_failed(const struct connection *connection,
+                                         natsStatus status)
 {
     natsStatus last = NATS_OK;
     const char *text = connection->library->nats_GetLastError(&last);
@@ -202,7 +202,7 @@ int connection_open(struct connection *connection, struct connection_text *why)
     if (s == NATS_OK)
         s = nats->natsConnection_Connect(&connection->nats, options);
     if (s != NATS_OK)
-        *why = connection_why(connection, s);
+        *why = why_failed(connection, s);
     nats->natsOptions_Destroy(options); // the connection has its own
     return s == NATS_OK ? 0 : -ENOTCONN;
 }
@@ -220,15 +220,41 @@ static void wait_until_closed(struct connection *connection)
     (void)pthread_mutex_unlock(&connection->lock);
 }
 
-/* The library may tell something on its thread after it has closed; then we must be there. */
+/*
+ * The library may tell something on its thread after it has closed; then we must be there.
+ * And a subscription that ends before the connection may be freed under the thread that
+ * reads (seen with 3.4).
+ */
 void connection_close(struct connection *connection)
 {
+    const struct nats_library *nats = connection->library;
+
     if (!connection->nats)
         return;
-    connection->library->natsConnection_Close(connection->nats);
+    nats->natsConnection_Close(connection->nats);
     wait_until_closed(connection);
-    connection->library->natsConnection_Destroy(connection->nats);
+    if (connection->subscription)
+        nats->natsSubscription_Destroy(connection->subscription);
+    nats->natsConnection_Destroy(connection->nats);
+    connection->subscription = NULL;
     connection->nats = NULL;
+}
+
+int connection_subscribe(struct connection *connection, const char *subject, int messages,
+                         int bytes, struct connection_text *why)
+{
+    const struct nats_library *nats = connection->library;
+    natsStatus s = nats->natsConnection_SubscribeSync(&connection->subscription,
+                                                      connection->nats, subject);
+
+    if (s == NATS_OK)
+        s = nats->natsSubscription_SetPendingLimits(connection->subscription, messages,
+                                                    bytes);
+    if (s == NATS_OK)
+        return 0;
+    *why = why_failed(connection, s);
+    connection_close(connection);
+    return -ENOTCONN;
 }
 
 bool connection_is_lost(const struct connection *connection)

@@ -26,8 +26,9 @@ struct connection_text {
 struct connection {
     const struct nats_library *library;
     const struct connection_options *options;
-    natsConnection *nats; // NULL: there is none
-    unsigned failures;    // waits since one was last of use
+    natsConnection *nats;           // NULL: there is none
+    natsSubscription *subscription; // NULL: there is none
+    unsigned failures;              // waits since one was last of use
     uint64_t random;
     pthread_mutex_t lock; // of what follows: the library tells it on a thread of its own
     pthread_cond_t changed;
@@ -43,6 +44,11 @@ void connection_done(struct connection *connection);
 int connection_open(struct connection *connection,
                     struct connection_text *why) MUST_CHECK;
 void connection_close(struct connection *connection);
+
+/* One to each; what is more than waits to be taken is dropped. -ENOTCONN: it is closed. */
+int connection_subscribe(struct connection *connection, const char *subject, int messages,
+                         int bytes, struct connection_text *why) MUST_CHECK;
+
 bool connection_is_lost(const struct connection *connection);
 
 /* Why it is of no use any more, as far as anybody said; false: nobody did. */
@@ -53,10 +59,6 @@ struct connection_text connection_server(const struct connection *connection);
 
 /* What the server has said against something since the last call; false: nothing. */
 bool connection_complaint(struct connection *connection, struct connection_text *ret);
-
-/* What the library says of a call of this thread's that failed. */
-struct connection_text connection_why(const struct connection *connection,
-                                      natsStatus status);
 
 /* Before the next try, at most 250 ms at first: more each time until it was of use. */
 uint64_t connection_wait_ms(struct connection *connection);

@@ -30,40 +30,15 @@ void link_done(struct link *link)
     connection_done(&link->connection);
 }
 
-static natsStatus listen_to_claims(struct link *link)
-{
-    const struct nats_library *nats = link->connection.library;
-    natsStatus s = nats->natsConnection_SubscribeSync(
-        &link->claims, link->connection.nats, link->claim_subject);
-
-    if (s == NATS_OK)
-        s = nats->natsSubscription_SetPendingLimits(link->claims, CLAIMS_MAX,
-                                                    CLAIM_BYTES_MAX);
-    return s;
-}
-
 int link_connect(struct link *link, struct connection_text *why)
 {
-    natsStatus s;
+    int r = connection_open(&link->connection, why);
 
-    if (connection_open(&link->connection, why) < 0)
-        return -ENOTCONN;
-    s = link->options->shared_name ? NATS_OK : listen_to_claims(link);
-    if (s != NATS_OK) {
-        *why = connection_why(&link->connection, s);
-        link_disconnect(link);
-        return -ENOTCONN;
-    }
+    if (r == 0 && !link->options->shared_name)
+        r = connection_subscribe(&link->connection, link->claim_subject, CLAIMS_MAX,
+                                 CLAIM_BYTES_MAX, why);
     link->claim_ns = 0;
-    return 0;
-}
-
-void link_disconnect(struct link *link)
-{
-    if (link->claims)
-        link->connection.library->natsSubscription_Destroy(link->claims);
-    link->claims = NULL;
-    connection_close(&link->connection);
+    return r;
 }
 
 size_t link_max_payload(const struct link *link)
@@ -155,7 +130,8 @@ static void hear_claims(struct link *link, uint64_t now_ns)
     natsMsg *message = NULL;
 
     for (int i = 0; i < CLAIMS_MAX; i++) {
-        if (nats->natsSubscription_NextMsg(&message, link->claims, 0) != NATS_OK)
+        if (nats->natsSubscription_NextMsg(&message, link->connection.subscription, 0) !=
+            NATS_OK)
             break;
         take_claim(link,
                    (struct span){nats->natsMsg_GetData(message),
@@ -174,7 +150,7 @@ void link_claim(struct link *link, uint64_t now_ns)
 {
     char claim[CLAIM_SIZE + 1];
 
-    if (!link->claims)
+    if (link->options->shared_name)
         return;
     hear_claims(link, now_ns);
     if (now_ns < link->claim_ns)

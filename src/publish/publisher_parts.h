@@ -15,7 +15,6 @@ enum { PAYLOAD_DEFAULT = 1 << 20 }; // a server's, unless it says otherwise
 struct link {
     struct connection connection;
     const struct publisher_options *options;
-    natsSubscription *claims; // NULL: the name is shared, or there is no connection
     char snapshot_subject[SUBJECT_SIZE];
     char event_subject[SUBJECT_SIZE];
     char claim_subject[SUBJECT_SIZE];
@@ -30,7 +29,6 @@ void link_done(struct link *link);
 
 /* One try, which takes two seconds at most where names are found at once. */
 int link_connect(struct link *link, struct connection_text *why) MUST_CHECK;
-void link_disconnect(struct link *link);
 size_t link_max_payload(const struct link *link);
 
 /* Hand it over. -E2BIG: the server does not take as much. -ENOTCONN: it is lost. */

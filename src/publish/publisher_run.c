@@ -24,7 +24,7 @@ static void note_connected(struct publisher *publisher, bool connected)
 static void lose(struct publisher *publisher, const char *why)
 {
     log_warning("nats: the connection is lost: %s; trying again", why);
-    link_disconnect(&publisher->link);
+    connection_close(&publisher->link.connection);
     note_connected(publisher, false);
 }
 
@@ -207,5 +207,5 @@ void publisher_run(void *ctx)
                                        connection->nats ? &publisher->is_new : NULL);
         (void)pthread_mutex_unlock(&publisher->thread.lock);
     }
-    link_disconnect(&publisher->link);
+    connection_close(&publisher->link.connection);
 }

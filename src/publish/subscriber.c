@@ -25,7 +25,6 @@ struct subscriber {
     struct connection_thread thread;
 
     /* The thread's. */
-    natsSubscription *snapshots; // NULL: there is no connection
     char prefix[SUBJECT_PREFIX_SIZE];
     uint64_t opened_ns;
     uint64_t look_ns;        // when to look next
@@ -58,7 +57,7 @@ static void count_missed(struct subscriber *subscriber, uint64_t now_ns)
 {
     int64_t dropped = 0;
     natsStatus s = subscriber->thread.library.natsSubscription_GetDropped(
-        subscriber->snapshots, &dropped);
+        subscriber->connection.subscription, &dropped);
     uint64_t more = s == NATS_OK && (uint64_t)dropped > subscriber->dropped
                         ? (uint64_t)dropped - subscriber->dropped
                         : 0;
@@ -78,7 +77,7 @@ static void tell_state(struct subscriber *subscriber)
     struct fleet_link *heard = &subscriber->heard, *state = &subscriber->state;
 
     (void)pthread_mutex_lock(&subscriber->thread.lock);
-    state->connected = subscriber->snapshots != NULL;
+    state->connected = subscriber->connection.nats != NULL;
     state->reconnects += heard->reconnects;
     state->messages += heard->messages;
     state->bytes += heard->bytes;
@@ -102,42 +101,16 @@ static void look(struct subscriber *subscriber, uint64_t now_ns)
     subscriber->look_ns = now_ns + LOOK_MS * NS_PER_MS;
 }
 
-static void disconnect(struct subscriber *subscriber)
-{
-    if (subscriber->snapshots)
-        subscriber->thread.library.natsSubscription_Destroy(subscriber->snapshots);
-    subscriber->snapshots = NULL;
-    connection_close(&subscriber->connection);
-    tell_state(subscriber);
-}
-
-static natsStatus subscribe(struct subscriber *subscriber)
-{
-    const struct nats_library *nats = &subscriber->thread.library;
-    char subject[SUBJECT_SIZE];
-    natsStatus s;
-
-    subject_make(subject, subscriber->prefix, "*", "snapshot");
-    s = nats->natsConnection_SubscribeSync(&subscriber->snapshots,
-                                           subscriber->connection.nats, subject);
-    if (s == NATS_OK)
-        s = nats->natsSubscription_SetPendingLimits(subscriber->snapshots, WAITING_MAX,
-                                                    WAITING_BYTES_MAX);
-    return s;
-}
-
 static int try_to_connect(struct subscriber *subscriber, struct connection_text *why)
 {
-    natsStatus s;
+    char subject[SUBJECT_SIZE];
+    int r = connection_open(&subscriber->connection, why);
 
-    if (connection_open(&subscriber->connection, why) < 0)
-        return -ENOTCONN;
-    s = subscribe(subscriber);
-    if (s == NATS_OK)
-        return 0;
-    *why = connection_why(&subscriber->connection, s);
-    disconnect(subscriber);
-    return -ENOTCONN;
+    subject_make(subject, subscriber->prefix, "*", "snapshot");
+    if (r == 0)
+        r = connection_subscribe(&subscriber->connection, subject, WAITING_MAX,
+                                 WAITING_BYTES_MAX, why);
+    return r;
 }
 
 static void begin(struct subscriber *subscriber)
@@ -162,7 +135,8 @@ static void hear(struct subscriber *subscriber)
         natsMsg *message = NULL;
         uint64_t now_ns;
 
-        s = nats->natsSubscription_NextMsg(&message, subscriber->snapshots, LOOK_MS);
+        s = nats->natsSubscription_NextMsg(&message, subscriber->connection.subscription,
+                                           LOOK_MS);
         if (s == NATS_OK) {
             hand_in(subscriber, message);
             nats->natsMsg_Destroy(message);
@@ -197,7 +171,8 @@ static void run(void *ctx)
             begin(subscriber);
             hear(subscriber);
             lose(subscriber);
-            disconnect(subscriber);
+            connection_close(connection);
+            tell_state(subscriber);
         } else if (connection->failures == 0) {
             log_warning("nats: cannot connect: %s; trying again", why.text);
         }
