@@ -409,7 +409,8 @@ alone()
 with chromium() as CHROMIUM, Daemon("--demo") as HOST:
     eventually("it has figures", lambda: HOST.get("/v1/detail")[0] == 200)
     run(test_the_sums, test_who_needs_somebody_is_first,
-        test_a_live_node_that_does_not_count, test_a_node_is_lost_and_found, test_sorting, test_filters_and_their_sums, test_to_a_node_and_back,
+        test_a_live_node_that_does_not_count, test_a_node_is_lost_and_found, test_sorting,
+        test_filters_and_their_sums, test_to_a_node_and_back,
         test_escape_closes_what_is_open_first, test_nodes_that_cannot_be_shown,
         test_a_node_that_is_lost_while_we_look, test_tabs_share_streams,
         test_a_thousand_nodes, test_no_node_yet, test_names_are_text,
