@@ -65,7 +65,7 @@ function modelText(model: Model): string {
 }
 
 function nodeText(node: FleetNode): string {
-  const more = [node.gateway ? "gateway" : "", node.name_taken ? "name taken" : ""].join(" ");
+  const more = [node.gateway ? "gateway" : "", node.name_taken ? "name taken" : "", node.counted ? "" : "not counted"].join(" ");
   return `${node.node} ${node.state} ${node.version ?? ""} ${more}`;
 }
 

@@ -14,7 +14,7 @@ const STATES = ["lost", "unreadable", "outage", "stale", "live"]; // who needs s
 
 function stateRank(node: FleetNode): number {
   const rank = STATES.indexOf(node.state); // -1: a state of a later version
-  return node.state === "live" && node.name_taken ? rank - 0.5 : rank;
+  return node.state === "live" && (node.name_taken || !node.counted) ? rank - 0.5 : rank;
 }
 
 const COLUMNS: Column<FleetNode>[] = [
@@ -66,7 +66,7 @@ class Row {
   private readonly name = element("a", { class: "node-name" });
   private readonly machine = element("span", { class: "quiet place" });
   private readonly state = element("span", { class: "badge" });
-  private readonly taken = element("span", { class: "badge", "data-badge": "stale", hidden: true }, "NAME TAKEN");
+  private readonly odd = element("span", { class: "badge", "data-badge": "stale", hidden: true });
   private readonly reason = element("span", { class: "quiet place" });
   private readonly vram = new Share("vram");
   private readonly kv = new Share("kv");
@@ -75,7 +75,7 @@ class Row {
 
   constructor() {
     this.add("node", this.name, this.machine);
-    this.add("state", element("span", { class: "badges" }, this.state, this.taken), this.reason);
+    this.add("state", element("span", { class: "badges" }, this.state, this.odd), this.reason);
     this.add("vram", this.vram.track, this.vram.text);
     this.add("kv", this.kv.track, this.kv.text);
     for (const key of ["hit", "run", "wait", "gpus", "models", "age"]) this.add(key, element("span", { class: "value" }));
@@ -144,7 +144,8 @@ class Row {
   private showState(node: FleetNode): void {
     setText(this.state, nodeBadge(node.state));
     setAttribute(this.state, "data-badge", node.state);
-    setHidden(this.taken, !node.name_taken);
+    setHidden(this.odd, !node.name_taken && (node.counted || node.state !== "live"));
+    setText(this.odd, node.name_taken ? "NAME TAKEN" : "NOT COUNTED");
     setText(this.reason, node.reason ?? "");
     setAttribute(this.cell("state"), "title", nodeInWords(node));
   }

@@ -11,7 +11,8 @@ import { Past } from "./past";
 const RETRY_LEAST_MS = 500;
 const RETRY_MOST_MS = 30_000;
 const SILENCE_MS = 15_000;
-const EVENTS_MS = 10_000; // of a node whose documents tell none
+const EVENTS_MS = 10_000; // of a node, as its gateway tells them
+const ASK_MS = 3000; // why a node has no figures changes by the second
 const FINE_SECONDS = 300; // up to so many the feed's own memory will do
 
 interface Refusal {
@@ -46,7 +47,8 @@ export class Source {
   private advice: Advice[] = [];
   private noAdviceFrom = ""; // the run of the daemon that has no such route
   private lastId = "";
-  private comment = ""; // why there is no data, as the stream said last
+  private comment = ""; // why there is no data, as the stream said when we asked
+  private askedAt = 0;
   private retryMs = 2000;
   private failures = 0;
   private running: AbortController | undefined;
@@ -98,6 +100,7 @@ export class Source {
     this.newestAt = Date.now();
     this.failures = 0;
     this.comment = "";
+    this.askedAt = 0;
     this.past.add(this.newest);
   }
 
@@ -113,9 +116,13 @@ export class Source {
   // A comment tells the reason; what to do about it is in the answer to a new question.
   private async onComment(text: string): Promise<void> {
     const reason = /^no data \((.*)\)$/.exec(text)?.[1];
-    if (!reason || (this.status.state === "no-data" && this.comment === reason)) return;
+    const isKnown = this.status.state === "no-data" && this.comment === reason;
+    if (!reason || isKnown) return;
+    const before = this.status.state === "no-data" ? this.status : { code: "", reason: "", remedy: "" };
+    if (before.reason !== reason) this.setStatus({ ...before, state: "no-data", reason });
+    if (this.node !== "" && Date.now() - this.askedAt < ASK_MS) return;
     this.comment = reason;
-    this.setStatus({ state: "no-data", code: "", reason, remedy: "" });
+    this.askedAt = Date.now();
     const asked = this.running;
     try {
       const response = await this.ask(`/v1/detail${this.parameter}`, { signal: asked?.signal ?? null });
@@ -156,13 +163,14 @@ export class Source {
   private onNewest(): void {
     this.tell(this.detailMessage());
     const told = this.newest?.events;
-    if (told) this.takeEvents(told);
+    if (told && this.node === "") this.takeEvents(told);
     const isBack = this.status.state !== "live";
     if (isBack) {
       this.setStatus({ state: "live" });
       this.archive.expire();
     }
-    const isTime = this.node !== "" && !told && Date.now() - this.eventsAt >= EVENTS_MS;
+    // A node's own have other numbers than its gateway's, which has those of its loss, too.
+    const isTime = this.node !== "" && Date.now() - this.eventsAt >= EVENTS_MS;
     if ((isBack && told) || isTime) void this.loadEvents();
   }
 

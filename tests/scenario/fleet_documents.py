@@ -117,7 +117,10 @@ class Gateway:
 
     def one(self, name):
         told = [event for event in self.events if event["node"] == name]
-        document = {**self._stamped(), "node": name, "events": told}
+        # A node numbers its events by itself.
+        own = [{**event, "id": event["id"] + 100, "unix_ms": event["unix_ms"] - 1}
+               for event in told]
+        document = {**self._stamped(), "node": name, "events": own}
         allocated = self.nodes[name]["vram"]["allocated_bytes"]
         document["vram"]["allocated_bytes"] = derived(allocated)
         return document

@@ -2,6 +2,7 @@
 """The dashboard of a gateway in a real browser: the fleet, its nodes, and the way between."""
 import contextlib
 import json
+import time
 
 from fleet_documents import GIB, Gateway, gone, node
 from harness import Daemon, alone, eventually, run
@@ -77,6 +78,16 @@ def test_who_needs_somebody_is_first():
         assert text_of(tab, "gpu2", "vram") == "502.0 / 640.0"
         assert text_of(tab, "gpu2", "kv").endswith("14.0 / 100.0")
         assert "NAME TAKEN" in text_of(tab, "gpu8", "state")
+
+
+def test_a_live_node_that_does_not_count():
+    twin = node("gpu4", 4, counted=False, reason="gpu2 is the same machine")
+    with page([node("gpu1", 1), node("gpu2", 2), twin]) as (tab, _):
+        assert names(tab) == ["gpu4", "gpu1", "gpu2"], names(tab)
+        assert "NOT COUNTED" in text_of(tab, "gpu4", "state")
+        assert "same machine" in text_of(tab, "gpu4", "state")
+        tab.call("fill", "#node-filter", "gpu")
+        assert "VRAM 1003.0 of 1280.0 GiB" in tab.text("#nodes-sum"), tab.text("#nodes-sum")
 
 
 def test_a_node_is_lost_and_found():
@@ -222,6 +233,12 @@ def test_nodes_that_cannot_be_shown():
 def test_a_node_that_is_lost_while_we_look():
     with page(some_nodes(), "#node=gpu2", live=False) as (tab, gateway):
         check_node(tab, gateway, "gpu2")
+        gateway.put(gone("gpu2", "stale", "it has said nothing for 2 s"))
+        tab.wait("document.getElementById('notice-title').innerText.includes('are old')")
+        for second in range(10, 15):  # the reason is another all the time
+            gateway.put(gone("gpu2", "lost", f"it has said nothing for {second} s"))
+            time.sleep(0.3)
+            assert tab.text("#notice-title") != "No figures of the GPUs"
         gateway.put(gone("gpu2", "lost", LOST))
         tab.wait("document.getElementById('notice-title').innerText === 'This node is lost'")
         assert tab.is_visible("#figures") and tab.text("#status") == "No figures"
@@ -391,8 +408,9 @@ def test_a_host_has_nothing_of_it():
 alone()
 with chromium() as CHROMIUM, Daemon("--demo") as HOST:
     eventually("it has figures", lambda: HOST.get("/v1/detail")[0] == 200)
-    run(test_the_sums, test_who_needs_somebody_is_first, test_a_node_is_lost_and_found,
-        test_sorting, test_filters_and_their_sums, test_to_a_node_and_back,
+    run(test_the_sums, test_who_needs_somebody_is_first,
+        test_a_live_node_that_does_not_count, test_a_node_is_lost_and_found, test_sorting,
+        test_filters_and_their_sums, test_to_a_node_and_back,
         test_escape_closes_what_is_open_first, test_nodes_that_cannot_be_shown,
         test_a_node_that_is_lost_while_we_look, test_tabs_share_streams,
         test_a_thousand_nodes, test_no_node_yet, test_names_are_text,
