@@ -327,7 +327,7 @@ struct vramscope_detail {
     const struct vramscope_fleet *fleet; /* NULL: a host, or one node */
     size_t n_nodes;
     const struct vramscope_node *const *nodes;
-    int64_t nodes_left_out; /* for want of room in the document */
+    int64_t nodes_left_out;  /* for want of room in the document */
     int64_t models_left_out; /* rows of a gateway: the smallest */
 };
 
