@@ -62,12 +62,12 @@ class Row:
 
 # By name: what is sent, and what the client then says of it.
 ROWS = {
-    "a line of 64 MB": Row(HEAD + b"data: ", "larger than 1048576 bytes", b"x" * 65536),
-    "a comment of 64 MB": Row(HEAD + b":", "larger than 1048576 bytes", b"x" * 65536),
-    "a field of 64 MB": Row(HEAD, "larger than 1048576 bytes", b"x" * 65536),
-    "an event that never ends": Row(HEAD, "larger than 1048576 bytes", b"data: x\n" * 4096),
+    "a line of 64 MB": Row(HEAD + b"data: ", "larger than 8388608 bytes", b"x" * 65536),
+    "a comment of 64 MB": Row(HEAD + b":", "larger than 8388608 bytes", b"x" * 65536),
+    "a field of 64 MB": Row(HEAD, "larger than 8388608 bytes", b"x" * 65536),
+    "an event that never ends": Row(HEAD, "larger than 8388608 bytes", b"data: x\n" * 4096),
     "an event that begins again and again": Row(
-        HEAD, "larger than 1048576 bytes", b"event: x\n: y\ndata\n" * 4096),
+        HEAD, "larger than 8388608 bytes", b"event: x\n: y\ndata\n" * 4096),
     "a name without end": Row(HEAD, "name or id is too long", b"event: " + b"n" * 65536 + b"\n"),
     "an id without end": Row(HEAD, "name or id is too long", b"id: " + b"i" * 65536 + b"\n"),
     "deep JSON": Row(event(b"[" * 100000), "nested deeper than 16", kind="unreadable"),
@@ -76,7 +76,7 @@ ROWS = {
     "10,000 models": Row(event(SEED % b",".join([ROW] * 10000)), "more than 1024",
                          kind="unreadable"),
     "a million values": Row(event(b'{"a":[' + b"0," * 500000 + b"0]}"),
-                            "more than 131072 values", kind="unreadable"),
+                            "more than 262144 values", kind="unreadable"),
     "65,000 objects": Row(event(b'{"a":[' + b"{}," * 65000 + b"{}]}"), "it is missing",
                           kind="unreadable"),
     "the same key again and again": Row(
