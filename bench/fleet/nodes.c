@@ -221,7 +221,8 @@ static void set_up_node(uint64_t i)
     if (i == 0)
         (void)snprintf(node->host.head.node, sizeof(node->host.head.node), "probe");
     if (i == 2 && options.same_name)
-        node->host.head = nodes[1].host.head;
+        memcpy(node->host.head.node, nodes[1].host.head.node,
+               sizeof(node->host.head.node));
     (void)snprintf(node->subject, sizeof(node->subject), "%.40s.v1.%s.snapshot",
                    options.prefix, node->host.head.node);
     node->malformed = options.has_malformed && options.malformed == i;
