@@ -106,8 +106,7 @@ def test_stream_is_the_sum():
     assert event["total_vram_bytes"] == 4 * 80 * GIB, event
     assert event["allocated_vram_bytes"] == 80 * GIB, event
     assert len(event["models"]) == 3 and len(parts[0]["models"]) == 2
-    gaps = [b - a for a, b in zip(times[1:], times[2:])]
-    assert 0.05 < min(gaps) and max(gaps) < 0.5, gaps
+    assert 0.15 < (times[-1] - times[1]) / 8 < 0.3, times  # a busy machine's are uneven
     body = FLEET.gateway.get("/vram")[2]
     assert json.loads(body)["models"] == event["models"]
 
