@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #define KEPT_NS 60000000000ULL // a board stays its node's after it was last of use
+#define LENT_NS 1000000000ULL  // and so long where another node has need of it
 
 enum {
     NODE_PAST_BYTES = 128 * 1024, // a minute of 64 models at 2 Hz (/vram/aggregated)
@@ -271,11 +272,12 @@ static void release(struct node_boards *boards, struct node_board *b)
     b->code = NULL;
 }
 
-static bool is_idle(struct node_board *b, uint64_t now_ns)
+/* For how long it has been of no use. */
+static uint64_t idle_ns(struct node_board *b, uint64_t now_ns)
 {
     if (has_reader(b))
         b->used_ns = now_ns;
-    return now_ns - MIN(b->used_ns, now_ns) > KEPT_NS;
+    return now_ns - MIN(b->used_ns, now_ns);
 }
 
 static void release_idle(struct node_boards *boards, uint64_t now_ns)
@@ -283,9 +285,28 @@ static void release_idle(struct node_boards *boards, uint64_t now_ns)
     for (size_t i = 0; i < boards->n; i++) {
         struct node_board *b = boards->boards[i];
 
-        if (b->name[0] && is_idle(b, now_ns))
+        if (b->name[0] && idle_ns(b, now_ns) > KEPT_NS)
             release(boards, b);
     }
+}
+
+/* Whoever was given it has made use of it by then: they are not interrupted for so long. */
+static struct node_board *release_one(struct node_boards *boards, uint64_t now_ns)
+{
+    struct node_board *idlest = NULL;
+    uint64_t longest_ns = LENT_NS;
+
+    for (size_t i = 0; i < boards->n; i++) {
+        uint64_t idle = idle_ns(boards->boards[i], now_ns);
+
+        if (idle > longest_ns) {
+            longest_ns = idle;
+            idlest = boards->boards[i];
+        }
+    }
+    if (idlest)
+        release(boards, idlest);
+    return idlest;
 }
 
 static int make(struct node_boards *boards, struct node_board **ret)
@@ -323,8 +344,7 @@ static int take_free(struct node_boards *boards, struct node_board **ret)
     if (!b && boards->n < NODE_BOARDS_MAX)
         return make(boards, ret);
     if (!b)
-        release_idle(boards, boards->options.now_ns());
-    b = b ? b : find(boards, span_of(""));
+        b = release_one(boards, boards->options.now_ns());
     if (!b)
         return -EBUSY;
     *ret = b;

@@ -3,10 +3,10 @@
  * node_boards.h - a gateway's boards of single nodes, for those who ask for ?node=
  *
  * A node that nobody asks for has none. One is made at the first question, published to
- * from the node's messages as they come, and given to another node when it has had no
- * reader for a minute. What is published there is what the node itself would: its boot,
- * its numbers, its version. A node that is silent, or has no figures, is an outage with
- * the reason.
+ * from the node's messages as they come, and given back when it has had no reader for a
+ * minute, or to another node when there is no room and it has had none for a second. What
+ * is published there is what the node itself would: its boot, its numbers, its version. A
+ * node that is silent, or has no figures, is an outage with the reason.
  */
 #ifndef SERVE_NODE_BOARDS_H
 #define SERVE_NODE_BOARDS_H
@@ -29,7 +29,7 @@ int node_boards_new(const struct node_boards_options *options,
 void node_boards_free(struct node_boards *boards); // after all outlets; takes NULL
 
 /*
- * The board of a node, with its newest message; any thread. It is that node's for a minute
+ * The board of a node, with its newest message; any thread. It is that node's for a second
  * at least, and for as long as it has a reader. -ENOENT: there is no such node; -ENOTUNIQ:
  * two publish under that name: `why` (FLEET_REASON_SIZE) says what to call them. -EBUSY: as
  * many as may be have readers.

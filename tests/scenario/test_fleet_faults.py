@@ -129,11 +129,12 @@ def test_rubbish_under_a_good_name():
         assert row["counted"] and not gateway.events("node_lost"), row
 
 
-def said_by_thousands(n):
+def said_by_thousands(n, seq=1):
     """Whole messages of that many nodes, of one GPU each."""
     nodes = Node(None, "n", models=1, devices=1, client=object())
     for i in range(n):
         nodes.name = nodes.gpu_of = f"n{i:05}"
+        nodes.seq = seq
         nodes.machine, nodes.boot = machine_of(nodes.name), machine_of(nodes.name)[:16]
         yield nodes.name, encode(nodes.message())
 

@@ -520,7 +520,10 @@ static void test_outages(void **state)
     hang_up();
 }
 
-/* A board has room for as many nodes as have readers; without one it goes after a minute. */
+/*
+ * There are as many boards as may have readers. Without one it goes after a minute, or
+ * after a second to a node that needs it more.
+ */
 static void test_room(void **state)
 {
     char query[32];
@@ -543,6 +546,19 @@ static void test_room(void **state)
     assert_int_equal(got.status, 200);
     assert_int_equal(count("\"model\":\"model-of-gpu256\""), 1);
     assert_true(nodes[NODE_BOARDS_MAX].watched);
+    for (size_t i = 0; i < NODE_BOARDS_MAX; i++) {
+        (void)snprintf(query, sizeof(query), "node=gpu%zu", i);
+        ask("/v1/detail", query);
+        assert_int_equal(got.status, i < NODE_BOARDS_MAX - 1 ? 200 : 503);
+    }
+    tick(1);
+    ask("/v1/detail", query);
+    assert_int_equal(got.status, 503);
+    tick(1); // the one that was asked for first is of no use any more
+    ask("/v1/detail", query);
+    assert_int_equal(got.status, 200);
+    assert_false(nodes[NODE_BOARDS_MAX].watched);
+    assert_true(nodes[0].watched && nodes[1].watched && nodes[2].watched);
     tick(50);
     hang_up();
     tick(59);
