@@ -334,6 +334,7 @@ static int open_server(struct server *server, struct complaint *why)
         .allow_public = server->cli->allow_public,
         .model_id = (enum seed_model_id)server->cli->model_id,
         .documents = &documents,
+        .fleet = true, // it may be a gateway's
         .interval_ms = find_interval_ms(server->play, server->cli->speed),
         .now_ns = play_now_ns,
     };

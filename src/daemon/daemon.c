@@ -124,6 +124,9 @@ static int apply(struct daemon *daemon, struct config *config,
 
     if (daemon->demo)
         return complain(complaint, -EOPNOTSUPP, "the demo takes no new configuration");
+    if (config->gateway != (daemon->gateway != NULL))
+        return complain(complaint, -EOPNOTSUPP,
+                        "--gateway: one begins and ends with a restart");
     r = front_prepare(daemon->front, config, complaint);
     if (r < 0)
         return r;
