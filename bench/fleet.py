@@ -24,6 +24,7 @@ from rig import (GPU_BYTES, GPUS, INTERVAL_MS, MODELS, PROBE_INTERVAL_MS, Nodes,
                  Readers, cpu_seconds, memory_mib, use_build)
 
 WARM_UP_S = 5
+LATE_US = 1500 * INTERVAL_MS  # between two events: half an interval late
 
 
 def arguments():
@@ -206,6 +207,9 @@ def lost(seen):
         bad = sum(report[key] for key in ("missed", "closed", "malformed"))
         if bad:
             found.append(f"{bad} events of {name}")
+        if report["probe_repeated"] or report["gap_us"]["max"] > LATE_US:
+            found.append(f"{name}: {report['probe_repeated']} events with nothing newer, "
+                         f"{report['gap_us']['max'] / 1000:.0f} ms between two")
     return found
 
 
