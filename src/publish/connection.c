@@ -8,12 +8,13 @@
 
 enum {
     CONNECT_MS = 1500,
-    WRITE_MS = 2000,     // a server that takes nothing for so long is left
-    PING_MS = 5000,      // between two
-    PINGS_OUT_MAX = 2,   // one more without an answer, and it is left: after 10 to 15 s
-    WAIT_MIN_MS = 250,   // at most, before the first try after a loss
-    WAIT_MAX_MS = 30000, // between two
-    DOUBLINGS_MAX = 8,
+    WRITE_MS = 2000,   // a server that takes nothing for so long is left
+    PING_MS = 5000,    // between two
+    PINGS_OUT_MAX = 2, // one more without an answer, and it is left: after 10 to 15 s
+    WAIT_MIN_MS = 250, // at most, before the first try after a loss
+    WAIT_MAX_MS =
+        4000, // between two: a server may be away 5 s, and nobody counts as lost
+    DOUBLINGS_MAX = 4,
     CLOSE_MS = 1000, // for what the library still has to tell
 };
 
