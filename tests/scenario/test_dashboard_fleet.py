@@ -391,6 +391,9 @@ def test_every_width():
             wide = tab.evaluate("document.scrollingElement.scrollWidth")
             assert wide <= width, (width, wide)
             assert tab.evaluate(CUT) == [], (width, tab.evaluate(CUT))
+            narrow = tab.evaluate("Math.min(...[...document.querySelectorAll('.node-name')]"
+                                  ".map((name) => name.clientWidth))")
+            assert narrow > 80, (width, narrow)
             heights = tab.evaluate("[...new Set([...document.querySelectorAll('#nodes-body tr')]"
                                    ".map((row) => Math.round(row.offsetHeight)))]")
             assert len(heights) == 1, (width, heights)
