@@ -147,9 +147,11 @@ def test_broker_restarts():
             broker.start()
             start = time.monotonic()
             eventually("it is connected", lambda i=i: gateway.fleet()["nats"][
-                "reconnects"] == i + 1, 6)
+                "reconnects"] == i + 1, 7)
             wait_whole(gateway, 2)
-            assert time.monotonic() - start < 4, time.monotonic() - start
+            took = time.monotonic() - start  # it tries each 4 s at least
+            assert took < 5, took
+            print(f"     again after {took:.2f} s, of {seconds}", flush=True)
         assert not reader.comments() and not gateway.events("node_lost")
         assert gateway.log().count("connection is lost") == 2, gateway.log()
 
