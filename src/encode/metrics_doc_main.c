@@ -95,7 +95,7 @@ static const char manual_introduction[] =
     ".Dq 2 .\n"
     "An info is a gauge in the older format.\n"
     ".Pp\n"
-    "Alert rules, an example of a configuration and a dashboard for Grafana are in\n"
+    "Alert rules, an example of a configuration and dashboards for Grafana are in\n"
     ".Pa /usr/share/vramscope .\n";
 
 static const char manual_ending[] = ".Sh SEE ALSO\n"

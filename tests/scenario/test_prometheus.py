@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /metrics, read by a real Prometheus and a real VictoriaMetrics.
 
-A scene that stands still but for one server: what they have stored is what /v1/detail
-says. Every query of the dashboard and every rule is put to them.
+A scene that stands still but for one server, and a fleet of others: what they have stored
+is what /v1/detail says. Every query of the dashboards and every rule is put to them.
 """
 import json
 import pathlib
@@ -14,11 +14,15 @@ import urllib.parse
 import urllib.request
 
 from exposition import series_of
+from fleet import Gateway, Node
 from harness import *
+from metrics_of_detail import series_of_detail
+from nats import Broker
 
 DIST = pathlib.Path(__file__).resolve().parents[2] / "dist"
 RULES = DIST / "prometheus/vramscope.rules.yml"
 DASHBOARD = DIST / "grafana/vramscope.json"
+FLEET_DASHBOARD = DIST / "grafana/vramscope-fleet.json"
 GIB = 1 << 30
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 HOSTILE = 'scene/"} 1 \\ \u4e2d'
@@ -36,76 +40,11 @@ def page(daemon, accept="*/*"):
     return headers["Content-Type"], body.decode()
 
 
-def put(series, family, value, /, **labels):
-    if value is not None:
-        kept = frozenset((k, str(v)) for k, v in labels.items() if v not in (None, ""))
-        series[f"vramscope_{family}", kept] = float(value)
-
-
-def of_host(series, document):
-    vram, models = document["vram"], document["models"]
-    for name in ("total", "allocated"):
-        put(series, f"vram_{name}_bytes", vram[f"{name}_bytes"]["value"])
-    for name in ("models", "other", "orphan", "unattributed"):
-        put(series, f"vram_{name}_bytes", vram[f"{name}_bytes"])
-    unknown = document["kv_cache"]["unknown_models"]
-    if not models or unknown < len(models):
-        put(series, "kv_cache_used_bytes", document["kv_cache"]["used_bytes"])
-    put(series, "kv_cache_unknown_models", unknown)
-
-
-def of_device(series, device):
-    labels = {"uuid": device["uuid"], "gpu": device["index"]}
-    put(series, "gpu_info", 1, **labels, name=device["name"], backend=device["backend"],
-        parent_uuid=device["parent_uuid"], gpu_instance=device["instance"])
-    for name in ("total", "used", "reserved", "models", "other", "orphan", "unattributed"):
-        put(series, f"gpu_memory_{name}_bytes", device[f"{name}_bytes"], **labels)
-    put(series, "gpu_kv_cache_capacity_bytes", device["kv_pool_bytes"]["value"], **labels)
-    put(series, "gpu_kv_cache_used_bytes", device["kv_used_bytes"]["value"], **labels)
-
-
-def of_model(series, model, duplicate):
-    kv, prefix = model["kv_cache"], model["prefix_cache"]
-    labels = {"model": model["model"], "model_id": model["model_id"], "port": model["port"],
-              "duplicate": duplicate}
-    put(series, "model_allocated_bytes", model["vram"]["allocated_bytes"]["value"], **labels)
-    for name in ("capacity", "used", "retained"):
-        put(series, f"model_kv_cache_{name}_bytes", kv[f"{name}_bytes"]["value"], **labels)
-    put(series, "model_kv_cache_usage_ratio", kv["usage_ratio"], **labels)
-    for window, name in (("1m", "minute"), ("5m", "five_minutes"), ("lifetime", "lifetime")):
-        if prefix[name]["queries"]:
-            put(series, "model_prefix_cache_hit_ratio",
-                round(prefix[name]["hits"] / prefix[name]["queries"], 6), **labels, window=window)
-    put(series, "model_prefix_cache_hits_total", prefix["lifetime"]["hits"], **labels)
-    put(series, "model_prefix_cache_queries_total", prefix["lifetime"]["queries"], **labels)
-    for name in ("running", "waiting"):
-        put(series, f"model_requests_{name}", model["requests"][name], **labels)
-    put(series, "model_preemptions_total", model["requests"]["preemptions"], **labels)
-    put(series, "model_stale", model["stale"], **labels)
-    for state in ("loading", "starting", "ready", "sleeping", "metrics-disabled", "unreachable"):
-        put(series, "model_state", model["state"] == state, **labels, state=state)
-    put(series, "engine_up", model["state"] in ("ready", "sleeping"), **labels)
-
-
-def series_of_detail(document, but=()):
-    """What the page must say, by the detail document."""
-    series, seen = {}, []
-    if not but:
-        of_host(series, document)
-    for device in document["devices"]:
-        of_device(series, device)
-    for model in document["models"]:
-        seen.append((model["model"], model["port"]))
-        if model["model"] not in but:
-            nth = seen.count(seen[-1])
-            of_model(series, model, nth if nth > 1 else None)
-    return series
-
-
 TIMES = re.compile(r"vramscope_(engine_scrape|model_figures_age|gpu_figures_age|"
                    r"prefix_cache_hit_ratio)")
 OWN = re.compile(r"vramscope_(build_info|up|last_sample|tick_lateness|resident|cpu_|"
                  r"subscribers|frames_|worker_|limited_)")
+MOVES = re.compile(r"vramscope_(node_(age|clock|messages)|fleet_(messages|bytes))")
 
 
 def detail(daemon):
@@ -181,11 +120,15 @@ def test_formats(daemon):
     assert daemon.get("/metrics", method="POST")[0] == 405
 
 
-def test_promtool(daemon):
+def check_promtool(daemon):
     promtool = needs("promtool")
     done = subprocess.run([promtool, "check", "metrics"], input=page(daemon)[1].encode(),
                           capture_output=True, check=False)
     assert done.returncode == 0 and not done.stdout + done.stderr, done
+
+
+def test_promtool(daemon):
+    check_promtool(daemon)
 
 
 # The two that store.
@@ -281,10 +224,11 @@ def check_values(store, daemon):
         {key[0] for key in series_of(page(daemon)[1])}
 
 
-def expressions_of_dashboard():
+def expressions_of_dashboard(path):
     """(where, expression) with its variables put in."""
-    board = json.loads(DASHBOARD.read_text())
-    values = {"$__rate_interval": "4s", "$instance": ".*", "$model": ".*", "$uuid": ".*"}
+    board = json.loads(path.read_text())
+    values = {"$__rate_interval": "4s", "$instance": ".*", "$model": ".*", "$uuid": ".*",
+              "$node": ".*"}
     named = {v["name"] for v in board["templating"]["list"]}
     assert named >= {"datasource", "instance", "model"}, named
     ids = [panel["id"] for panel in board["panels"]]
@@ -320,8 +264,9 @@ def is_zero(result):
 
 
 def check_queries(stores, daemon):
-    """The scene has something of all that the dashboard asks for."""
-    empty = {(store, title, text) for store in stores for title, text in expressions_of_dashboard()}
+    """The scene has something of all that the dashboards ask for."""
+    empty = {(store, title, text) for store in stores for path in (DASHBOARD, FLEET_DASHBOARD)
+             for title, text in expressions_of_dashboard(path)}
 
     def all_filled():
         # Who is refused is on the dashboard, too; it is a rate that must be seen rising.
@@ -331,7 +276,7 @@ def check_queries(stores, daemon):
                 empty.discard(ask)
         return not empty
     try:
-        eventually("every query of the dashboard has figures", all_filled, 12, 0.5)
+        eventually("every query of the dashboards has figures", all_filled, 12, 0.5)
     except AssertionError:
         raise AssertionError([(store.name, title, text) for store, title, text in empty])
     rules = expressions_of_rules(stores[0])
@@ -340,6 +285,43 @@ def check_queries(stores, daemon):
             store.query(text)
             for name in set(re.findall(r"vramscope_\w+", text)):
                 assert store.query(name), (store.name, alert, name)
+
+
+def same_of_gateway(store, gateway):
+    """What differs between what was scraped of it and what its document says."""
+    wanted = series_of_detail(gateway.detail())
+    found = {key: value for key, value in store.series("vramscope-gateway").items()
+             if not any(some.match(key[0]) for some in (OWN, TIMES, MOVES))}
+    return differences(wanted, found)
+
+
+def check_gateway(store, gateway):
+    """Each value, and that nodes and sums are told apart from hosts' and counted once."""
+    last = {}
+
+    def same():
+        last["differences"] = same_of_gateway(store, gateway)
+        return not last["differences"]
+    try:
+        eventually(f"{store.name} has what the gateway says", same)
+    except AssertionError:
+        raise AssertionError(f"{store.name}: {last['differences'][:5]}")
+    found = store.series("vramscope-gateway")
+    assert {key[0] for key in found} == {key[0] for key in series_of(page(gateway)[1])}
+    ages = {dict(labels)["node"]: v for (name, labels), v in found.items()
+            if name == "vramscope_node_age_seconds"}
+    assert set(ages) == {"gpu1", "gpu2", "closed"} and max(ages.values()) < 10, ages
+    up = {dict(labels)["node"]: v for (name, labels), v in found.items()
+          if name == "vramscope_node_up"}
+    assert up == {"gpu1": 1, "gpu2": 1, "closed": 1, "gpu3": 0}, up
+
+
+def check_sums(store, daemon, gateway):
+    """The hosts' dashboard has no GPU of a gateway in its sums, and that of a fleet no host's."""
+    for path, whose in ((DASHBOARD, daemon), (FLEET_DASHBOARD, gateway)):
+        titled = dict(expressions_of_dashboard(path))
+        found = [float(r["value"][1]) for r in store.query(titled["GPU memory"])]
+        assert found == [detail(whose)["vram"]["total_bytes"]["value"]], (path.name, found)
 
 
 def check_prometheus(store, daemon):
@@ -354,17 +336,39 @@ def check_prometheus(store, daemon):
     log = store.log.read_text()
     assert "level=warn" not in log and "level=error" not in log, log
     health = [t["health"] for t in store.ask("targets")["activeTargets"]]
-    assert health == ["up"] * 3, health
+    assert health == ["up"] * 4, health
 
 
 def check_alerts(store):
-    """One daemon is out, and that is what is told, of that one alone."""
+    """One daemon is out, and a node: that is what is told, of those alone."""
     def told():
         return {(a["labels"]["alertname"], a["labels"]["job"])
                 for a in store.ask("alerts")["alerts"]}
-    eventually("the outage is told", lambda: told() == {("VramscopeNoData", "out")})
+    eventually("the outages are told", lambda: told() == {
+        ("VramscopeNoData", "out"), ("VramscopeNodeLost", "vramscope-gateway")})
     assert {r["metric"]["job"]: r["value"][1] for r in store.query("vramscope_up")} == \
-        {"vramscope": "1", "out": "0", "token": "1"}
+        {"vramscope": "1", "out": "0", "token": "1", "vramscope-gateway": "1"}
+
+
+def has_counted(said):
+    """Prefix caches of a node that have been asked for longer than a minute."""
+    for model in said.get("model", ()):
+        for window in ("five_minutes", "lifetime"):
+            model[f"prefix_{window}_hits"], model[f"prefix_{window}_queries"] = 400.0, 1000.0
+
+
+@contextlib.contextmanager
+def fleet():
+    """A gateway and the broker it hears: two nodes with figures, of which nothing changes,
+    and one without."""
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(Broker())
+        for name, options in (("gpu1", {}), ("gpu2", {"models": 2}),
+                              ("gpu3", {"outage": ("no-driver", "there is no driver")})):
+            stack.enter_context(Node(broker, name, change=has_counted, **options))
+        gateway = stack.enter_context(Gateway(broker))
+        gateway.wait_live("gpu1", "gpu2")
+        yield broker, gateway
 
 
 def test_stores(daemon):
@@ -375,10 +379,13 @@ def test_stores(daemon):
             file.write("a-token-of-32-bytes-0123456789ab\n")
         out = stack.enter_context(Daemon("--gpu", "nvml", "--nvml-library", "/nonexistent.so",
                                          "--no-discover"))
-        closed = stack.enter_context(Daemon("--gpu", "none", "--no-discover",
+        broker, gateway = stack.enter_context(fleet())
+        closed = stack.enter_context(Daemon("--gpu", "none", "--no-discover", "--nats",
+                                            broker.url, "--node", "closed",
                                             "--token-file", token))
         assert closed.get("/metrics")[0] == 401
-        jobs = [("vramscope", daemon.port, ""), ("out", out.port, ""),
+        jobs = [("vramscope", daemon.port, ""), ("vramscope-gateway", gateway.port, ""),
+                ("out", out.port, ""),
                 ("token", closed.port, f"    authorization: {{credentials_file: {token}}}\n")]
         stores = [stack.enter_context(prometheus(jobs))]
         if shutil.which("victoria-metrics"):
@@ -386,10 +393,14 @@ def test_stores(daemon):
         for store in stores:
             for job, _, _ in jobs:
                 eventually(f"{store.name} has scraped {job}", lambda: store.is_up(job), 20)
+        gateway.wait_live("closed")
         for store in stores:
             check_values(store, daemon)
+            check_gateway(store, gateway)
+            check_sums(store, daemon, gateway)
         check_queries(stores, daemon)
         check_prometheus(stores[0], daemon)
+        check_promtool(gateway)
         check_alerts(stores[0])
 
 
