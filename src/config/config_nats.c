@@ -88,6 +88,11 @@ static int check_gateway(const struct config *config, struct complaint *complain
             "--uplink and --nats-prefix are both '%s': the gateway would hear "
             "itself",
             config->uplink);
+    if (config->uplink && !config->node)
+        return complain(complaint, -EINVAL,
+                        "--uplink is given without --node: the name under which every "
+                        "gateway of these nodes publishes their sum, so that it counts "
+                        "once");
     if (!config->gateway)
         return 0;
     if (config->nats.n == 0)
