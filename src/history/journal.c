@@ -57,9 +57,24 @@ static size_t find_oldest(struct journal *journal)
     return i;
 }
 
-static void remove_oldest(struct journal *journal)
+/* The oldest of a node that has more than its share of the room; `n`: it has not. */
+static size_t find_oldest_of(struct journal *journal, const char *node)
 {
-    size_t i = find_oldest(journal);
+    size_t oldest = journal->n, events = 0;
+
+    for (size_t i = journal->n; node[0] && i-- > 0;)
+        if (strcmp(at(journal, i)->node, node) == 0) {
+            oldest = i;
+            events++;
+        }
+    return events >= JOURNAL_OF_NODE ? oldest : journal->n;
+}
+
+/* For one of that node, "": of our own. */
+static void remove_oldest(struct journal *journal, const char *node)
+{
+    size_t own = find_oldest_of(journal, node);
+    size_t i = own < journal->n ? own : find_oldest(journal);
     uint16_t place = journal->order[i];
 
     journal->n--;
@@ -69,7 +84,8 @@ static void remove_oldest(struct journal *journal)
     journal->order[journal->n] = place;
 }
 
-static_assert((int)JOURNAL_CRITICAL + (int)SNAPSHOT_EVENTS_MAX < (int)JOURNAL_EVENTS,
+static_assert((int)JOURNAL_OF_NODE > (int)SNAPSHOT_EVENTS_MAX &&
+                  (int)JOURNAL_CRITICAL + (int)SNAPSHOT_EVENTS_MAX < (int)JOURNAL_EVENTS,
               "there is always one to remove, and it is none of the newest");
 
 static void add(struct journal *journal, const struct event *event, uint64_t id)
@@ -77,7 +93,7 @@ static void add(struct journal *journal, const struct event *event, uint64_t id)
     struct event *place;
 
     if (journal->n == JOURNAL_EVENTS)
-        remove_oldest(journal);
+        remove_oldest(journal, event->node);
     place = at(journal, journal->n++);
     *place = *event;
     place->id = journal->newest_id = id;

@@ -11,7 +11,11 @@
 
 #include "snapshot/snapshot.h"
 
-enum { JOURNAL_EVENTS = 256, JOURNAL_CRITICAL = 64 };
+enum {
+    JOURNAL_EVENTS = 256,
+    JOURNAL_CRITICAL = 64,
+    JOURNAL_OF_NODE = 64, // of a fleet's: a node that has so many pushes out its own
+};
 
 struct journal;
 

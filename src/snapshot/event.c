@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshot/snapshot.h"
 
+#include "base/text.h"
+
+#include <stdio.h>
+
 static const struct {
     const char *name;
     enum event_severity severity;
@@ -29,4 +33,14 @@ const char *event_severity_name(enum event_severity severity)
     };
 
     return names[severity];
+}
+
+void event_say_where(const struct event *event, char ret[EVENT_TEXT_SIZE])
+{
+    char text[FLEET_NAME_SIZE + EVENT_TEXT_SIZE + 2];
+    bool there = !event->node[0] || strstr(event->text, event->node);
+
+    (void)snprintf(text, sizeof(text), "%s%s%s", there ? "" : event->node,
+                   there ? "" : ": ", event->text);
+    (void)text_clean(ret, EVENT_TEXT_SIZE, span_of(text));
 }
