@@ -40,9 +40,6 @@ void fleet_free(struct fleet *fleet);
 int fleet_take(struct fleet *fleet, struct span node, struct span message,
                uint64_t now_ns, uint64_t unix_ms);
 
-/* How many nodes have been heard of in the last FLEET_LOST_NS. */
-size_t fleet_heard(struct fleet *fleet, uint64_t now_ns);
-
 /*
  * Fill `ret`, an empty snapshot: its `fleet` but for `link`, whose counts that fleet_take()
  * keeps are added; totals; and `models`, the largest rows. By one thread. -ENODATA: no node

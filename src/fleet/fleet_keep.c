@@ -240,7 +240,9 @@ static void keep_figures(struct run *run, const struct compact_message *message)
         node->kv_pool_bytes.why = PARTLY_THERE;
     run->pool_unknown = pool_unknown;
     node->kv_used_bytes = believe_count(snapshot->kv_used_bytes);
-    node->kv_unknown = MIN(snapshot->kv_unknown, node->n_models);
+    // Of a gateway's rows each may be many models.
+    node->kv_unknown = message->head.gateway ? snapshot->kv_unknown
+                                             : MIN(snapshot->kv_unknown, node->n_models);
     run->gpus = hash_devices(snapshot);
     keep_hits(run, snapshot);
 }

@@ -89,7 +89,8 @@ struct name {
     size_t n_runs;
     uint64_t spoke_ns;      // when its last message came, readable or not
     uint64_t paid_until_ns; // messages are paid for with time
-    uint64_t messages;      // that were read, of all its runs
+    uint64_t events_paid_until_ns;
+    uint64_t messages; // that were read, of all its runs
     uint64_t malformed;
     uint64_t dropped;
     const char *unreadable; // what is wrong with its last message; NULL: nothing
@@ -133,6 +134,7 @@ struct fleet {
     struct fleet_link link; // malformed, dropped, refused
     uint64_t now_ns;        // the latest that was passed in
     uint64_t began_ns;      // when the first message came; 0: none has
+    uint64_t full_ns;       // when no room was found last; 0: never
     char complaint[FLEET_COMPLAINT_SIZE];
     struct event events[FLEET_EVENTS];
     uint64_t first_event; // numbers, modulo FLEET_EVENTS
@@ -157,7 +159,7 @@ struct name *fleet_find(struct fleet *fleet, struct span name);
 struct name *fleet_add(struct fleet *fleet, struct span name, uint64_t now_ns);
 void fleet_remove(struct fleet *fleet, size_t at);
 size_t fleet_count_shown(const struct fleet *fleet);
-bool fleet_make_room(struct fleet *fleet, const struct name *keep, uint64_t now_ns);
+bool fleet_make_room(struct fleet *fleet, uint64_t now_ns);
 struct run *fleet_add_run(struct name *name, const struct compact_head *head,
                           uint64_t now_ns);
 void fleet_drop_run(struct name *name, size_t at);
@@ -186,6 +188,8 @@ struct run *fleet_place(struct fleet *fleet, struct name *name,
 void fleet_measure_delay(struct node_delay *delay, const struct snapshot *snapshot,
                          uint64_t now_ns);
 uint64_t fleet_age(const struct run *run, uint64_t now_ns);
+uint64_t fleet_interval_ns(const struct run *run);            // a minute at most
+bool fleet_is_silent(const struct run *run, uint64_t now_ns); // by its own interval
 enum node_state fleet_state(const struct name *name, const struct run *run,
                             uint64_t now_ns);
 bool fleet_name_is_lost(const struct name *name, uint64_t now_ns);
@@ -201,7 +205,7 @@ uint32_t fleet_count_rows(const struct summing *sum);
 void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms);
 
 /* fleet_events.c */
-void fleet_take_events(struct fleet *fleet, const struct name *name, struct run *run,
+void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
                        const struct compact_message *message, uint64_t unix_ms);
 void fleet_tell(struct fleet *fleet, enum event_kind kind, const char *node,
                 uint64_t unix_ms, const char *format, ...) PRINTF_LIKE(5, 6);

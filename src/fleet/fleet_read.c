@@ -133,17 +133,6 @@ void fleet_watch(struct fleet *fleet, struct span name, bool watched)
     (void)pthread_mutex_unlock(&fleet->lock);
 }
 
-size_t fleet_heard(struct fleet *fleet, uint64_t now_ns)
-{
-    size_t n = 0;
-
-    (void)pthread_mutex_lock(&fleet->lock);
-    for (size_t i = 0; i < fleet->n_names; i++)
-        n += fleet_since(fleet->names[i]->spoke_ns, now_ns) <= FLEET_LOST_NS;
-    (void)pthread_mutex_unlock(&fleet->lock);
-    return n;
-}
-
 bool fleet_complaint(struct fleet *fleet, char *ret, size_t room)
 {
     bool there;

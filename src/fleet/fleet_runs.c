@@ -92,17 +92,12 @@ static void inherit_events(struct run *run, const struct run *from)
     run->event_unix_ms = from->event_unix_ms;
 }
 
-static bool is_silent(const struct run *run, uint64_t now_ns)
-{
-    return fleet_since(run->node.heard_ns, now_ns) > FLEET_LOST_NS;
-}
-
 /* Where several are shown already, one more on another machine is one more node. */
 static bool may_show(struct fleet *fleet, struct name *name, uint64_t now_ns)
 {
     struct run *shown[FLEET_RUNS_MAX];
 
-    return fleet_shown(name, shown) == 0 || fleet_make_room(fleet, name, now_ns);
+    return fleet_shown(name, shown) == 0 || fleet_make_room(fleet, now_ns);
 }
 
 /* A gateway that has just begun may not have heard of all its nodes yet. */
@@ -130,7 +125,7 @@ static struct run *place_new(struct fleet *fleet, struct name *name,
     }
     inherit_events(run, rival);
     if ((fleet_began_later(run, rival) && !knows_less(head, rival)) ||
-        is_silent(rival, now_ns)) {
+        fleet_is_silent(rival, now_ns)) {
         run->watched = rival->watched;
         run->superseded_ns = 0;
         supersede(rival, now_ns);
@@ -147,9 +142,10 @@ static bool show_again(struct fleet *fleet, struct name *name, struct run *run,
 {
     struct run *rival = find_rival(name, run);
 
-    if (rival && (rival->node.heard_ns < run->superseded_ns || is_silent(rival, now_ns)))
+    if (rival &&
+        (rival->node.heard_ns < run->superseded_ns || fleet_is_silent(rival, now_ns)))
         supersede(rival, now_ns);
-    else if (!fleet_make_room(fleet, name, now_ns))
+    else if (!fleet_make_room(fleet, now_ns))
         return false;
     run->superseded_ns = 0;
     return true;

@@ -54,19 +54,24 @@ static bool may_be_read(struct fleet *fleet, struct span node, uint64_t now_ns)
         fleet->link.dropped++;
         return false;
     }
-    if (!name && !fleet_make_room(fleet, NULL, now_ns)) {
+    if (!name && !fleet_make_room(fleet, now_ns)) {
         fleet->link.refused++;
         return false;
     }
     return true;
 }
 
-/* It came before, or was overtaken. An outage has no number, but a time. */
-static bool is_old(const struct run *run, const struct compact_message *message)
+/*
+ * It came before, or was overtaken. An outage has no number, but a time: of a wall clock,
+ * which was set back if the node says nothing else for long.
+ */
+static bool is_old(const struct run *run, const struct compact_message *message,
+                   uint64_t now_ns)
 {
     if (message->has_figures)
         return run->has_seq && message->snapshot.seq <= run->node.seq;
-    return message->head.unix_ms < run->unix_ms;
+    return message->head.unix_ms < run->unix_ms &&
+           fleet_since(run->node.heard_ns, now_ns) < FLEET_STALE_NS;
 }
 
 /* Of one that another has replaced no more is kept than that it spoke. */
@@ -107,7 +112,7 @@ static bool store(struct fleet *fleet, struct name *name, struct span bytes,
     bool refused;
 
     name->unreadable = NULL;
-    if (run && is_old(run, message))
+    if (run && is_old(run, message, now_ns))
         return false;
     run = fleet_place(fleet, name, &message->head, now_ns, &refused);
     fleet->link.refused += refused;

@@ -67,7 +67,7 @@ static void tell_taken(struct fleet *fleet, struct name *name, uint64_t unix_ms)
 static void tell_found(struct fleet *fleet, const struct name *name,
                        const struct run *run, uint64_t now_ns, uint64_t unix_ms)
 {
-    if (fleet_since(fleet->began_ns, now_ns) <= QUIET_NS)
+    if (fleet_since(fleet->began_ns, now_ns) <= MAX(QUIET_NS, 2 * fleet_interval_ns(run)))
         return;
     if (run->node.is_gateway)
         fleet_tell(fleet, EVENT_NODE_FOUND, name->text, unix_ms,
