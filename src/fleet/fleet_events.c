@@ -97,9 +97,13 @@ void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
     const struct snapshot *snapshot = &message->snapshot;
     uint64_t newest = run->node.messages == 0 ? 0 : run->event;
     int64_t newest_ms = run->event_unix_ms;
+    const struct run *best = fleet_best_gateway(name, fleet->now_ns);
+    bool others_tell = best && best != run;
     char called[FLEET_NAME_SIZE];
 
     fleet_call(name, run, called);
+    if (best)
+        (void)snprintf(called, sizeof(called), "%s", name->text);
     for (uint32_t i = 0; message->has_figures && i < snapshot->n_events; i++) {
         const struct event *said = &snapshot->events[i];
         struct event *event;
@@ -108,7 +112,7 @@ void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
             newest = said->id;
             newest_ms = said->unix_ms;
         }
-        if (!is_new(run, said, message->head.unix_ms) ||
+        if (others_tell || !is_new(run, said, message->head.unix_ms) ||
             !may_tell(name, &message->head, fleet->now_ns))
             continue;
         event = add(fleet);

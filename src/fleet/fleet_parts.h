@@ -179,6 +179,13 @@ void fleet_call(const struct name *name, const struct run *run,
                 char ret[FLEET_NAME_SIZE]);
 struct run *fleet_find_run(const struct name *name, const struct compact_head *head);
 bool fleet_began_later(const struct run *a, const struct run *b);
+/* Of two that are one: that which began last, or of gateways that which sums up more. */
+bool fleet_is_better(const struct run *a, const struct run *b);
+/*
+ * Gateways of one name know the same nodes: the best of those that speak. NULL: not all that
+ * are shown are gateways.
+ */
+struct run *fleet_best_gateway(const struct name *name, uint64_t now_ns);
 /* The run of a message, which is new. NULL: it is passed over; *ret_refused: for want of room. */
 struct run *fleet_place(struct fleet *fleet, struct name *name,
                         const struct compact_head *head, uint64_t now_ns,
@@ -189,7 +196,8 @@ void fleet_measure_delay(struct node_delay *delay, const struct snapshot *snapsh
                          uint64_t now_ns);
 uint64_t fleet_age(const struct run *run, uint64_t now_ns);
 uint64_t fleet_interval_ns(const struct run *run);            // a minute at most
-bool fleet_is_silent(const struct run *run, uint64_t now_ns); // by its own interval
+bool fleet_is_silent(const struct run *run, uint64_t now_ns); // for as long as a lost one
+bool fleet_is_quiet(const struct run *run, uint64_t now_ns);  // as a stale one
 enum node_state fleet_state(const struct name *name, const struct run *run,
                             uint64_t now_ns);
 bool fleet_name_is_lost(const struct name *name, uint64_t now_ns);

@@ -29,6 +29,30 @@ bool fleet_began_later(const struct run *a, const struct run *b)
     return order ? order > 0 : strcmp(a->node.machine, b->node.machine) > 0;
 }
 
+bool fleet_is_better(const struct run *a, const struct run *b)
+{
+    if (a->node.is_gateway && b->node.is_gateway && a->node.nodes != b->node.nodes)
+        return a->node.nodes > b->node.nodes;
+    return fleet_began_later(a, b);
+}
+
+struct run *fleet_best_gateway(const struct name *name, uint64_t now_ns)
+{
+    struct run *shown[FLEET_RUNS_MAX], *best = NULL;
+    size_t n = fleet_shown(name, shown);
+
+    for (size_t i = 0; i < n; i++) {
+        bool quiet = fleet_is_quiet(shown[i], now_ns);
+
+        if (!shown[i]->node.is_gateway)
+            return NULL;
+        if (!best || quiet < fleet_is_quiet(best, now_ns) ||
+            (quiet == fleet_is_quiet(best, now_ns) && fleet_is_better(shown[i], best)))
+            best = shown[i];
+    }
+    return best;
+}
+
 /* "gpu17", or by machine where others go by that, too, or by boot where that is no help. */
 void fleet_call(const struct name *name, const struct run *run, char ret[FLEET_NAME_SIZE])
 {

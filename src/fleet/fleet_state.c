@@ -70,6 +70,12 @@ bool fleet_is_silent(const struct run *run, uint64_t now_ns)
            limit_ns(run, FLEET_LOST_NS, INTERVALS_LOST);
 }
 
+bool fleet_is_quiet(const struct run *run, uint64_t now_ns)
+{
+    return fleet_since(run->node.heard_ns, now_ns) >
+           limit_ns(run, FLEET_STALE_NS, INTERVALS_STALE);
+}
+
 enum node_state fleet_state(const struct name *name, const struct run *run,
                             uint64_t now_ns)
 {

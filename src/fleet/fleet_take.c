@@ -94,10 +94,10 @@ static bool keep(struct fleet *fleet, struct name *name, struct run *run,
 {
     const struct compact_message *message = &fleet->taker.message;
 
-    fleet_take_events(fleet, name, run, message, unix_ms);
     if (fleet_keep(run, bytes, message) < 0)
         (void)snprintf(run->outage, sizeof(run->outage),
                        "there was no memory for what it says");
+    fleet_take_events(fleet, name, run, message, unix_ms);
     run->node.messages++;
     run->serial = ++name->messages;
     return name->watched || run->watched;

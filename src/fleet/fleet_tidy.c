@@ -46,17 +46,18 @@ static void drop_lost(struct fleet *fleet, struct name *name, uint64_t now_ns,
     }
 }
 
-static void tell_taken(struct fleet *fleet, struct name *name, uint64_t unix_ms)
+/* Gateways of one fleet share a name on purpose. */
+static void tell_taken(struct fleet *fleet, struct name *name, uint64_t now_ns,
+                       uint64_t unix_ms)
 {
     struct run *shown[FLEET_RUNS_MAX];
     size_t n = fleet_shown(name, shown);
+    bool taken = n > 1 && !fleet_best_gateway(name, now_ns), told = name->told_taken;
     char one[FLEET_NAME_SIZE], other[FLEET_NAME_SIZE];
 
-    if (n < 2 || name->told_taken) {
-        name->told_taken = n > 1;
+    name->told_taken = taken;
+    if (!taken || told)
         return;
-    }
-    name->told_taken = true;
     fleet_call(name, shown[0], one);
     fleet_call(name, shown[1], other);
     fleet_tell(fleet, EVENT_NODE_NAME_TAKEN, name->text, unix_ms,
@@ -115,7 +116,7 @@ void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms)
             fleet_remove(fleet, i);
     for (size_t i = 0; i < fleet->n_names; i++) {
         drop_lost(fleet, fleet->names[i], now_ns, unix_ms);
-        tell_taken(fleet, fleet->names[i], unix_ms);
+        tell_taken(fleet, fleet->names[i], now_ns, unix_ms);
         tell_state(fleet, fleet->names[i], now_ns, unix_ms);
     }
 }

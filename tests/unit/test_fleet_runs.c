@@ -17,6 +17,8 @@
 #define MACHINE_A2 "aaaaaaaa11111111aaaaaaaa00000000"
 
 static struct fleet_status status;
+static struct compact_reader reader;
+static struct compact_message message;
 
 static int ask(const char *name)
 {
@@ -278,6 +280,24 @@ static void test_one_machine_twice(void **unused)
     assert_int_equal(stage.sum->models_bytes, 20 * GIB);
 }
 
+static struct event event;
+
+static bool next_event(void)
+{
+    return fleet_next_event(stage.fleet, &event);
+}
+
+static void add_event(struct stage_node *node, uint64_t id, int64_t unix_ms)
+{
+    struct event *to = &node->events[node->n_events++];
+
+    memset(to, 0, sizeof(*to));
+    to->id = id;
+    to->unix_ms = unix_ms;
+    to->kind = EVENT_KV_HIGH;
+    (void)snprintf(to->text, sizeof(to->text), "event %d", (int)id);
+}
+
 /* Two gateways of one fleet say the same. */
 static void test_gateways(void **unused)
 {
@@ -300,6 +320,24 @@ static void test_gateways(void **unused)
     assert_int_equal(stage_find("east@bbbbbbbb")->n_devices, 0);
     assert_int_equal(stage.sum->models_bytes, 20 * GIB);
     assert_non_null(strstr(stage_find("east@aaaaaaaa")->reason, "east@bbbbbbbb"));
+    assert_false(stage_find("east@aaaaaaaa")->name_taken); // they share it on purpose
+    assert_false(next_event());
+    assert_int_equal(fleet_read(stage.fleet, span_of("east"), &reader, &message, &status),
+                     0);
+    assert_string_equal(message.head.boot, b.boot);
+    add_event(&a, 1, (int64_t)stage_unix()); // each tells what the nodes have told
+    add_event(&b, 1, (int64_t)stage_unix());
+    speak_both(&a, &b, 1);
+    assert_true(next_event());
+    assert_string_equal(event.node, "east");
+    assert_false(next_event());
+    for (int i = 0; i < 5; i++) {
+        stage_wait(500);
+        stage_say(&a);
+    }
+    add_event(&a, 2, (int64_t)stage_unix());
+    stage_say(&a);
+    assert_true(next_event()); // the other says nothing any more
 }
 
 /* A second gateway of one fleet has not heard all nodes when it begins. */
@@ -328,24 +366,6 @@ static void test_gateway_that_begins(void **unused)
     speak_both(&a, &b, 1);
     (void)stage_sum();
     assert_true(stage_find("east@bbbbbbbb")->counted);
-}
-
-static struct event event;
-
-static bool next_event(void)
-{
-    return fleet_next_event(stage.fleet, &event);
-}
-
-static void add_event(struct stage_node *node, uint64_t id, int64_t unix_ms)
-{
-    struct event *to = &node->events[node->n_events++];
-
-    memset(to, 0, sizeof(*to));
-    to->id = id;
-    to->unix_ms = unix_ms;
-    to->kind = EVENT_KV_HIGH;
-    (void)snprintf(to->text, sizeof(to->text), "event %d", (int)id);
 }
 
 static void test_events_of_nodes(void **unused)
@@ -509,8 +529,8 @@ static atomic_bool over;
 /* Asks all that may be asked, as ticks and connections do. */
 static void *sum_on(void *unused)
 {
-    static struct compact_reader reader;
-    static struct compact_message message;
+    static struct compact_reader own_reader;
+    static struct compact_message read;
     struct fleet_status told;
     char complaint[128];
 
@@ -518,8 +538,8 @@ static void *sum_on(void *unused)
     while (!atomic_load(&over)) {
         (void)stage_sum();
         if (fleet_status(stage.fleet, span_of("gpu1"), STAGE_START, &told) == 0 &&
-            fleet_read(stage.fleet, span_of("gpu1"), &reader, &message, &told) == 0)
-            assert_string_equal(message.head.node, "gpu1");
+            fleet_read(stage.fleet, span_of("gpu1"), &own_reader, &read, &told) == 0)
+            assert_string_equal(read.head.node, "gpu1");
         (void)fleet_next_event(stage.fleet, &event);
         (void)fleet_complaint(stage.fleet, complaint, sizeof(complaint));
         fleet_watch(stage.fleet, span_of("gpu1"), true);
