@@ -100,7 +100,7 @@ static void take_events(struct gateway *gateway, struct journal *journal)
     struct event event;
 
     while (fleet_next_event(gateway->fleet, &event))
-        journal_add(journal, &event);
+        journal_add_once(journal, &event);
 }
 
 /* A node that sends what cannot be read does so all the time. */

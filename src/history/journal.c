@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <pthread.h>
 
+enum { SAME_MS = 1000 }; // by which the times of one event may differ
+
 struct journal {
     pthread_mutex_t lock; // of all below
     uint64_t newest_id;   // 0: there was none yet
@@ -33,6 +35,13 @@ void journal_free(struct journal *journal)
         return;
     (void)pthread_mutex_destroy(&journal->lock);
     free(journal);
+}
+
+static int64_t add_limited(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
 static bool is_critical(const struct event *event)
@@ -113,6 +122,31 @@ void journal_add(struct journal *journal, const struct event *event)
 {
     (void)pthread_mutex_lock(&journal->lock);
     add(journal, event, journal->newest_id + 1);
+    (void)pthread_mutex_unlock(&journal->lock);
+}
+
+static bool is_same(const struct event *a, const struct event *b)
+{
+    char one[EVENT_TEXT_SIZE], other[EVENT_TEXT_SIZE];
+
+    if (a->kind != b->kind || a->port != b->port ||
+        a->unix_ms > add_limited(b->unix_ms, SAME_MS) ||
+        b->unix_ms > add_limited(a->unix_ms, SAME_MS))
+        return false;
+    event_say_where(a, one);
+    event_say_where(b, other);
+    return strcmp(one, other) == 0;
+}
+
+void journal_add_once(struct journal *journal, const struct event *event)
+{
+    bool there = false;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    for (size_t i = 0; i < journal->n && !there; i++)
+        there = is_same(at(journal, i), event);
+    if (!there)
+        add(journal, event, journal->newest_id + 1);
     (void)pthread_mutex_unlock(&journal->lock);
 }
 

@@ -31,6 +31,12 @@ void journal_restore(struct journal *journal, const struct event *events, size_t
 /* Copies; gives it its id. */
 void journal_add(struct journal *journal, const struct event *event);
 
+/*
+ * The same, but for one that is there already: what nodes tell again when a gateway was
+ * started anew is on its disk.
+ */
+void journal_add_once(struct journal *journal, const struct event *event);
+
 /* The oldest with an id above `after`. False: there is none. */
 bool journal_next(struct journal *journal, uint64_t after, struct event *ret);
 

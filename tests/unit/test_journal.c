@@ -108,6 +108,29 @@ static size_t count(enum event_severity severity)
     return found;
 }
 
+/* As it comes back from a disk, which has no node, and from the node. */
+static void test_once(void **state)
+{
+    struct event event = make_event(EVENT_GPU_LOST, 5000), there = event;
+
+    (void)state;
+    (void)snprintf(event.node, sizeof(event.node), "gpu17");
+    (void)snprintf(there.text, sizeof(there.text), "gpu17: %s", event.text);
+    there.id = 7;
+    journal_restore(journal, &there, 1);
+    for (int i = 0; i < 2; i++) {
+        journal_add_once(journal, &event);
+        event.unix_ms += i ? 0 : 1000;
+    }
+    expect(0, 10, 7, 7);
+    event.unix_ms++; // a second later it is another
+    journal_add_once(journal, &event);
+    expect(0, 10, 7, 8);
+    (void)snprintf(event.node, sizeof(event.node), "gpu18");
+    journal_add_once(journal, &event);
+    expect(0, 10, 7, 9);
+}
+
 /* One node that tells much does not push out what the others told. */
 static void test_of_one_node(void **state)
 {
@@ -220,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_after_and_max, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_of_one_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_critical_ones_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_critical_ones, set_up, tear_down),
