@@ -28,15 +28,7 @@ static void log_event(const struct event *event)
 /* What a node says of itself stands in its own log. */
 static bool is_ours(const struct event *event)
 {
-    switch (event->kind) {
-    case EVENT_NODE_FOUND:
-    case EVENT_NODE_LOST:
-    case EVENT_NODE_BACK:
-    case EVENT_NODE_NAME_TAKEN:
-        return true;
-    default:
-        return !event->node[0];
-    }
+    return !event->node[0] || event_is_of_fleet(event->kind);
 }
 
 /* Each line costs its share of a second. */

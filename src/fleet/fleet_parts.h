@@ -22,6 +22,7 @@ enum {
     FLEET_HOST_SLOTS = 2 * FLEET_NODES_MAX,
     FLEET_TELLING_DIGITS = 8, // of a machine or a boot, where a name is not enough
     FLEET_COMPLAINT_SIZE = 256,
+    FLEET_KEPT_MAX = 64 << 20, // bytes of messages; beyond, only what is summed up
 };
 
 /* More bytes than any node can have: 16 PiB. Whoever says more is not believed. */
@@ -135,6 +136,7 @@ struct fleet {
     uint64_t now_ns;        // the latest that was passed in
     uint64_t began_ns;      // when the first message came; 0: none has
     uint64_t full_ns;       // when no room was found last; 0: never
+    size_t kept_bytes;      // about, by the newest messages: exact at each sum
     char complaint[FLEET_COMPLAINT_SIZE];
     struct event events[FLEET_EVENTS];
     uint64_t first_event; // numbers, modulo FLEET_EVENTS

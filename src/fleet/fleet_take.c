@@ -6,6 +6,8 @@
 #define MESSAGE_NS (FLEET_SECOND_NS / FLEET_MESSAGES_PER_SECOND)
 #define AT_ONCE_NS (2 * FLEET_SECOND_NS)
 
+enum { SPARE_TIMES = 8 }; // so much more memory than a message needs is given back
+
 static const char MALFORMED[] = "its messages are malformed";
 static const char STRANGE[] = "it speaks a message format that is not known here";
 
@@ -89,14 +91,28 @@ static void note(struct run *run, const struct compact_message *message, uint64_
     }
 }
 
+/* Of nodes that say much, or are many, not all that they say is kept: figures are. */
+static struct span what_fits(struct fleet *fleet, struct run *run, struct span bytes)
+{
+    static const struct span nothing = {"", 0};
+
+    if (run->message.room > SPARE_TIMES * bytes.len)
+        buf_done(&run->message);
+    if (bytes.len > run->message.room && fleet->kept_bytes + bytes.len > FLEET_KEPT_MAX)
+        return nothing;
+    return bytes;
+}
+
 static bool keep(struct fleet *fleet, struct name *name, struct run *run,
                  struct span bytes, uint64_t unix_ms)
 {
     const struct compact_message *message = &fleet->taker.message;
+    size_t before = run->message.room;
 
-    if (fleet_keep(run, bytes, message) < 0)
+    if (fleet_keep(run, what_fits(fleet, run, bytes), message) < 0)
         (void)snprintf(run->outage, sizeof(run->outage),
                        "there was no memory for what it says");
+    fleet->kept_bytes += run->message.room - before;
     fleet_take_events(fleet, name, run, message, unix_ms);
     run->node.messages++;
     run->serial = ++name->messages;

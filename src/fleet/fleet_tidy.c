@@ -109,14 +109,25 @@ static bool may_forget(const struct name *name, uint64_t now_ns)
            fleet_since(name->spoke_ns, now_ns) > FORGET_NS;
 }
 
+static size_t kept_by(const struct name *name)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < name->n_runs; i++)
+        bytes += name->runs[i]->message.room;
+    return bytes;
+}
+
 void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms)
 {
     for (size_t i = fleet->n_names; i-- > 0;)
         if (may_forget(fleet->names[i], now_ns))
             fleet_remove(fleet, i);
+    fleet->kept_bytes = 0;
     for (size_t i = 0; i < fleet->n_names; i++) {
         drop_lost(fleet, fleet->names[i], now_ns, unix_ms);
         tell_taken(fleet, fleet->names[i], now_ns, unix_ms);
         tell_state(fleet, fleet->names[i], now_ns, unix_ms);
+        fleet->kept_bytes += kept_by(fleet->names[i]);
     }
 }

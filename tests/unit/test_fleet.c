@@ -413,6 +413,49 @@ static void test_full(void **unused)
     assert_int_equal(stage.sum->fleet->by_state[NODE_LOST], FLEET_NODES_MAX / 2 - 1);
 }
 
+/* Nodes that say much, all together: their figures count, the rest is not kept. */
+static void test_much(void **unused)
+{
+    size_t n = 64 << 20 >> 19, kept = 0; // as many as there is room for
+    char name[16], text[1025];
+    struct stage_node node;
+
+    (void)unused;
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "\x0a\xfe\x07", 3); // a text that nobody points at, of 1,022 bytes
+    for (size_t i = 0; i < n + 8; i++) {
+        name_of((int)i, name);
+        node = stage_node(name);
+        node.seq++;
+        stage_fill(&node, &stage.said);
+        stage_write(&node);
+        for (int j = 0; j < 500; j++)
+            buf_add(&stage.out, text, sizeof(text));
+        stage_take(name);
+    }
+    (void)stage_sum();
+    assert_int_equal(stage.sum->fleet->n_counted, n + 8);
+    for (size_t i = 0; i < n + 8; i++) {
+        name_of((int)i, name);
+        kept += fleet_read(stage.fleet, span_of(name), &reader, &message, &status) == 0;
+    }
+    assert_int_equal(kept, n);
+    stage_wait(500);
+    stage_say(
+        &node); // less, for which there is none either; but when the first says less
+    assert_int_equal(fleet_read(stage.fleet, span_of(name), &reader, &message, &status),
+                     -ENODATA);
+    node = stage_node("n0000");
+    node.seq++;
+    stage_say(&node);
+    stage_take("n0000");
+    node = stage_node(name);
+    node.seq += 2;
+    stage_say(&node);
+    assert_int_equal(fleet_read(stage.fleet, span_of(name), &reader, &message, &status),
+                     0);
+}
+
 /* Of those that have no place each may say much. */
 static void test_full_for_long(void **unused)
 {
@@ -486,6 +529,7 @@ int main(void)
         STAGED(test_clocks_of_machines),
         STAGED(test_lost_and_forgotten),
         STAGED(test_full),
+        STAGED(test_much),
         STAGED(test_full_for_long),
         STAGED(test_read),
     };

@@ -518,9 +518,10 @@ static void test_events_of_a_gateway(void **unused)
     add_event(&eu, 2, (int64_t)stage_unix());
     (void)snprintf(eu.events[1].node, sizeof(eu.events[1].node), "gpu17");
     (void)snprintf(eu.events[1].text, sizeof(eu.events[1].text), "node gpu17 is lost");
+    eu.events[1].kind = EVENT_NODE_LOST;
     stage_say(&eu);
     expect_event(EVENT_KV_HIGH, "eu", "gpu17: event 1");
-    expect_event(EVENT_KV_HIGH, "eu", "node gpu17 is lost");
+    expect_event(EVENT_NODE_LOST, "eu", "node gpu17 is lost");
     assert_memory_equal(event.text, "node", 4);
 }
 

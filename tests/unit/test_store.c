@@ -114,6 +114,7 @@ static void test_event_of_a_node(void **state)
     (void)snprintf(event.text, sizeof(event.text), "it has begun");
     assert_int_equal(store_add_event(store, &event), 0);
     event.id = 2;
+    event.kind = EVENT_NODE_LOST;
     (void)snprintf(event.text, sizeof(event.text), "node gpu17 is lost");
     assert_int_equal(store_add_event(store, &event), 0);
     assert_int_equal(store_commit(store), 0);
