@@ -6,9 +6,9 @@
 
 enum {
     MINUTE_MS = 60000,
-    OF_HOST = 1,     // events a second; so many seconds' may be told at once
-    OF_GATEWAY = 10, // which tells those of others
-    SECONDS_AT_ONCE = 32,
+    OF_HOST = 1,           // events a second, as its own daemon tells them,
+    OF_GATEWAY = 10,       // which tells those of others,
+    SECONDS_AT_ONCE = 128, // and those of so many seconds at once
 };
 
 /* The oldest gives way. */

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_parts.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 
 #define FULL_NS (FLEET_SECOND_NS / 10)
 
-static bool is_name_character(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
-}
-
 bool fleet_is_name(struct span name)
 {
     for (size_t i = 0; i < name.len; i++)
-        if (!is_name_character(name.at[i]))
+        if (!text_is_of_name(name.at[i]))
             return false;
     return name.len > 0 && name.len < FLEET_PLAIN_SIZE;
 }

@@ -502,7 +502,7 @@ static void test_flood_of_events(void **unused)
     while (next_event())
         n[strcmp(event.node, "gpu2") == 0]++;
     assert_int_equal(n[1], 1);
-    assert_in_range(n[0], 80, 84); // 50 s, and what may be told at once
+    assert_in_range(n[0], 176, 180); // 50 s, and what may be told at once
 }
 
 /* What a gateway tells is of its nodes: which, its text says. */
