@@ -9,6 +9,16 @@
 
 #include <time.h>
 
+#define NS_PER_MS UINT64_C(1000000)
+
+static inline uint64_t clock_now_ns(void) // CLOCK_MONOTONIC
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail
+    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
 /* By the wall clock, which may step; milliseconds since 1970. */
 static inline uint64_t clock_unix_ms(void)
 {

@@ -69,3 +69,9 @@ size_t text_clean(char *dst, size_t room, struct span src)
     dst[out] = '\0';
     return out;
 }
+
+bool text_is_of_name(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '-';
+}

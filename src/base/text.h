@@ -15,4 +15,7 @@
  */
 size_t text_clean(char *dst, size_t room, struct span src);
 
+/* A letter, digit, '_' or '-': what a name may have that stands in addresses and subjects. */
+bool text_is_of_name(char c);
+
 #endif

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_build.h"
 
-static bool is_of_token(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
-}
+#include "base/text.h"
 
 /* Tokens with single dots between them: nothing that a server takes for a wildcard. */
 int value_set_prefix(const struct setting *setting, void *member, struct span text,
@@ -18,7 +14,7 @@ int value_set_prefix(const struct setting *setting, void *member, struct span te
         return complain(why, -EINVAL, "'%s' is longer than %llu bytes", quote(text).text,
                         (unsigned long long)setting->max);
     for (size_t i = 0; good && i < text.len; i++) {
-        good = is_of_token(text.at[i]) || (text.at[i] == '.' && in_token);
+        good = text_is_of_name(text.at[i]) || (text.at[i] == '.' && in_token);
         in_token = text.at[i] != '.';
     }
     if (!good || !in_token)
@@ -88,6 +84,11 @@ static int check_gateway(const struct config *config, struct complaint *complain
             "--uplink and --nats-prefix are both '%s': the gateway would hear "
             "itself",
             config->uplink);
+    if (config->uplink && !config->node)
+        return complain(complaint, -EINVAL,
+                        "--uplink is given without --node: the name under which every "
+                        "gateway of these nodes publishes their sum, so that it counts "
+                        "once");
     if (!config->gateway)
         return 0;
     if (config->nats.n == 0)

@@ -250,7 +250,7 @@ static int open_front(struct daemon *daemon, struct complaint *complaint)
                      complaint);
     if (r < 0)
         return r;
-    daemon->logged_event = archive_newest_event(daemon->archive);
+    daemon->log.told = archive_newest_event(daemon->archive);
     options.past = daemon->past;
     options.historian = archive_historian(daemon->archive);
     options.tap = archive_tap(daemon->archive);
@@ -276,7 +276,7 @@ static int open_outside(struct daemon *daemon, struct complaint *complaint)
         r = open_front(daemon, complaint);
     if (r < 0)
         return r;
-    r = publishing_open(config, daemon->journal, daemon->logged_event,
+    r = publishing_open(config, daemon->journal, daemon->log.told,
                         service_boot(front_service(daemon->front)), &daemon->publisher,
                         complaint);
     if (r < 0)

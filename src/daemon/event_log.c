@@ -3,6 +3,11 @@
 
 #include "base/log.h"
 
+enum { LINES_PER_SECOND = 5, LINES_AT_ONCE = 100 };
+
+#define NS_PER_S UINT64_C(1000000000)
+#define LINE_NS (NS_PER_S / LINES_PER_SECOND)
+
 static void log_event(const struct event *event)
 {
     const char *name = event_name(event->kind);
@@ -23,24 +28,33 @@ static void log_event(const struct event *event)
 /* What a node says of itself stands in its own log. */
 static bool is_ours(const struct event *event)
 {
-    switch (event->kind) {
-    case EVENT_NODE_FOUND:
-    case EVENT_NODE_LOST:
-    case EVENT_NODE_BACK:
-    case EVENT_NODE_NAME_TAKEN:
-        return true;
-    default:
-        return !event->node[0];
-    }
+    return !event->node[0] || event_is_of_fleet(event->kind);
 }
 
-void event_log(struct journal *journal, uint64_t *told)
+/* Each line costs its share of a second. */
+static bool may_write(struct event_log *log, uint64_t now_ns)
+{
+    uint64_t paid = MAX(log->paid_until_ns, now_ns) + LINE_NS;
+
+    if (paid - now_ns > LINES_AT_ONCE * LINE_NS)
+        return false;
+    log->paid_until_ns = paid;
+    return true;
+}
+
+void event_log_write(struct event_log *log, struct journal *journal, uint64_t now_ns)
 {
     struct event event;
+    size_t more = 0;
 
-    while (journal_next(journal, *told, &event)) {
-        if (is_ours(&event))
+    for (; journal_next(journal, log->told, &event); log->told = event.id) {
+        if (!is_ours(&event))
+            continue;
+        if (may_write(log, now_ns))
             log_event(&event);
-        *told = event.id;
+        else
+            more++;
     }
+    if (more)
+        log_warning("%zu events more than are told here: see /v1/events", more);
 }

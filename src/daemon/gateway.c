@@ -11,19 +11,15 @@
 
 enum {
     HEARING_MS = 600, // a node says something each 500 ms, unless it is told otherwise
-    COMPLAINT_S = 10, // between two lines of the log
-    WHY_SIZE = 200,
+    COMPLAINT_MS = 10000, // between two lines of the log
+    WHY_SIZE = 256,
 };
-
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
 
 struct gateway {
     struct fleet *fleet;
     struct subscriber *subscriber;
     struct node_boards *boards;
     uv_async_t news;
-    bool has_news;         // the handle is there
     uint64_t connected_ns; // for the first time; 0: not yet
     uint64_t complained_ns;
     char why[WHY_SIZE]; // of the outage told last
@@ -34,8 +30,8 @@ static void on_message(void *ctx, struct span node, struct span message)
 {
     struct gateway *gateway = ctx;
 
-    if (fleet_take(gateway->fleet, node, message, ticker_now_ns(), clock_unix_ms()))
-        (void)uv_async_send(&gateway->news); // fails on closing handles only
+    if (fleet_take(gateway->fleet, node, message, clock_now_ns(), clock_unix_ms()))
+        (void)uv_async_send(&gateway->news); // nothing comes of it once that is closed
 }
 
 static void on_news(uv_async_t *news)
@@ -68,10 +64,7 @@ static int open_parts(struct gateway *gateway, const struct config *config,
     boards.fleet = gateway->fleet;
     if (r == 0)
         r = node_boards_new(&boards, &gateway->boards);
-    if (r == 0)
-        r = uv_async_init(loop, &gateway->news, on_news);
-    gateway->has_news = r == 0;
-    return r;
+    return r < 0 ? r : uv_async_init(loop, &gateway->news, on_news);
 }
 
 int gateway_open(const struct config *config, uv_loop_t *loop, struct gateway **ret,
@@ -107,7 +100,7 @@ static void take_events(struct gateway *gateway, struct journal *journal)
     struct event event;
 
     while (fleet_next_event(gateway->fleet, &event))
-        journal_add(journal, &event);
+        journal_add_once(journal, &event);
 }
 
 /* A node that sends what cannot be read does so all the time. */
@@ -115,7 +108,7 @@ static void log_complaint(struct gateway *gateway, uint64_t now_ns)
 {
     char text[WHY_SIZE];
 
-    if (now_ns - gateway->complained_ns < COMPLAINT_S * NS_PER_S ||
+    if (now_ns - gateway->complained_ns < COMPLAINT_MS * NS_PER_MS ||
         !fleet_complaint(gateway->fleet, text, sizeof(text)))
         return;
     gateway->complained_ns = now_ns;

@@ -5,6 +5,7 @@
 #ifndef DAEMON_PARTS_H
 #define DAEMON_PARTS_H
 
+#include "base/clock.h"
 #include "daemon/archive.h"
 #include "daemon/daemon.h"
 #include "daemon/demo.h"
@@ -22,8 +23,6 @@
 #include "history/past.h"
 #include "history/watch.h"
 #include "net/ticker.h"
-
-#define NS_PER_MS 1000000ULL
 
 enum { SIGNALS = 3 };
 
@@ -44,7 +43,7 @@ struct daemon {
     struct journal *journal;
     struct archive *archive;
     struct watch *watch;
-    uint64_t logged_event; // the id of the newest that is in the log
+    struct event_log log; // of what is in the journal
     struct front *front;
     struct gateway *gateway;          // NULL: no --gateway
     struct publisher *publisher;      // NULL: nothing is published elsewhere

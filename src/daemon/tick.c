@@ -74,7 +74,7 @@ static void log_failure(int r)
 static void put_out_outage(struct daemon *daemon, const struct outage *outage,
                            uint64_t unix_ms)
 {
-    event_log(daemon->journal, &daemon->logged_event);
+    event_log_write(&daemon->log, daemon->journal, clock_now_ns());
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
         0) {
         (void)snprintf(daemon->logged_outage, sizeof(daemon->logged_outage), "%s",
@@ -101,7 +101,7 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage,
 
 static void put_out(struct daemon *daemon, const struct snapshot *snapshot)
 {
-    event_log(daemon->journal, &daemon->logged_event);
+    event_log_write(&daemon->log, daemon->journal, clock_now_ns());
     if (daemon->logged_outage[0]) {
         daemon->logged_outage[0] = '\0';
         log_info("%s figures are back", daemon->gateway ? "nodes'" : "GPU");

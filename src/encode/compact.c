@@ -225,6 +225,14 @@ static void write_rows(struct compact_writer *writer, const struct snapshot *sna
         write_part(writer, COMPACT_PART_EVENT, &snapshot->events[i]);
 }
 
+/* A gateway has more than `models` holds. */
+static uint32_t count_models(const struct snapshot *snapshot)
+{
+    const struct snapshot_fleet *fleet = snapshot->fleet;
+
+    return fleet ? fleet->n_models + fleet->models_left_out : snapshot->n_models;
+}
+
 static void write_message(struct compact_writer *writer, struct compact_head *head,
                           const struct snapshot *snapshot,
                           const struct snapshot_self *self, const struct cut *cut)
@@ -238,7 +246,7 @@ static void write_message(struct compact_writer *writer, struct compact_head *he
     end = put_varint(end, COMPACT_FORMAT);
     buf_add(writer->out, format, (size_t)(end - format));
     if (snapshot) {
-        head->models_left_out = (uint32_t)(snapshot->n_models - cut->models);
+        head->models_left_out = count_models(snapshot) - (uint32_t)cut->models;
         head->processes_left_out = (uint32_t)(snapshot->n_processes - cut->processes) +
                                    snapshot->processes_left_out;
     }
@@ -268,6 +276,7 @@ int compact_write(struct compact_writer *writer, struct buf *out,
                   const struct snapshot_self *self, size_t max)
 {
     struct compact_head own = *head;
+    const struct snapshot_fleet *fleet = snapshot ? snapshot->fleet : NULL;
     struct cut cut = {0};
     bool more = true;
 
@@ -275,6 +284,8 @@ int compact_write(struct compact_writer *writer, struct buf *out,
         cut = (struct cut){snapshot->n_models,
                            MIN(snapshot->n_processes, (uint32_t)COMPACT_PROCESSES_MAX),
                            snapshot->n_events};
+    own.requests_running = fleet ? fleet->requests_running : UNKNOWN;
+    own.requests_waiting = fleet ? fleet->requests_waiting : UNKNOWN;
     writer->out = out;
     writer->error = 0;
     write_message(writer, &own, snapshot, self, &cut);

@@ -42,9 +42,11 @@ struct compact_head {
     char outage_reason[COMPACT_REASON_SIZE];
     uint32_t models_left_out; // the smallest, for want of room
     uint32_t processes_left_out;
-    bool gateway;   // it sums up nodes of its own, and is no host
-    uint32_t nodes; // how many of them
-    uint32_t gpus;  // of those nodes
+    bool gateway;              // it sums up nodes of its own, and is no host
+    uint32_t nodes;            // how many of them
+    uint32_t gpus;             // of those nodes
+    uint64_t requests_running; // on them, as compact_write() finds; UNKNOWN: of a host
+    uint64_t requests_waiting;
 };
 
 /* What is needed while a message is written; some 30 KiB, to be kept between two. */

@@ -404,6 +404,7 @@ static void begin(struct compact_reader *reader, struct compact_message *message
     message->has_figures = false;
     message->literals_len = 0;
     memset(&message->head, 0, sizeof(message->head));
+    say_unknown(&compact_tables[COMPACT_PART_HEAD], &message->head);
     memset(&message->snapshot, 0, offsetof(struct snapshot, sources));
     say_unknown(&compact_tables[COMPACT_PART_TOTALS], &message->snapshot);
     say_unknown(&compact_tables[COMPACT_PART_SELF], &message->snapshot.self);

@@ -3,8 +3,8 @@
  * fleet.h - the nodes that publish, and what they come to (docs/fleet.md)
  *
  * One thread hands in messages as they come; another asks each tick for the sums. Of each
- * node the newest message is kept, nothing older: memory is that of those messages, of
- * FLEET_NODES_MAX nodes at most. All times are passed in. A node's age goes by our own
+ * node the newest message is kept, nothing older: of FLEET_NODES_MAX nodes at most, and
+ * where they say very much in all only what is summed up. All times are passed in. A node's age goes by our own
  * clock; its own tells only by how much longer than the quickest a message was under way,
  * so that what has waited on the way is not taken for new, whatever its clock says.
  *
@@ -40,9 +40,6 @@ void fleet_free(struct fleet *fleet);
 int fleet_take(struct fleet *fleet, struct span node, struct span message,
                uint64_t now_ns, uint64_t unix_ms);
 
-/* How many nodes have been heard of in the last FLEET_LOST_NS. */
-size_t fleet_heard(struct fleet *fleet, uint64_t now_ns);
-
 /*
  * Fill `ret`, an empty snapshot: its `fleet` but for `link`, whose counts that fleet_take()
  * keeps are added; totals; and `models`, the largest rows. By one thread. -ENODATA: no node
@@ -72,7 +69,7 @@ struct fleet_status {
 int fleet_status(struct fleet *fleet, struct span name, uint64_t now_ns,
                  struct fleet_status *ret) MUST_CHECK;
 
-/* Its newest message, read. As fleet_status(); -ENODATA: it has none that can be read. */
+/* Its newest message, read. As fleet_status(); -ENODATA: none that can be read is kept. */
 int fleet_read(struct fleet *fleet, struct span name, struct compact_reader *reader,
                struct compact_message *ret, struct fleet_status *ret_status) MUST_CHECK;
 

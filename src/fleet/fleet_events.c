@@ -4,7 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { MINUTE_MS = 60000 };
+enum {
+    MINUTE_MS = 60000,
+    OF_HOST = 1,           // events a second, as its own daemon tells them,
+    OF_GATEWAY = 10,       // which tells those of others,
+    SECONDS_AT_ONCE = 128, // and those of so many seconds at once
+};
 
 /* The oldest gives way. */
 static struct event *add(struct fleet *fleet)
@@ -65,6 +70,18 @@ static bool is_new(const struct run *run, const struct event *event, uint64_t me
     return event->id > run->event || event->unix_ms > run->event_unix_ms;
 }
 
+/* Each costs its share of a second: nobody pushes out what the others have to tell. */
+static bool may_tell(struct name *name, const struct compact_head *head, uint64_t now_ns)
+{
+    uint64_t cost = FLEET_SECOND_NS / (head->gateway ? OF_GATEWAY : OF_HOST);
+    uint64_t paid = MAX(name->events_paid_until_ns, now_ns) + cost;
+
+    if (paid - now_ns > SECONDS_AT_ONCE * FLEET_SECOND_NS)
+        return false;
+    name->events_paid_until_ns = paid;
+    return true;
+}
+
 /* By our clock; its own may be years off. */
 static int64_t our_time(const struct run *run, const struct event *event,
                         uint64_t message_ms, uint64_t unix_ms)
@@ -74,15 +91,19 @@ static int64_t our_time(const struct run *run, const struct event *event,
     return (int64_t)(unix_ms - MIN(ago, unix_ms));
 }
 
-void fleet_take_events(struct fleet *fleet, const struct name *name, struct run *run,
+void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
                        const struct compact_message *message, uint64_t unix_ms)
 {
     const struct snapshot *snapshot = &message->snapshot;
     uint64_t newest = run->node.messages == 0 ? 0 : run->event;
     int64_t newest_ms = run->event_unix_ms;
+    const struct run *best = fleet_best_gateway(name, fleet->now_ns);
+    bool others_tell = best && best != run;
     char called[FLEET_NAME_SIZE];
 
     fleet_call(name, run, called);
+    if (best)
+        (void)snprintf(called, sizeof(called), "%s", name->text);
     for (uint32_t i = 0; message->has_figures && i < snapshot->n_events; i++) {
         const struct event *said = &snapshot->events[i];
         struct event *event;
@@ -91,11 +112,13 @@ void fleet_take_events(struct fleet *fleet, const struct name *name, struct run 
             newest = said->id;
             newest_ms = said->unix_ms;
         }
-        if (!is_new(run, said, message->head.unix_ms))
+        if (others_tell || !is_new(run, said, message->head.unix_ms) ||
+            !may_tell(name, &message->head, fleet->now_ns))
             continue;
         event = add(fleet);
         *event = *said;
         event->id = 0;
+        event_say_where(said, event->text);
         event->unix_ms = our_time(run, said, message->head.unix_ms, unix_ms);
         memcpy(event->node, called, sizeof(event->node));
     }

@@ -221,6 +221,16 @@ static void keep_hits(struct run *run, const struct snapshot *snapshot)
         run->node.hit_percent = snapshot->hit_percent;
 }
 
+/* Of more rows than it tells. */
+static void keep_requests(struct fleet_node *node, const struct compact_head *head)
+{
+    uint64_t running = believe_count(head->requests_running);
+    uint64_t waiting = believe_count(head->requests_waiting);
+
+    node->requests_running = running == UNKNOWN ? node->requests_running : running;
+    node->requests_waiting = waiting == UNKNOWN ? node->requests_waiting : waiting;
+}
+
 static void keep_figures(struct run *run, const struct compact_message *message)
 {
     const struct snapshot *snapshot = &message->snapshot;
@@ -240,9 +250,13 @@ static void keep_figures(struct run *run, const struct compact_message *message)
         node->kv_pool_bytes.why = PARTLY_THERE;
     run->pool_unknown = pool_unknown;
     node->kv_used_bytes = believe_count(snapshot->kv_used_bytes);
-    node->kv_unknown = MIN(snapshot->kv_unknown, node->n_models);
+    // Of a gateway's rows each may be many models.
+    node->kv_unknown = message->head.gateway ? snapshot->kv_unknown
+                                             : MIN(snapshot->kv_unknown, node->n_models);
     run->gpus = hash_devices(snapshot);
     keep_hits(run, snapshot);
+    if (message->head.gateway)
+        keep_requests(node, &message->head);
 }
 
 static void keep_head(struct run *run, const struct compact_head *head)

@@ -22,6 +22,7 @@ enum {
     FLEET_HOST_SLOTS = 2 * FLEET_NODES_MAX,
     FLEET_TELLING_DIGITS = 8, // of a machine or a boot, where a name is not enough
     FLEET_COMPLAINT_SIZE = 256,
+    FLEET_KEPT_MAX = 64 << 20, // bytes of messages; beyond, only what is summed up
 };
 
 /* More bytes than any node can have: 16 PiB. Whoever says more is not believed. */
@@ -89,7 +90,8 @@ struct name {
     size_t n_runs;
     uint64_t spoke_ns;      // when its last message came, readable or not
     uint64_t paid_until_ns; // messages are paid for with time
-    uint64_t messages;      // that were read, of all its runs
+    uint64_t events_paid_until_ns;
+    uint64_t messages; // that were read, of all its runs
     uint64_t malformed;
     uint64_t dropped;
     const char *unreadable; // what is wrong with its last message; NULL: nothing
@@ -133,6 +135,8 @@ struct fleet {
     struct fleet_link link; // malformed, dropped, refused
     uint64_t now_ns;        // the latest that was passed in
     uint64_t began_ns;      // when the first message came; 0: none has
+    uint64_t full_ns;       // when no room was found last; 0: never
+    size_t kept_bytes;      // about, by the newest messages: exact at each sum
     char complaint[FLEET_COMPLAINT_SIZE];
     struct event events[FLEET_EVENTS];
     uint64_t first_event; // numbers, modulo FLEET_EVENTS
@@ -157,7 +161,7 @@ struct name *fleet_find(struct fleet *fleet, struct span name);
 struct name *fleet_add(struct fleet *fleet, struct span name, uint64_t now_ns);
 void fleet_remove(struct fleet *fleet, size_t at);
 size_t fleet_count_shown(const struct fleet *fleet);
-bool fleet_make_room(struct fleet *fleet, const struct name *keep, uint64_t now_ns);
+bool fleet_make_room(struct fleet *fleet, uint64_t now_ns);
 struct run *fleet_add_run(struct name *name, const struct compact_head *head,
                           uint64_t now_ns);
 void fleet_drop_run(struct name *name, size_t at);
@@ -177,6 +181,13 @@ void fleet_call(const struct name *name, const struct run *run,
                 char ret[FLEET_NAME_SIZE]);
 struct run *fleet_find_run(const struct name *name, const struct compact_head *head);
 bool fleet_began_later(const struct run *a, const struct run *b);
+/* Of two that are one: that which began last, or of gateways that which sums up more. */
+bool fleet_is_better(const struct run *a, const struct run *b);
+/*
+ * Gateways of one name know the same nodes: the best of those that speak. NULL: not all that
+ * are shown are gateways.
+ */
+struct run *fleet_best_gateway(const struct name *name, uint64_t now_ns);
 /* The run of a message, which is new. NULL: it is passed over; *ret_refused: for want of room. */
 struct run *fleet_place(struct fleet *fleet, struct name *name,
                         const struct compact_head *head, uint64_t now_ns,
@@ -186,6 +197,9 @@ struct run *fleet_place(struct fleet *fleet, struct name *name,
 void fleet_measure_delay(struct node_delay *delay, const struct snapshot *snapshot,
                          uint64_t now_ns);
 uint64_t fleet_age(const struct run *run, uint64_t now_ns);
+uint64_t fleet_interval_ns(const struct run *run);            // a minute at most
+bool fleet_is_silent(const struct run *run, uint64_t now_ns); // for as long as a lost one
+bool fleet_is_quiet(const struct run *run, uint64_t now_ns);  // as a stale one
 enum node_state fleet_state(const struct name *name, const struct run *run,
                             uint64_t now_ns);
 bool fleet_name_is_lost(const struct name *name, uint64_t now_ns);
@@ -201,7 +215,7 @@ uint32_t fleet_count_rows(const struct summing *sum);
 void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms);
 
 /* fleet_events.c */
-void fleet_take_events(struct fleet *fleet, const struct name *name, struct run *run,
+void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
                        const struct compact_message *message, uint64_t unix_ms);
 void fleet_tell(struct fleet *fleet, enum event_kind kind, const char *node,
                 uint64_t unix_ms, const char *format, ...) PRINTF_LIKE(5, 6);

@@ -58,11 +58,11 @@ static int find(struct fleet *fleet, struct span called, struct found *ret,
     if (!ret->name)
         return -ENOENT;
     n = fleet_shown(ret->name, shown);
-    if (!at && n > 1)
-        return say_ambiguous(ret->name, shown, n, ret_status);
     if (!at) {
-        ret->run = n ? shown[0] : NULL;
-        return 0;
+        ret->run = n > 1 ? fleet_best_gateway(ret->name, fleet->now_ns)
+                   : n   ? shown[0]
+                         : NULL;
+        return n > 1 && !ret->run ? say_ambiguous(ret->name, shown, n, ret_status) : 0;
     }
     for (size_t i = 0; i < n && !ret->run; i++)
         if (answers_to(ret->name, shown[i], called))
@@ -131,17 +131,6 @@ void fleet_watch(struct fleet *fleet, struct span name, bool watched)
     else if (r == 0)
         found.run->watched = watched;
     (void)pthread_mutex_unlock(&fleet->lock);
-}
-
-size_t fleet_heard(struct fleet *fleet, uint64_t now_ns)
-{
-    size_t n = 0;
-
-    (void)pthread_mutex_lock(&fleet->lock);
-    for (size_t i = 0; i < fleet->n_names; i++)
-        n += fleet_since(fleet->names[i]->spoke_ns, now_ns) <= FLEET_LOST_NS;
-    (void)pthread_mutex_unlock(&fleet->lock);
-    return n;
 }
 
 bool fleet_complaint(struct fleet *fleet, char *ret, size_t room)

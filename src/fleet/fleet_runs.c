@@ -29,6 +29,30 @@ bool fleet_began_later(const struct run *a, const struct run *b)
     return order ? order > 0 : strcmp(a->node.machine, b->node.machine) > 0;
 }
 
+bool fleet_is_better(const struct run *a, const struct run *b)
+{
+    if (a->node.is_gateway && b->node.is_gateway && a->node.nodes != b->node.nodes)
+        return a->node.nodes > b->node.nodes;
+    return fleet_began_later(a, b);
+}
+
+struct run *fleet_best_gateway(const struct name *name, uint64_t now_ns)
+{
+    struct run *shown[FLEET_RUNS_MAX], *best = NULL;
+    size_t n = fleet_shown(name, shown);
+
+    for (size_t i = 0; i < n; i++) {
+        bool quiet = fleet_is_quiet(shown[i], now_ns);
+
+        if (!shown[i]->node.is_gateway)
+            return NULL;
+        if (!best || quiet < fleet_is_quiet(best, now_ns) ||
+            (quiet == fleet_is_quiet(best, now_ns) && fleet_is_better(shown[i], best)))
+            best = shown[i];
+    }
+    return best;
+}
+
 /* "gpu17", or by machine where others go by that, too, or by boot where that is no help. */
 void fleet_call(const struct name *name, const struct run *run, char ret[FLEET_NAME_SIZE])
 {
@@ -92,17 +116,12 @@ static void inherit_events(struct run *run, const struct run *from)
     run->event_unix_ms = from->event_unix_ms;
 }
 
-static bool is_silent(const struct run *run, uint64_t now_ns)
-{
-    return fleet_since(run->node.heard_ns, now_ns) > FLEET_LOST_NS;
-}
-
 /* Where several are shown already, one more on another machine is one more node. */
 static bool may_show(struct fleet *fleet, struct name *name, uint64_t now_ns)
 {
     struct run *shown[FLEET_RUNS_MAX];
 
-    return fleet_shown(name, shown) == 0 || fleet_make_room(fleet, name, now_ns);
+    return fleet_shown(name, shown) == 0 || fleet_make_room(fleet, now_ns);
 }
 
 /* A gateway that has just begun may not have heard of all its nodes yet. */
@@ -130,7 +149,7 @@ static struct run *place_new(struct fleet *fleet, struct name *name,
     }
     inherit_events(run, rival);
     if ((fleet_began_later(run, rival) && !knows_less(head, rival)) ||
-        is_silent(rival, now_ns)) {
+        fleet_is_silent(rival, now_ns)) {
         run->watched = rival->watched;
         run->superseded_ns = 0;
         supersede(rival, now_ns);
@@ -147,9 +166,10 @@ static bool show_again(struct fleet *fleet, struct name *name, struct run *run,
 {
     struct run *rival = find_rival(name, run);
 
-    if (rival && (rival->node.heard_ns < run->superseded_ns || is_silent(rival, now_ns)))
+    if (rival &&
+        (rival->node.heard_ns < run->superseded_ns || fleet_is_silent(rival, now_ns)))
         supersede(rival, now_ns);
-    else if (!fleet_make_room(fleet, name, now_ns))
+    else if (!fleet_make_room(fleet, now_ns))
         return false;
     run->superseded_ns = 0;
     return true;

@@ -54,17 +54,26 @@ uint64_t fleet_age(const struct run *run, uint64_t now_ns)
     return add_saturating(fleet_since(run->figures_ns, now_ns), run->delay.ns);
 }
 
-static uint64_t limit_ns(const struct run *run, uint64_t least_ns, unsigned intervals)
+uint64_t fleet_interval_ns(const struct run *run)
 {
-    uint64_t interval_ms = MIN(run->node.interval_ms, (uint64_t)INTERVAL_MAX_MS);
-
-    return MAX(least_ns, intervals * interval_ms * MS_NS);
+    return MIN(run->node.interval_ms, (uint64_t)INTERVAL_MAX_MS) * MS_NS;
 }
 
-static bool is_silent(const struct run *run, uint64_t now_ns)
+static uint64_t limit_ns(const struct run *run, uint64_t least_ns, unsigned intervals)
+{
+    return MAX(least_ns, intervals * fleet_interval_ns(run));
+}
+
+bool fleet_is_silent(const struct run *run, uint64_t now_ns)
 {
     return fleet_since(run->node.heard_ns, now_ns) >
            limit_ns(run, FLEET_LOST_NS, INTERVALS_LOST);
+}
+
+bool fleet_is_quiet(const struct run *run, uint64_t now_ns)
+{
+    return fleet_since(run->node.heard_ns, now_ns) >
+           limit_ns(run, FLEET_STALE_NS, INTERVALS_STALE);
 }
 
 enum node_state fleet_state(const struct name *name, const struct run *run,
@@ -75,7 +84,7 @@ enum node_state fleet_state(const struct name *name, const struct run *run,
     if (!run)
         return fleet_since(name->spoke_ns, now_ns) > FLEET_LOST_NS ? NODE_LOST
                                                                    : NODE_UNREADABLE;
-    if (is_silent(run, now_ns))
+    if (fleet_is_silent(run, now_ns))
         return NODE_LOST;
     if (!run->has_figures)
         return NODE_OUTAGE;
@@ -89,7 +98,7 @@ enum node_state fleet_state(const struct name *name, const struct run *run,
 bool fleet_name_is_lost(const struct name *name, uint64_t now_ns)
 {
     for (size_t i = 0; i < name->n_runs; i++)
-        if (!is_silent(name->runs[i], now_ns))
+        if (!fleet_is_silent(name->runs[i], now_ns))
             return false;
     return fleet_since(name->spoke_ns, now_ns) > FLEET_LOST_NS;
 }

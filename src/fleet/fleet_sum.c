@@ -15,7 +15,7 @@ static void list(struct summing *sum, struct name *name, struct run *run, uint64
     *node = run ? run->node : empty;
     node->state = fleet_state(name, run, now_ns);
     node->age_ns = run ? fleet_age(run, now_ns) : UNKNOWN;
-    node->name_taken = several;
+    node->name_taken = several && !fleet_best_gateway(name, now_ns);
     node->malformed = name->malformed;
     node->dropped = name->dropped;
     if (!several)
@@ -95,18 +95,10 @@ static bool same_host(const struct summing *sum, uint32_t a, uint32_t b)
     return same_machine && one->gpus == other->gpus;
 }
 
-/* Of two that are one that which began last, or of gateways that which sums up more. */
-static bool is_better(const struct run *a, const struct run *b)
-{
-    if (a->node.is_gateway && b->node.is_gateway && a->node.nodes != b->node.nodes)
-        return a->node.nodes > b->node.nodes;
-    return fleet_began_later(a, b);
-}
-
 /* One of two is counted. */
 static void settle(struct summing *sum, uint32_t a, uint32_t b)
 {
-    bool first = is_better(sum->runs[a], sum->runs[b]);
+    bool first = fleet_is_better(sum->runs[a], sum->runs[b]);
     struct fleet_node *counted = &sum->nodes[first ? a : b];
     struct fleet_node *other = &sum->nodes[first ? b : a];
 
@@ -152,7 +144,7 @@ static void choose_counted(struct summing *sum)
         if (may_count(&sum->nodes[i]))
             count_host(sum, i);
     for (uint32_t i = 0; i < sum->n; i++)
-        if (sum->nodes[i].counted && sum->nodes[i].name_taken)
+        if (sum->nodes[i].counted)
             count_namesakes(sum, i);
 }
 

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_parts.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 
-static bool is_name_character(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
-}
+#define FULL_NS (FLEET_SECOND_NS / 10)
 
 bool fleet_is_name(struct span name)
 {
     for (size_t i = 0; i < name.len; i++)
-        if (!is_name_character(name.at[i]))
+        if (!text_is_of_name(name.at[i]))
             return false;
     return name.len > 0 && name.len < FLEET_PLAIN_SIZE;
 }
@@ -60,22 +58,30 @@ size_t fleet_count_shown(const struct fleet *fleet)
     return n;
 }
 
-bool fleet_make_room(struct fleet *fleet, const struct name *keep, uint64_t now_ns)
+/*
+ * Whoever speaks is not lost, and so does not make room for itself. A table that was full
+ * is, a moment later: not each message of the many that have no place has it searched.
+ */
+bool fleet_make_room(struct fleet *fleet, uint64_t now_ns)
 {
     size_t oldest = fleet->n_names;
 
+    if (fleet->full_ns && fleet_since(fleet->full_ns, now_ns) < FULL_NS)
+        return false;
     if (fleet_count_shown(fleet) < FLEET_NODES_MAX)
         return true;
     for (size_t i = 0; i < fleet->n_names; i++) {
         const struct name *name = fleet->names[i];
 
-        if (name == keep || !fleet_name_is_lost(name, now_ns))
+        if (!fleet_name_is_lost(name, now_ns))
             continue;
         if (oldest == fleet->n_names || name->spoke_ns < fleet->names[oldest]->spoke_ns)
             oldest = i;
     }
-    if (oldest == fleet->n_names)
+    if (oldest == fleet->n_names) {
+        fleet->full_ns = now_ns;
         return false;
+    }
     fleet_remove(fleet, oldest);
     return true;
 }
@@ -85,7 +91,7 @@ struct name *fleet_add(struct fleet *fleet, struct span text, uint64_t now_ns)
     struct name *name;
     size_t at;
 
-    if (!fleet_make_room(fleet, NULL, now_ns))
+    if (!fleet_make_room(fleet, now_ns))
         return NULL;
     name = calloc(1, sizeof(*name));
     if (!name)

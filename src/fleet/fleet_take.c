@@ -6,6 +6,8 @@
 #define MESSAGE_NS (FLEET_SECOND_NS / FLEET_MESSAGES_PER_SECOND)
 #define AT_ONCE_NS (2 * FLEET_SECOND_NS)
 
+enum { SPARE_TIMES = 8 }; // so much more memory than a message needs is given back
+
 static const char MALFORMED[] = "its messages are malformed";
 static const char STRANGE[] = "it speaks a message format that is not known here";
 
@@ -54,19 +56,24 @@ static bool may_be_read(struct fleet *fleet, struct span node, uint64_t now_ns)
         fleet->link.dropped++;
         return false;
     }
-    if (!name && !fleet_make_room(fleet, NULL, now_ns)) {
+    if (!name && !fleet_make_room(fleet, now_ns)) {
         fleet->link.refused++;
         return false;
     }
     return true;
 }
 
-/* It came before, or was overtaken. An outage has no number, but a time. */
-static bool is_old(const struct run *run, const struct compact_message *message)
+/*
+ * It came before, or was overtaken. An outage has no number, but a time: of a wall clock,
+ * which was set back if the node says nothing else for long.
+ */
+static bool is_old(const struct run *run, const struct compact_message *message,
+                   uint64_t now_ns)
 {
     if (message->has_figures)
         return run->has_seq && message->snapshot.seq <= run->node.seq;
-    return message->head.unix_ms < run->unix_ms;
+    return message->head.unix_ms < run->unix_ms &&
+           fleet_since(run->node.heard_ns, now_ns) < FLEET_STALE_NS;
 }
 
 /* Of one that another has replaced no more is kept than that it spoke. */
@@ -84,15 +91,29 @@ static void note(struct run *run, const struct compact_message *message, uint64_
     }
 }
 
+/* Of nodes that say much, or are many, not all that they say is kept: figures are. */
+static struct span what_fits(struct fleet *fleet, struct run *run, struct span bytes)
+{
+    static const struct span nothing = {"", 0};
+
+    if (run->message.room > SPARE_TIMES * bytes.len)
+        buf_done(&run->message);
+    if (bytes.len > run->message.room && fleet->kept_bytes + bytes.len > FLEET_KEPT_MAX)
+        return nothing;
+    return bytes;
+}
+
 static bool keep(struct fleet *fleet, struct name *name, struct run *run,
                  struct span bytes, uint64_t unix_ms)
 {
     const struct compact_message *message = &fleet->taker.message;
+    size_t before = run->message.room;
 
-    fleet_take_events(fleet, name, run, message, unix_ms);
-    if (fleet_keep(run, bytes, message) < 0)
+    if (fleet_keep(run, what_fits(fleet, run, bytes), message) < 0)
         (void)snprintf(run->outage, sizeof(run->outage),
                        "there was no memory for what it says");
+    fleet->kept_bytes += run->message.room - before;
+    fleet_take_events(fleet, name, run, message, unix_ms);
     run->node.messages++;
     run->serial = ++name->messages;
     return name->watched || run->watched;
@@ -107,7 +128,7 @@ static bool store(struct fleet *fleet, struct name *name, struct span bytes,
     bool refused;
 
     name->unreadable = NULL;
-    if (run && is_old(run, message))
+    if (run && is_old(run, message, now_ns))
         return false;
     run = fleet_place(fleet, name, &message->head, now_ns, &refused);
     fleet->link.refused += refused;

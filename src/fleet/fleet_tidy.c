@@ -46,17 +46,18 @@ static void drop_lost(struct fleet *fleet, struct name *name, uint64_t now_ns,
     }
 }
 
-static void tell_taken(struct fleet *fleet, struct name *name, uint64_t unix_ms)
+/* Gateways of one fleet share a name on purpose. */
+static void tell_taken(struct fleet *fleet, struct name *name, uint64_t now_ns,
+                       uint64_t unix_ms)
 {
     struct run *shown[FLEET_RUNS_MAX];
     size_t n = fleet_shown(name, shown);
+    bool taken = n > 1 && !fleet_best_gateway(name, now_ns), told = name->told_taken;
     char one[FLEET_NAME_SIZE], other[FLEET_NAME_SIZE];
 
-    if (n < 2 || name->told_taken) {
-        name->told_taken = n > 1;
+    name->told_taken = taken;
+    if (!taken || told)
         return;
-    }
-    name->told_taken = true;
     fleet_call(name, shown[0], one);
     fleet_call(name, shown[1], other);
     fleet_tell(fleet, EVENT_NODE_NAME_TAKEN, name->text, unix_ms,
@@ -67,7 +68,7 @@ static void tell_taken(struct fleet *fleet, struct name *name, uint64_t unix_ms)
 static void tell_found(struct fleet *fleet, const struct name *name,
                        const struct run *run, uint64_t now_ns, uint64_t unix_ms)
 {
-    if (fleet_since(fleet->began_ns, now_ns) <= QUIET_NS)
+    if (fleet_since(fleet->began_ns, now_ns) <= MAX(QUIET_NS, 2 * fleet_interval_ns(run)))
         return;
     if (run->node.is_gateway)
         fleet_tell(fleet, EVENT_NODE_FOUND, name->text, unix_ms,
@@ -108,14 +109,25 @@ static bool may_forget(const struct name *name, uint64_t now_ns)
            fleet_since(name->spoke_ns, now_ns) > FORGET_NS;
 }
 
+static size_t kept_by(const struct name *name)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < name->n_runs; i++)
+        bytes += name->runs[i]->message.room;
+    return bytes;
+}
+
 void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms)
 {
     for (size_t i = fleet->n_names; i-- > 0;)
         if (may_forget(fleet->names[i], now_ns))
             fleet_remove(fleet, i);
+    fleet->kept_bytes = 0;
     for (size_t i = 0; i < fleet->n_names; i++) {
         drop_lost(fleet, fleet->names[i], now_ns, unix_ms);
-        tell_taken(fleet, fleet->names[i], unix_ms);
+        tell_taken(fleet, fleet->names[i], now_ns, unix_ms);
         tell_state(fleet, fleet->names[i], now_ns, unix_ms);
+        fleet->kept_bytes += kept_by(fleet->names[i]);
     }
 }

@@ -19,14 +19,6 @@ enum {
     STACK_BYTES = 512 * 1024,
 };
 
-uint64_t historian_now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
-}
-
 int64_t historian_unix_ms(void)
 {
     return (int64_t)clock_unix_ms();
@@ -64,7 +56,7 @@ static void record_flight(struct historian *historian)
         return;
     }
     historian->flight_ns =
-        historian_now_ns() +
+        clock_now_ns() +
         MIN(FLIGHT_MOMENTS * historian->options.interval_ms, (uint64_t)WORK_MS) *
             NS_PER_MS;
     r = flight_work(historian->options.flight, historian_unix_ms(), path, &complaint);
@@ -79,15 +71,15 @@ static void work(struct historian *historian)
 {
     bool more;
 
-    if (historian_now_ns() >= historian->write_ns) {
-        historian->write_ns = historian_now_ns() + WORK_MS * NS_PER_MS;
+    if (clock_now_ns() >= historian->write_ns) {
+        historian->write_ns = clock_now_ns() + WORK_MS * NS_PER_MS;
         disk_write(historian);
     }
-    if (historian_now_ns() >= historian->flight_ns)
+    if (clock_now_ns() >= historian->flight_ns)
         record_flight(historian);
     more = disk_trim(historian);
     more = observe(historian) || more;
-    historian->work_ns = more ? historian_now_ns() + MORE_MS * NS_PER_MS
+    historian->work_ns = more ? clock_now_ns() + MORE_MS * NS_PER_MS
                               : MIN(historian->write_ns, historian->flight_ns);
 }
 
@@ -105,7 +97,7 @@ static void run_until_stopped(struct historian *historian)
     while (!historian->stopping) {
         bool served = requests_serve(historian);
 
-        if (historian_now_ns() >= historian->work_ns) {
+        if (clock_now_ns() >= historian->work_ns) {
             (void)pthread_mutex_unlock(&historian->lock);
             work(historian);
             (void)pthread_mutex_lock(&historian->lock);
@@ -135,7 +127,7 @@ static void *run(void *ctx)
     if (give_up_rights(&historian->options) < 0)
         historian->disk.is_used = false;
     disk_begin(historian);
-    historian->work_ns = historian->write_ns = historian_now_ns() + WORK_MS * NS_PER_MS;
+    historian->work_ns = historian->write_ns = clock_now_ns() + WORK_MS * NS_PER_MS;
     (void)pthread_mutex_lock(&historian->lock);
     historian->is_ready = true;
     (void)pthread_cond_broadcast(&historian->changed);
@@ -151,10 +143,10 @@ static void *run(void *ctx)
 
 static void wait_until_ready(struct historian *historian)
 {
-    uint64_t until_ns = historian_now_ns() + READY_MS * NS_PER_MS;
+    uint64_t until_ns = clock_now_ns() + READY_MS * NS_PER_MS;
 
     (void)pthread_mutex_lock(&historian->lock);
-    while (!historian->is_ready && historian_now_ns() < until_ns)
+    while (!historian->is_ready && clock_now_ns() < until_ns)
         wait_until(historian, until_ns);
     historian->is_late = !historian->is_ready;
     if (historian->is_late)

@@ -37,7 +37,7 @@ static bool is_news(const struct disk *disk, int error, uint64_t now_ns)
 void disk_fail(struct historian *historian, int error, const char *what)
 {
     struct disk *disk = &historian->disk;
-    uint64_t now_ns = historian_now_ns();
+    uint64_t now_ns = clock_now_ns();
 
     disk->errors++;
     disk->written_since_ns = 0;
@@ -59,7 +59,7 @@ void disk_fail(struct historian *historian, int error, const char *what)
 static void succeed(struct historian *historian)
 {
     struct disk *disk = &historian->disk;
-    uint64_t now_ns = historian_now_ns();
+    uint64_t now_ns = clock_now_ns();
 
     disk->pause_ms = 0;
     if (!disk->written_since_ns)
@@ -112,7 +112,7 @@ static bool is_open(struct historian *historian)
 {
     struct disk *disk = &historian->disk;
 
-    if (!disk->is_used || historian_now_ns() < disk->retry_ns)
+    if (!disk->is_used || clock_now_ns() < disk->retry_ns)
         return false;
     return disk->store || open_store(historian) == 0;
 }
@@ -192,7 +192,7 @@ void disk_write(struct historian *historian)
     ssize_t n;
     int r;
 
-    historian->disk.tried_ns = historian_now_ns();
+    historian->disk.tried_ns = clock_now_ns();
     if (!is_open(historian))
         return;
     r = write_events(historian);

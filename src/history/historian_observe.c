@@ -159,7 +159,7 @@ static void publish(struct historian *historian)
 bool observe(struct historian *historian)
 {
     struct observing *observing = &historian->observing;
-    uint64_t now_ns = historian_now_ns();
+    uint64_t now_ns = clock_now_ns();
     int r;
 
     if (now_ns < observing->due_ns)
@@ -186,7 +186,7 @@ int observing_init(struct observing *observing, struct past *past)
 
     if (r == 0)
         r = observer_new(&observing->observer);
-    observing->due_ns = historian_now_ns() + FIRST_MS * NS_PER_MS;
+    observing->due_ns = clock_now_ns() + FIRST_MS * NS_PER_MS;
     return r;
 }
 

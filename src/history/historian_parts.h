@@ -8,14 +8,13 @@
 #ifndef HISTORY_HISTORIAN_PARTS_H
 #define HISTORY_HISTORIAN_PARTS_H
 
+#include "base/clock.h"
 #include "history/historian.h"
 #include "history/history_answer.h"
 #include "history/past_points.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-
-#define NS_PER_MS 1000000ULL
 
 /* Who has the request's piece and answer. */
 enum request_state {
@@ -92,7 +91,6 @@ struct historian {
     struct observing observing;
 };
 
-uint64_t historian_now_ns(void);
 int64_t historian_unix_ms(void);
 
 /* Open the database, and put its events into the journal. */

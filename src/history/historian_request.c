@@ -113,7 +113,7 @@ static bool is_in_past(struct historian *historian, const struct history_span *s
     uint64_t oldest_ns, newest_ns, age_ms;
 
     past_span(historian->options.past, &oldest_ns, &newest_ns);
-    age_ms = (historian_now_ns() - oldest_ns) / NS_PER_MS;
+    age_ms = (clock_now_ns() - oldest_ns) / NS_PER_MS;
     return oldest_ns && historian_unix_ms() - (int64_t)age_ms <=
                             bucket_of(span->from_ms, span->step_ms);
 }
@@ -143,7 +143,7 @@ static ssize_t points_on_disk(void *ctx, const struct history_span *span, int64_
  */
 static void write_what_is_new(struct historian *historian)
 {
-    if (historian_now_ns() >= historian->disk.tried_ns + FRESH_MS * NS_PER_MS)
+    if (clock_now_ns() >= historian->disk.tried_ns + FRESH_MS * NS_PER_MS)
         disk_write(historian);
 }
 

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <pthread.h>
 
+enum { SAME_MS = 1000 }; // by which the times of one event may differ
+
 struct journal {
     pthread_mutex_t lock; // of all below
     uint64_t newest_id;   // 0: there was none yet
@@ -35,6 +37,13 @@ void journal_free(struct journal *journal)
     free(journal);
 }
 
+static int64_t add_limited(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 static bool is_critical(const struct event *event)
 {
     return event_severity(event->kind) == SEVERITY_CRITICAL;
@@ -57,9 +66,24 @@ static size_t find_oldest(struct journal *journal)
     return i;
 }
 
-static void remove_oldest(struct journal *journal)
+/* The oldest of a node that has more than its share of the room; `n`: it has not. */
+static size_t find_oldest_of(struct journal *journal, const char *node)
 {
-    size_t i = find_oldest(journal);
+    size_t oldest = journal->n, events = 0;
+
+    for (size_t i = journal->n; node[0] && i-- > 0;)
+        if (strcmp(at(journal, i)->node, node) == 0) {
+            oldest = i;
+            events++;
+        }
+    return events >= JOURNAL_OF_NODE ? oldest : journal->n;
+}
+
+/* For one of that node, "": of our own. */
+static void remove_oldest(struct journal *journal, const char *node)
+{
+    size_t own = find_oldest_of(journal, node);
+    size_t i = own < journal->n ? own : find_oldest(journal);
     uint16_t place = journal->order[i];
 
     journal->n--;
@@ -69,7 +93,8 @@ static void remove_oldest(struct journal *journal)
     journal->order[journal->n] = place;
 }
 
-static_assert((int)JOURNAL_CRITICAL + (int)SNAPSHOT_EVENTS_MAX < (int)JOURNAL_EVENTS,
+static_assert((int)JOURNAL_OF_NODE > (int)SNAPSHOT_EVENTS_MAX &&
+                  (int)JOURNAL_CRITICAL + (int)SNAPSHOT_EVENTS_MAX < (int)JOURNAL_EVENTS,
               "there is always one to remove, and it is none of the newest");
 
 static void add(struct journal *journal, const struct event *event, uint64_t id)
@@ -77,7 +102,7 @@ static void add(struct journal *journal, const struct event *event, uint64_t id)
     struct event *place;
 
     if (journal->n == JOURNAL_EVENTS)
-        remove_oldest(journal);
+        remove_oldest(journal, event->node);
     place = at(journal, journal->n++);
     *place = *event;
     place->id = journal->newest_id = id;
@@ -97,6 +122,31 @@ void journal_add(struct journal *journal, const struct event *event)
 {
     (void)pthread_mutex_lock(&journal->lock);
     add(journal, event, journal->newest_id + 1);
+    (void)pthread_mutex_unlock(&journal->lock);
+}
+
+static bool is_same(const struct event *a, const struct event *b)
+{
+    char one[EVENT_TEXT_SIZE], other[EVENT_TEXT_SIZE];
+
+    if (a->kind != b->kind || a->port != b->port ||
+        a->unix_ms > add_limited(b->unix_ms, SAME_MS) ||
+        b->unix_ms > add_limited(a->unix_ms, SAME_MS))
+        return false;
+    event_say_where(a, one);
+    event_say_where(b, other);
+    return strcmp(one, other) == 0;
+}
+
+void journal_add_once(struct journal *journal, const struct event *event)
+{
+    bool there = false;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    for (size_t i = 0; i < journal->n && !there; i++)
+        there = is_same(at(journal, i), event);
+    if (!there)
+        add(journal, event, journal->newest_id + 1);
     (void)pthread_mutex_unlock(&journal->lock);
 }
 

@@ -11,7 +11,11 @@
 
 #include "snapshot/snapshot.h"
 
-enum { JOURNAL_EVENTS = 256, JOURNAL_CRITICAL = 64 };
+enum {
+    JOURNAL_EVENTS = 256,
+    JOURNAL_CRITICAL = 64,
+    JOURNAL_OF_NODE = 64, // of a fleet's: a node that has so many pushes out its own
+};
 
 struct journal;
 
@@ -26,6 +30,12 @@ void journal_restore(struct journal *journal, const struct event *events, size_t
 
 /* Copies; gives it its id. */
 void journal_add(struct journal *journal, const struct event *event);
+
+/*
+ * The same, but for one that is there already: what nodes tell again when a gateway was
+ * started anew is on its disk.
+ */
+void journal_add_once(struct journal *journal, const struct event *event);
 
 /* The oldest with an id above `after`. False: there is none. */
 bool journal_next(struct journal *journal, uint64_t after, struct event *ret);

@@ -277,11 +277,11 @@ int store_add_moment(struct store *store, struct past *past,
     return r;
 }
 
-static int bind_event(sqlite3_stmt *add, const struct event *event)
+static int bind_event(sqlite3_stmt *add, const struct event *event, const char *text)
 {
     const char *const texts[] = {event_name(event->kind),
                                  event_severity_name(event_severity(event->kind)),
-                                 event->served_name, event->device, event->text};
+                                 event->served_name, event->device, text};
     int code = SQLITE_OK;
 
     if (event->port == 0)
@@ -296,13 +296,15 @@ static int bind_event(sqlite3_stmt *add, const struct event *event)
 int store_add_event(struct store *store, const struct event *event)
 {
     const int64_t numbers[] = {(int64_t)event->id, event->unix_ms, event->port};
+    char text[EVENT_TEXT_SIZE];
     sqlite3_stmt *add;
     int r = store_begin(store);
 
     if (r < 0)
         return r;
+    event_say_where(event, text); // there is no column of nodes
     add = store_bind(store, STORE_ADD_EVENT, ARRAY_LEN(numbers), numbers);
-    r = bind_event(add, event);
+    r = bind_event(add, event, text);
     r = r == SQLITE_OK ? store_step(store, add) : store_file_errno(r, store->db);
     if (r < 0)
         store->error = r;

@@ -12,6 +12,7 @@
 #ifndef HISTORY_WATCH_PARTS_H
 #define HISTORY_WATCH_PARTS_H
 
+#include "base/clock.h"
 #include "history/watch.h"
 
 enum {
@@ -19,8 +20,6 @@ enum {
     DEVICE_TRACKS_MAX = 2 * GPU_DEVICES_MAX,
     WATCH_PLACE_SIZE = 128, // of a text that names an engine or a device
 };
-
-#define NS_PER_MS UINT64_C(1000000)
 
 /* Something that holds or does not, and what was told of it. */
 struct condition {

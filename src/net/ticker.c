@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/ticker.h"
 
+#include "base/clock.h"
+
 #include <sys/timerfd.h>
-#include <time.h>
 
 enum { NS_PER_S = 1000000000 };
 
 uint64_t ticker_now_ns(void)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail on Linux
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return clock_now_ns();
 }
 
 static struct timespec timespec_of(uint64_t ns)

@@ -4,7 +4,6 @@
 #include "publish/connection_parts.h"
 
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     CONNECT_MS = 1500,
@@ -61,7 +60,7 @@ void connection_init(struct connection *connection, const struct nats_library *l
     *connection = (struct connection){.library = library, .options = options};
     if (getrandom(&connection->random, sizeof(connection->random), GRND_NONBLOCK) < 0 ||
         connection->random == 0)
-        connection->random = connection_now_ns() | 1;
+        connection->random = clock_now_ns() | 1;
     thread_init_lock(&connection->lock, &connection->changed);
 }
 
@@ -210,7 +209,7 @@ int connection_open(struct connection *connection, struct connection_text *why)
 
 static void wait_until_closed(struct connection *connection)
 {
-    uint64_t until_ns = connection_now_ns() + CLOSE_MS * NS_PER_MS;
+    uint64_t until_ns = clock_now_ns() + CLOSE_MS * NS_PER_MS;
     struct timespec until = {.tv_sec = (time_t)(until_ns / (1000 * NS_PER_MS)),
                              .tv_nsec = (long)(until_ns % (1000 * NS_PER_MS))};
     int error = 0;

@@ -9,14 +9,13 @@
 #ifndef PUBLISH_CONNECTION_PARTS_H
 #define PUBLISH_CONNECTION_PARTS_H
 
+#include "base/clock.h"
 #include "publish/connection.h"
 #include "publish/nats_library.h"
 
 #include <pthread.h>
 
 enum { CONNECTION_TEXT_SIZE = 200 };
-
-#define NS_PER_MS UINT64_C(1000000)
 
 /* What the library has to say, made harmless. */
 struct connection_text {
@@ -91,7 +90,5 @@ void connection_thread_join(struct connection_thread *thread);
 /* With the lock held; `news` wakes too, NULL: nothing else does. False: we are to stop. */
 bool connection_thread_wait(struct connection_thread *thread, uint64_t until_ns,
                             const bool *news);
-
-uint64_t connection_now_ns(void); // CLOCK_MONOTONIC
 
 #endif

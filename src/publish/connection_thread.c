@@ -5,17 +5,8 @@
 #include "publish/connection_parts.h"
 
 #include <signal.h>
-#include <time.h>
 
 enum { STACK_BYTES = 256 * 1024 };
-
-uint64_t connection_now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
-}
 
 void connection_thread_init(struct connection_thread *thread)
 {

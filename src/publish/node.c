@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "publish/node.h"
 
-#include "publish/subject.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -22,7 +22,7 @@ int node_make_name(const char *name, char ret[COMPACT_NODE_SIZE])
         name = host;
     for (const char *c = name ? name : ""; *c && n < COMPACT_NODE_SIZE - 1; c++)
         if (((unsigned char)*c & 0xc0) != 0x80) // one '-' for a character
-            ret[n++] = subject_is_of_node(*c) ? *c : '-';
+            ret[n++] = text_is_of_name(*c) ? *c : '-';
     ret[n] = '\0';
     return n ? 0 : -EINVAL;
 }

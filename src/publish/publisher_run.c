@@ -147,7 +147,7 @@ static int send_all(struct publisher *publisher)
     size_t events;
     int snapshots = 0, r;
 
-    link_claim(&publisher->link, connection_now_ns());
+    link_claim(&publisher->link, clock_now_ns());
     r = send_events(publisher, &told, &events);
     if (r == 0)
         r = snapshots = send_mail(publisher);
@@ -189,7 +189,7 @@ void publisher_run(void *ctx)
     bool ever = false, told_of_size = false, go_on = true;
 
     while (go_on) {
-        uint64_t until_ns = connection_now_ns() + LOOK_MS * NS_PER_MS;
+        uint64_t until_ns = clock_now_ns() + LOOK_MS * NS_PER_MS;
         int r = 0;
 
         if (!connection->nats)
@@ -199,7 +199,7 @@ void publisher_run(void *ctx)
         if (r < 0 && r != -ECANCELED)
             lose_by(publisher, r);
         if (!connection->nats)
-            until_ns = connection_now_ns() + connection_wait_ms(connection) * NS_PER_MS;
+            until_ns = clock_now_ns() + connection_wait_ms(connection) * NS_PER_MS;
         else
             tell_of_size(publisher, &told_of_size);
         (void)pthread_mutex_lock(&publisher->thread.lock);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "publish/subject.h"
 
+#include "base/text.h"
 #include "encode/compact.h"
 
 #include <stdio.h>
@@ -9,12 +10,6 @@ void subject_make(char ret[SUBJECT_SIZE], const char *prefix, const char *node,
                   const char *what)
 {
     (void)snprintf(ret, SUBJECT_SIZE, "%s.v1.%s.%s", prefix, node, what);
-}
-
-bool subject_is_of_node(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
 }
 
 static bool skip_text(struct span *text, const char *what)
@@ -35,7 +30,7 @@ bool subject_read_node(const char *prefix, const char *subject, struct span *ret
 
     if (!skip_text(&left, prefix) || !skip_text(&left, ".v1."))
         return false;
-    while (n < left.len && subject_is_of_node(left.at[n]))
+    while (n < left.len && text_is_of_name(left.at[n]))
         n++;
     if (n == 0 || n >= COMPACT_NODE_SIZE ||
         !span_is((struct span){left.at + n, left.len - n}, ".snapshot"))

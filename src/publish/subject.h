@@ -19,6 +19,4 @@ void subject_make(char ret[SUBJECT_SIZE], const char *prefix, const char *node,
 /* The node of a snapshot under `prefix`, lent by `subject`; false: it is anything else. */
 bool subject_read_node(const char *prefix, const char *subject, struct span *ret);
 
-bool subject_is_of_node(char c); // may it be in a node's name?
-
 #endif

@@ -118,7 +118,7 @@ static void begin(struct subscriber *subscriber)
     subscriber->heard.reconnects += subscriber->ever;
     subscriber->ever = true;
     subscriber->dropped = 0;
-    subscriber->opened_ns = subscriber->look_ns = connection_now_ns();
+    subscriber->opened_ns = subscriber->look_ns = clock_now_ns();
     tell_state(subscriber);
     log_info("nats: listening to the nodes of '%s' at %s", subscriber->prefix,
              connection_server(&subscriber->connection).text);
@@ -142,11 +142,11 @@ static void hear(struct subscriber *subscriber)
             nats->natsMsg_Destroy(message);
             connection_is_of_use(&subscriber->connection);
         }
-        now_ns = connection_now_ns();
+        now_ns = clock_now_ns();
         if (now_ns >= subscriber->look_ns)
             look(subscriber, now_ns);
     }
-    count_missed(subscriber, connection_now_ns());
+    count_missed(subscriber, clock_now_ns());
 }
 
 static void lose(struct subscriber *subscriber)
@@ -179,7 +179,7 @@ static void run(void *ctx)
         (void)pthread_mutex_lock(&subscriber->thread.lock);
         go_on = connection_thread_wait(
             &subscriber->thread,
-            connection_now_ns() + connection_wait_ms(connection) * NS_PER_MS, NULL);
+            clock_now_ns() + connection_wait_ms(connection) * NS_PER_MS, NULL);
         (void)pthread_mutex_unlock(&subscriber->thread.lock);
     }
 }

@@ -11,8 +11,6 @@ enum {
     LOOK_MS = 1000,     // how often it is seen who takes too long
 };
 
-#define NS_PER_MS 1000000ULL
-
 static const char JSON_TYPE[] = "application/json";
 static const char CSV_TYPE[] = "text/csv; charset=utf-8; header=present";
 static const char NO_STORE[] = "Cache-Control: no-store\r\n";

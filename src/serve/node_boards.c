@@ -196,7 +196,7 @@ static void tell_why_not(struct node_board *b, int r, const struct fleet_status 
         [NODE_UNREADABLE] = {"node-unreadable", "its messages cannot be read here"},
         [NODE_OUTAGE] = {"node-outage", "it says that it has no figures"},
         [NODE_STALE] = {"node-stale", "nothing new has been heard of it"},
-        [NODE_LIVE] = {"node-outage", "it has no figures"},
+        [NODE_LIVE] = {"node-outage", "there is no room for what it says of itself"},
     };
 
     if (r == -ENOENT)

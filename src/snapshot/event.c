@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshot/snapshot.h"
 
+#include "base/text.h"
+
+#include <stdio.h>
+
 static const struct {
     const char *name;
     enum event_severity severity;
@@ -29,4 +33,20 @@ const char *event_severity_name(enum event_severity severity)
     };
 
     return names[severity];
+}
+
+bool event_is_of_fleet(enum event_kind kind)
+{
+    return kind == EVENT_NODE_FOUND || kind == EVENT_NODE_LOST ||
+           kind == EVENT_NODE_BACK || kind == EVENT_NODE_NAME_TAKEN;
+}
+
+void event_say_where(const struct event *event, char ret[EVENT_TEXT_SIZE])
+{
+    char text[FLEET_NAME_SIZE + EVENT_TEXT_SIZE + 2];
+    bool there = !event->node[0] || event_is_of_fleet(event->kind);
+
+    (void)snprintf(text, sizeof(text), "%s%s%s", there ? "" : event->node,
+                   there ? "" : ": ", event->text);
+    (void)text_clean(ret, EVENT_TEXT_SIZE, span_of(text));
 }

@@ -49,6 +49,12 @@ const char *event_name(enum event_kind kind); // "engine_found", ...
 enum event_severity event_severity(enum event_kind kind);
 const char *event_severity_name(enum event_severity severity); // "info", "warning", ...
 
+/* Does a gateway say it, of a node that its text names? */
+bool event_is_of_fleet(enum event_kind kind);
+
+/* Its text, with its node where it is of one, and the text does not name it itself. */
+void event_say_where(const struct event *event, char ret[EVENT_TEXT_SIZE]);
+
 struct snapshot_device {
     uint32_t source;       // index of `sources`
     uint32_t index;        // the driver's own number

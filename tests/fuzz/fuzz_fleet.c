@@ -72,13 +72,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span bytes = {(const char *)data, size}, name = {"gpu1", 4};
     static struct compact_message said;
+    struct fleet_status status;
     struct fleet *fleet;
 
     assert(fleet_new(&fleet) == 0);
     if (compact_read(&reader, bytes, &said) == 0)
         name = span_of(said.head.node);
     (void)fleet_take(fleet, name, bytes, SECOND, 1800000000000);
-    if (fleet_heard(fleet, SECOND) > 0) { // else it is called what nobody can be
+    if (fleet_status(fleet, name, SECOND, &status) == 0) { // else nobody can be called so
         look(fleet, name, SECOND);
         (void)fleet_take(fleet, name, bytes, 2 * SECOND, 1800000001000);
         look(fleet, name, 20 * SECOND);

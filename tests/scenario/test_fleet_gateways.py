@@ -70,14 +70,16 @@ def test_one_of_two_dies():
         del nodes
 
 
-def world(stack, broker):
+def world(stack, broker, nodes=None):
     """Two regions with nodes of their own, and a gateway of their gateways."""
     regions = {}
     for region, names in (("eu", ("a", "b")), ("us", ("a", "c", "d"))):
         prefix = f"vramscope.{region}"
         for name in names:
-            stack.enter_context(Node(broker, name, prefix=prefix, machine=(
+            node = stack.enter_context(Node(broker, name, prefix=prefix, machine=(
                 region + name).encode().hex().rjust(32, "0"), gpu_of=region + name))
+            if nodes is not None:
+                nodes[region, name] = node
         regions[region] = stack.enter_context(region_gateway(broker, region))
     for region, names in (("eu", ("a", "b")), ("us", ("a", "c", "d"))):
         regions[region].wait_live(*names)
@@ -99,7 +101,8 @@ def has_total(gateway, n):
 def test_gateway_of_gateways():
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker())
-        regions, top = world(stack, broker)
+        nodes = {}
+        regions, top = world(stack, broker, nodes)
         eventually("all five", lambda: has_total(top, 5), 3)
         assert has_total(regions["eu"], 2) and has_total(regions["us"], 3)
         rows = top.nodes()
@@ -123,6 +126,13 @@ def test_gateway_of_gateways():
         second.wait_live("a", "b")
         time.sleep(4)
         assert has_total(top, 5), top.nodes()
+        assert not top.events("node_name_taken"), top.events()
+        assert top.json("/vram?node=eu")[1]["total_vram_bytes"] == 2 * TOTAL
+        nodes["eu", "b"].tell("gpu_lost", "it fell off the bus")
+        lost = eventually("the event", lambda: top.events("gpu_lost"), 3)
+        time.sleep(1)
+        assert top.events("gpu_lost") == lost and len(lost) == 1, top.events()
+        assert (lost[0]["node"], lost[0]["text"]) == ("eu", "b: it fell off the bus"), lost
         regions["eu"].process.kill()
         regions["eu"].process.wait()
         time.sleep(2)

@@ -172,6 +172,7 @@ static void make(uint32_t devices, uint32_t models)
     strcpy(head.boot, "0123456789abcdef");
     head.unix_ms = snapshot.unix_ms = any_number();
     head.models_left_out = head.processes_left_out = 0;
+    head.requests_running = head.requests_waiting = UNKNOWN; // of a host
 }
 
 static int write_it(size_t max)
@@ -702,6 +703,26 @@ static void test_documented(void **state)
     free(doc);
 }
 
+/* What it tells of is a part of what it has. */
+static void test_gateway_of_many_models(void **state)
+{
+    struct snapshot_fleet fleet = {.n_models = 200,
+                                   .models_left_out = 5,
+                                   .requests_running = 1000,
+                                   .requests_waiting = UNKNOWN};
+
+    (void)state;
+    make(2, SNAPSHOT_MODELS_MAX);
+    snapshot.fleet = &fleet;
+    assert_int_equal(write_it(COMPACT_MAX), 0);
+    snapshot.fleet = NULL;
+    assert_int_equal(read_it(), 0);
+    assert_int_equal(message.snapshot.n_models, SNAPSHOT_MODELS_MAX);
+    assert_int_equal(message.head.models_left_out, 205 - SNAPSHOT_MODELS_MAX);
+    assert_int_equal(message.head.requests_running, 1000);
+    assert_int_equal(message.head.requests_waiting, UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -709,6 +730,7 @@ int main(void)
         cmocka_unit_test(test_zero_is_not_unknown),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_gateway_of_many_models),
         cmocka_unit_test(test_largest),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_unknown_fields),

@@ -9,6 +9,8 @@
 
 #include "fleet_stage.h"
 
+#include <time.h>
+
 static struct compact_reader reader;
 static struct compact_message message;
 static struct fleet_status status;
@@ -55,7 +57,6 @@ static void test_one_node(void **unused)
     assert_int_equal(node->requests_running, 6);
     assert_int_equal(node->requests_waiting, 2);
     assert_true(node->hit_percent == 75);
-    assert_int_equal(fleet_heard(stage.fleet, stage.now_ns), 1);
 }
 
 static const struct {
@@ -224,6 +225,15 @@ static void test_outage(void **unused)
     assert_int_equal(stage_state("gpu1"), NODE_OUTAGE);
     assert_string_equal(stage_find("gpu1")->reason, "the driver does not answer");
 
+    gpu1.wall_ahead_ms = -3600000; // its wall clock is set back
+    for (int i = 0; i < 5; i++) {
+        stage_wait(500);
+        stage_say(&gpu1);
+    }
+    assert_string_equal(stage_state("gpu1") == NODE_OUTAGE ? stage_find("gpu1")->reason
+                                                           : "",
+                        "an older word");
+
     gpu1.outage = NULL;
     stage_wait(500);
     stage_say(&gpu1);
@@ -362,7 +372,6 @@ static void test_lost_and_forgotten(void **unused)
     stage_wait(3600 * 1000);
     assert_int_equal(stage_state("gpu1"), NODE_LOST);
     assert_int_equal(stage_find("gpu1")->models_bytes, 20 * GIB); // what it said last
-    assert_int_equal(fleet_heard(stage.fleet, stage.now_ns), 0);
     stage_wait(1);
     assert_int_equal(stage_state("gpu1"), -1);
     assert_int_equal(stage_state("gpu2"), NODE_LOST); // somebody waits for it
@@ -402,6 +411,72 @@ static void test_full(void **unused)
     assert_int_equal(stage.sum->fleet->n_nodes, FLEET_NODES_MAX);
     assert_int_equal(stage.sum->fleet->link.refused, 2);
     assert_int_equal(stage.sum->fleet->by_state[NODE_LOST], FLEET_NODES_MAX / 2 - 1);
+}
+
+/* Nodes that say much, all together: their figures count, the rest is not kept. */
+static void test_much(void **unused)
+{
+    size_t n = 64 << 20 >> 19, kept = 0; // as many as there is room for
+    char name[16], text[1025];
+    struct stage_node node;
+
+    (void)unused;
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "\x0a\xfe\x07", 3); // a text that nobody points at, of 1,022 bytes
+    for (size_t i = 0; i < n + 8; i++) {
+        name_of((int)i, name);
+        node = stage_node(name);
+        node.seq++;
+        stage_fill(&node, &stage.said);
+        stage_write(&node);
+        for (int j = 0; j < 500; j++)
+            buf_add(&stage.out, text, sizeof(text));
+        stage_take(name);
+    }
+    (void)stage_sum();
+    assert_int_equal(stage.sum->fleet->n_counted, n + 8);
+    for (size_t i = 0; i < n + 8; i++) {
+        name_of((int)i, name);
+        kept += fleet_read(stage.fleet, span_of(name), &reader, &message, &status) == 0;
+    }
+    assert_int_equal(kept, n);
+    stage_wait(500);
+    stage_say(
+        &node); // less, for which there is none either; but when the first says less
+    assert_int_equal(fleet_read(stage.fleet, span_of(name), &reader, &message, &status),
+                     -ENODATA);
+    node = stage_node("n0000");
+    node.seq++;
+    stage_say(&node);
+    stage_take("n0000");
+    node = stage_node(name);
+    node.seq += 2;
+    stage_say(&node);
+    assert_int_equal(fleet_read(stage.fleet, span_of(name), &reader, &message, &status),
+                     0);
+}
+
+/* Of those that have no place each may say much. */
+static void test_full_for_long(void **unused)
+{
+    clock_t began;
+    char name[16];
+
+    (void)unused;
+    for (int i = 0; i < FLEET_NODES_MAX; i++) {
+        struct stage_node node;
+
+        name_of(i, name);
+        node = stage_node(name);
+        node.n_models = 0;
+        stage_say(&node);
+    }
+    began = clock();
+    for (int i = 0; i < 20000; i++)
+        stage_take("another");
+    assert_true(clock() - began < CLOCKS_PER_SEC / 5);
+    (void)stage_sum();
+    assert_int_equal(stage.sum->fleet->link.refused, 20000);
 }
 
 static void test_read(void **unused)
@@ -454,6 +529,8 @@ int main(void)
         STAGED(test_clocks_of_machines),
         STAGED(test_lost_and_forgotten),
         STAGED(test_full),
+        STAGED(test_much),
+        STAGED(test_full_for_long),
         STAGED(test_read),
     };
 

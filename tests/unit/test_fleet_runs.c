@@ -17,6 +17,8 @@
 #define MACHINE_A2 "aaaaaaaa11111111aaaaaaaa00000000"
 
 static struct fleet_status status;
+static struct compact_reader reader;
+static struct compact_message message;
 
 static int ask(const char *name)
 {
@@ -65,6 +67,27 @@ static void test_restart(void **unused)
 }
 
 /* It was started anew with a clock that is behind: it goes on alone. */
+/* Each speaks once a minute: neither has gone when the other does. */
+static void test_slow_namesakes(void **unused)
+{
+    struct stage_node a = stage_node("gpu1"), b = stage_node("gpu1");
+
+    (void)unused;
+    a.interval_ms = b.interval_ms = 60000;
+    b.machine = MACHINE_B;
+    b.uuid = "other";
+    b.boot = "bbbbbbbbbbbbbbbb";
+    b.started_unix_ms++;
+    for (int i = 0; i < 4; i++) {
+        stage_say(&a);
+        stage_wait(30000);
+        stage_say(&b);
+        stage_wait(30000);
+    }
+    (void)stage_sum();
+    assert_int_equal(stage.sum->fleet->n_counted, 2);
+}
+
 static void test_restart_in_the_past(void **unused)
 {
     struct stage_node gpu1 = stage_node("gpu1"), again = gpu1;
@@ -257,6 +280,24 @@ static void test_one_machine_twice(void **unused)
     assert_int_equal(stage.sum->models_bytes, 20 * GIB);
 }
 
+static struct event event;
+
+static bool next_event(void)
+{
+    return fleet_next_event(stage.fleet, &event);
+}
+
+static void add_event(struct stage_node *node, uint64_t id, int64_t unix_ms)
+{
+    struct event *to = &node->events[node->n_events++];
+
+    memset(to, 0, sizeof(*to));
+    to->id = id;
+    to->unix_ms = unix_ms;
+    to->kind = EVENT_KV_HIGH;
+    (void)snprintf(to->text, sizeof(to->text), "event %d", (int)id);
+}
+
 /* Two gateways of one fleet say the same. */
 static void test_gateways(void **unused)
 {
@@ -279,6 +320,24 @@ static void test_gateways(void **unused)
     assert_int_equal(stage_find("east@bbbbbbbb")->n_devices, 0);
     assert_int_equal(stage.sum->models_bytes, 20 * GIB);
     assert_non_null(strstr(stage_find("east@aaaaaaaa")->reason, "east@bbbbbbbb"));
+    assert_false(stage_find("east@aaaaaaaa")->name_taken); // they share it on purpose
+    assert_false(next_event());
+    assert_int_equal(fleet_read(stage.fleet, span_of("east"), &reader, &message, &status),
+                     0);
+    assert_string_equal(message.head.boot, b.boot);
+    add_event(&a, 1, (int64_t)stage_unix()); // each tells what the nodes have told
+    add_event(&b, 1, (int64_t)stage_unix());
+    speak_both(&a, &b, 1);
+    assert_true(next_event());
+    assert_string_equal(event.node, "east");
+    assert_false(next_event());
+    for (int i = 0; i < 5; i++) {
+        stage_wait(500);
+        stage_say(&a);
+    }
+    add_event(&a, 2, (int64_t)stage_unix());
+    stage_say(&a);
+    assert_true(next_event()); // the other says nothing any more
 }
 
 /* A second gateway of one fleet has not heard all nodes when it begins. */
@@ -307,24 +366,6 @@ static void test_gateway_that_begins(void **unused)
     speak_both(&a, &b, 1);
     (void)stage_sum();
     assert_true(stage_find("east@bbbbbbbb")->counted);
-}
-
-static struct event event;
-
-static bool next_event(void)
-{
-    return fleet_next_event(stage.fleet, &event);
-}
-
-static void add_event(struct stage_node *node, uint64_t id, int64_t unix_ms)
-{
-    struct event *to = &node->events[node->n_events++];
-
-    memset(to, 0, sizeof(*to));
-    to->id = id;
-    to->unix_ms = unix_ms;
-    to->kind = EVENT_KV_HIGH;
-    (void)snprintf(to->text, sizeof(to->text), "event %d", (int)id);
 }
 
 static void test_events_of_nodes(void **unused)
@@ -426,19 +467,62 @@ static void test_events_of_the_fleet(void **unused)
 
 static void test_ring_of_events(void **unused)
 {
-    struct stage_node gpu1 = stage_node("gpu1");
     int n = 0;
 
     (void)unused;
     for (uint64_t i = 1; i <= FLEET_EVENTS + 10; i++) {
-        gpu1.n_events = 0;
-        add_event(&gpu1, i, (int64_t)stage_unix());
-        stage_say(&gpu1);
-        stage_wait(50);
+        struct stage_node node;
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "gpu%llu", (unsigned long long)i);
+        node = stage_node(name);
+        add_event(&node, i, (int64_t)stage_unix());
+        stage_say(&node);
     }
     for (; next_event(); n++)
         assert_int_equal(atoi(event.text + 6), n + 11);
     assert_int_equal(n, FLEET_EVENTS);
+}
+
+static void test_flood_of_events(void **unused)
+{
+    struct stage_node hostile = stage_node("gpu1"), gpu2 = stage_node("gpu2");
+    int n[2] = {0};
+
+    (void)unused;
+    add_event(&gpu2, 1, (int64_t)stage_unix());
+    stage_say(&gpu2);
+    for (uint64_t i = 1; i <= 4000; i += 4) {
+        hostile.n_events = 0;
+        for (uint64_t j = i; j < i + 4; j++)
+            add_event(&hostile, j, (int64_t)stage_unix());
+        stage_say(&hostile);
+        stage_wait(50);
+    }
+    while (next_event())
+        n[strcmp(event.node, "gpu2") == 0]++;
+    assert_int_equal(n[1], 1);
+    assert_in_range(n[0], 176, 180); // 50 s, and what may be told at once
+}
+
+/* What a gateway tells is of its nodes: which, its text says. */
+static void test_events_of_a_gateway(void **unused)
+{
+    struct stage_node eu = stage_node("eu");
+
+    (void)unused;
+    eu.gateway = true;
+    eu.nodes = 2;
+    add_event(&eu, 1, (int64_t)stage_unix());
+    (void)snprintf(eu.events[0].node, sizeof(eu.events[0].node), "gpu17");
+    add_event(&eu, 2, (int64_t)stage_unix());
+    (void)snprintf(eu.events[1].node, sizeof(eu.events[1].node), "gpu17");
+    (void)snprintf(eu.events[1].text, sizeof(eu.events[1].text), "node gpu17 is lost");
+    eu.events[1].kind = EVENT_NODE_LOST;
+    stage_say(&eu);
+    expect_event(EVENT_KV_HIGH, "eu", "gpu17: event 1");
+    expect_event(EVENT_NODE_LOST, "eu", "node gpu17 is lost");
+    assert_memory_equal(event.text, "node", 4);
 }
 
 static atomic_bool over;
@@ -446,8 +530,8 @@ static atomic_bool over;
 /* Asks all that may be asked, as ticks and connections do. */
 static void *sum_on(void *unused)
 {
-    static struct compact_reader reader;
-    static struct compact_message message;
+    static struct compact_reader own_reader;
+    static struct compact_message read;
     struct fleet_status told;
     char complaint[128];
 
@@ -455,11 +539,10 @@ static void *sum_on(void *unused)
     while (!atomic_load(&over)) {
         (void)stage_sum();
         if (fleet_status(stage.fleet, span_of("gpu1"), STAGE_START, &told) == 0 &&
-            fleet_read(stage.fleet, span_of("gpu1"), &reader, &message, &told) == 0)
-            assert_string_equal(message.head.node, "gpu1");
+            fleet_read(stage.fleet, span_of("gpu1"), &own_reader, &read, &told) == 0)
+            assert_string_equal(read.head.node, "gpu1");
         (void)fleet_next_event(stage.fleet, &event);
         (void)fleet_complaint(stage.fleet, complaint, sizeof(complaint));
-        (void)fleet_heard(stage.fleet, STAGE_START);
         fleet_watch(stage.fleet, span_of("gpu1"), true);
     }
     return NULL;
@@ -507,6 +590,9 @@ int main(void)
         STAGED(test_events_of_nodes),
         STAGED(test_events_of_the_fleet),
         STAGED(test_ring_of_events),
+        STAGED(test_flood_of_events),
+        STAGED(test_events_of_a_gateway),
+        STAGED(test_slow_namesakes),
         STAGED(test_two_threads),
     };
 

@@ -305,6 +305,30 @@ static void test_twice_on_a_node(void **unused)
     assert_int_equal(stage.sum->fleet->models[0].allocated_bytes.value, 20 * GIB);
 }
 
+/* A gateway with more models than it tells of: what it says of all of them counts. */
+static void test_part_of_a_gateway(void **unused)
+{
+    struct stage_node eu = stage_node("eu");
+    struct snapshot_fleet fleet = {
+        .n_models = 90, .requests_running = 500, .requests_waiting = UNKNOWN};
+
+    (void)unused;
+    eu.gateway = true;
+    eu.nodes = 40;
+    stage_fill(&eu, &stage.said);
+    stage.said.fleet = &fleet;
+    stage.said.kv_unknown = 1000; // of models on its nodes, which are more than rows
+    stage_write(&eu);
+    stage.said.fleet = NULL;
+    (void)stage_take("eu");
+    assert_int_equal(stage_sum(), 0);
+    assert_int_equal(stage_find("eu")->n_models, 90);
+    assert_int_equal(stage.sum->kv_unknown, 1000);
+    assert_int_equal(stage.sum->fleet->kv_pool_unknown, 88);
+    assert_int_equal(stage.sum->fleet->requests_running, 500);
+    assert_int_equal(stage.sum->fleet->requests_waiting, 2); // of the rows
+}
+
 /* Who says more than there can be leaves the sums as they are. */
 static void test_absurd(void **unused)
 {
@@ -391,9 +415,10 @@ static void test_large_fleet(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_two_nodes),       STAGED(test_unknown),   STAGED(test_hits),
-        STAGED(test_reference),       STAGED(test_many_rows), STAGED(test_largest_rows),
-        STAGED(test_twice_on_a_node), STAGED(test_absurd),    STAGED(test_large_fleet),
+        STAGED(test_two_nodes),         STAGED(test_unknown),   STAGED(test_hits),
+        STAGED(test_reference),         STAGED(test_many_rows), STAGED(test_largest_rows),
+        STAGED(test_twice_on_a_node),   STAGED(test_absurd),    STAGED(test_large_fleet),
+        STAGED(test_part_of_a_gateway),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,49 @@ static size_t count(enum event_severity severity)
     return found;
 }
 
+/* As it comes back from a disk, which has no node, and from the node. */
+static void test_once(void **state)
+{
+    struct event event = make_event(EVENT_GPU_LOST, 5000), there = event;
+
+    (void)state;
+    (void)snprintf(event.node, sizeof(event.node), "m");
+    event_say_where(&event, there.text);
+    there.id = 7;
+    journal_restore(journal, &there, 1);
+    for (int i = 0; i < 2; i++) {
+        journal_add_once(journal, &event);
+        event.unix_ms += i ? 0 : 1000;
+    }
+    expect(0, 10, 7, 7);
+    event.unix_ms++; // a second later it is another
+    journal_add_once(journal, &event);
+    expect(0, 10, 7, 8);
+    event.node[0] = '\0';
+    journal_add_once(journal, &event);
+    expect(0, 10, 7, 9);
+}
+
+/* One node that tells much does not push out what the others told. */
+static void test_of_one_node(void **state)
+{
+    size_t others = 0;
+
+    (void)state;
+    for (int i = 0; i < JOURNAL_EVENTS + 1000; i++) {
+        struct event event = make_event(i % 3 ? EVENT_ENGINE_LOST : EVENT_GPU_LOST, i);
+
+        (void)snprintf(event.node, sizeof(event.node), "gpu%d", i % JOURNAL_EVENTS);
+        if (i >= JOURNAL_EVENTS)
+            (void)snprintf(event.node, sizeof(event.node), "hostile");
+        journal_add(journal, &event);
+    }
+    assert_int_equal(journal_copy(journal, 0, copies, JOURNAL_EVENTS), JOURNAL_EVENTS);
+    for (size_t i = 0; i < JOURNAL_EVENTS; i++)
+        others += strcmp(copies[i].node, "hostile") != 0;
+    assert_int_equal(others, JOURNAL_EVENTS - JOURNAL_OF_NODE);
+}
+
 /* A flood of small news leaves the critical ones, and the newest of all. */
 static void test_critical_ones_stay(void **state)
 {
@@ -200,6 +243,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_after_and_max, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_of_one_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_critical_ones_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_critical_ones, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),

@@ -103,6 +103,27 @@ static void test_events(void **state)
     close_store();
 }
 
+/* There is no column of nodes: the text says it. */
+static void test_event_of_a_node(void **state)
+{
+    struct event event = make_event(1, START_MS), got[2];
+
+    (void)state;
+    open_store();
+    (void)snprintf(event.node, sizeof(event.node), "gpu17");
+    (void)snprintf(event.text, sizeof(event.text), "it has begun");
+    assert_int_equal(store_add_event(store, &event), 0);
+    event.id = 2;
+    event.kind = EVENT_NODE_LOST;
+    (void)snprintf(event.text, sizeof(event.text), "node gpu17 is lost");
+    assert_int_equal(store_add_event(store, &event), 0);
+    assert_int_equal(store_commit(store), 0);
+    assert_int_equal(store_read_events(store, got, ARRAY_LEN(got)), 2);
+    assert_string_equal(got[0].text, "gpu17: it has begun");
+    assert_string_equal(got[1].text, "node gpu17 is lost");
+    close_store();
+}
+
 /* ---- Batches ---- */
 
 static void test_batches(void **state)
@@ -767,27 +788,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_store)
-        TEST(test_round_trip),
-        TEST(test_events),
-        TEST(test_batches),
-        TEST(test_slot_given_up),
-        TEST(test_series),
-        TEST(test_buckets),
-        TEST(test_buckets_of_the_old),
-        TEST(test_clock_set_back),
-        TEST(test_clock_set_back_far),
-        TEST(test_trim_under_way),
-        TEST(test_trim_by_age),
-        TEST(test_trim_by_size),
-        TEST(test_names_are_bounded),
-        TEST(test_damaged_files),
-        TEST(test_damage_while_open),
-        TEST(test_files_of_others),
-        TEST(test_paths),
-        TEST(test_two_at_once),
-        TEST(test_moved_away),
-        TEST(test_no_right_to_write),
-        TEST(test_another_writer),
+        TEST(test_round_trip),        TEST(test_events),
+        TEST(test_event_of_a_node),   TEST(test_batches),
+        TEST(test_slot_given_up),     TEST(test_series),
+        TEST(test_buckets),           TEST(test_buckets_of_the_old),
+        TEST(test_clock_set_back),    TEST(test_clock_set_back_far),
+        TEST(test_trim_under_way),    TEST(test_trim_by_age),
+        TEST(test_trim_by_size),      TEST(test_names_are_bounded),
+        TEST(test_damaged_files),     TEST(test_damage_while_open),
+        TEST(test_files_of_others),   TEST(test_paths),
+        TEST(test_two_at_once),       TEST(test_moved_away),
+        TEST(test_no_right_to_write), TEST(test_another_writer),
         TEST(test_reader_that_stays),
     };
 
