@@ -280,7 +280,7 @@ struct vramscope_fleet {
     int64_t requests_running;
     int64_t requests_waiting;
     bool
-        nats_connected; /* to the server that nodes publish to; its sums are since then */
+        nats_connected; /* to the server that nodes publish to; sums below are since the gateway began */
     int64_t nats_reconnects;
     int64_t nats_messages;
     int64_t nats_bytes;
