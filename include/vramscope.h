@@ -279,8 +279,8 @@ struct vramscope_fleet {
     int64_t kv_pool_unknown_models;
     int64_t requests_running;
     int64_t requests_waiting;
-    bool
-        nats_connected; /* to the server that nodes publish to; sums below are since the gateway began */
+    /* With the server that nodes publish to; sums are since the gateway's start. */
+    bool nats_connected;
     int64_t nats_reconnects;
     int64_t nats_messages;
     int64_t nats_bytes;
