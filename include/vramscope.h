@@ -251,12 +251,14 @@ struct vramscope_node {
     int64_t models;
     int64_t total_bytes;
     int64_t allocated_bytes;
+    enum vramscope_from vram_from; /* of allocated_bytes */
     int64_t models_bytes;
     int64_t other_bytes;
     int64_t orphan_bytes;
     int64_t unattributed_bytes; /* may be negative */
     int64_t kv_used_bytes;
     int64_t kv_capacity_bytes;
+    enum vramscope_from kv_from; /* of these two, the less certain */
     int64_t kv_unknown_models;
     double prefix_hit_percent;
     int64_t requests_running;
@@ -277,8 +279,8 @@ struct vramscope_fleet {
     int64_t kv_pool_unknown_models;
     int64_t requests_running;
     int64_t requests_waiting;
-    bool
-        nats_connected; /* to the server that nodes publish to; its sums are since then */
+    /* With the server that nodes publish to; sums are since the gateway's start. */
+    bool nats_connected;
     int64_t nats_reconnects;
     int64_t nats_messages;
     int64_t nats_bytes;

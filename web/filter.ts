@@ -40,10 +40,10 @@ function numberOf<Item>(numbers: Numbers<Item>, name: string, unit: string): Num
 }
 
 function comparison<Item>(word: string, numbers: Numbers<Item>): Test<Item> | undefined {
-  const parts = /^(\w+)(<=|>=|<|>|=)(\d+(?:\.\d+)?)(%?)$/.exec(word);
-  const of = parts && numberOf(numbers, parts[1] as string, parts[4] as string);
+  const parts = /^(\w+)(%?)(<=|>=|<|>|=)(\d+(?:\.\d+)?)(%?)$/.exec(word); // "kv%>80" is "kv>80%"
+  const of = parts && numberOf(numbers, parts[1] as string, (parts[2] as string) || (parts[5] as string));
   if (!of) return undefined;
-  const limit = Number(parts[3]);
+  const limit = Number(parts[4]);
   const holds: Record<string, (value: number) => boolean> = {
     "<": (value) => value < limit,
     ">": (value) => value > limit,
@@ -51,7 +51,7 @@ function comparison<Item>(word: string, numbers: Numbers<Item>): Test<Item> | un
     ">=": (value) => value >= limit,
     "=": (value) => value === limit,
   };
-  const test = holds[parts[2] as string];
+  const test = holds[parts[3] as string];
   return (item) => {
     const value = of(item);
     return value !== null && test !== undefined && test(value);

@@ -2,9 +2,11 @@
 // What page and feed say to each other, and the parts of the detail document
 // (docs/wire.md) that the page reads. A key the daemon left out is undefined: not known.
 
+export type Provenance = "measured" | "engine" | "derived" | "estimated" | "unknown";
+
 export interface Figure {
   value: number | null;
-  from: "measured" | "engine" | "derived" | "estimated" | "unknown";
+  from: Provenance;
   error: number | null;
   reason: string | null;
 }
@@ -75,8 +77,8 @@ export interface FleetNode {
   machine: string | null;
   gpus: number;
   models: number;
-  vram: { total_bytes: number | null; allocated_bytes: number | null };
-  kv_cache: { used_bytes: number | null; capacity_bytes: number | null; unknown_models: number };
+  vram: { total_bytes: number | null; allocated_bytes: number | null; from: Provenance };
+  kv_cache: { used_bytes: number | null; capacity_bytes: number | null; from: Provenance; unknown_models: number };
   prefix_cache: { hit_percent: number | null };
   requests: { running: number | null; waiting: number | null };
 }

@@ -4,7 +4,7 @@
 import { Place, nodeLink } from "./address";
 import { Keyed, byId, element, setAttribute, setHidden, setShare, setText } from "./dom";
 import { nodeFilterOf } from "./filter";
-import { Detail, FleetNode } from "./messages";
+import { Detail, FleetNode, Provenance } from "./messages";
 import { nodeSumsText } from "./node_sums";
 import { Column, Heads, Order, cellOf } from "./table";
 import { UNKNOWN, count, duration, exactBytes, gibOrUnknown, kvLevel, nodeBadge, nodeInWords, nodeKvPercent, nodeVramPercent, percent, shortCount } from "./words";
@@ -42,9 +42,9 @@ class Share {
     this.track = element("span", { class: "track", "aria-hidden": "true" }, this.fill);
   }
 
-  show(cell: HTMLElement, used: number | null, all: number | null, share: number | null): void {
+  show(cell: HTMLElement, used: number | null, all: number | null, share: number | null, from: [Provenance, Provenance]): void {
     const isUnknown = used === null && all === null;
-    setText(this.text, isUnknown ? UNKNOWN : `${gibOrUnknown(used)} / ${gibOrUnknown(all)}`);
+    setText(this.text, isUnknown ? UNKNOWN : `${gibOrUnknown(used, from[0])} / ${gibOrUnknown(all, from[1])}`);
     setAttribute(cell, "data-bytes", used === null ? null : String(used));
     setAttribute(cell, "data-unknown", used === null ? "" : null);
     setShare(this.fill, (share ?? 0) / 100);
@@ -121,9 +121,9 @@ class Row {
     setAttribute(this.root, "data-counted", node.counted ? "" : null);
     setText(this.machine, aboutNode(node));
     this.showState(node);
-    this.vram.show(this.cell("vram"), node.vram.allocated_bytes, node.vram.total_bytes, nodeVramPercent(node));
+    this.vram.show(this.cell("vram"), node.vram.allocated_bytes, node.vram.total_bytes, nodeVramPercent(node), [node.vram.from, "measured"]);
     const kv = nodeKvPercent(node);
-    this.kv.show(this.cell("kv"), node.kv_cache.used_bytes, node.kv_cache.capacity_bytes, kv);
+    this.kv.show(this.cell("kv"), node.kv_cache.used_bytes, node.kv_cache.capacity_bytes, kv, [node.kv_cache.from, node.kv_cache.from]);
     setAttribute(this.cell("kv"), "data-level", kvLevel(kv));
     this.number("hit", percent(node.prefix_cache.hit_percent));
     this.number("run", shortCount(node.requests.running));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers and states as people read them.
 
-import { Figure, FleetNode, Model, NodeState } from "./messages";
+import { Figure, FleetNode, Model, NodeState, Provenance } from "./messages";
 
 export const GIB = 2 ** 30;
 export const UNKNOWN = "--";
@@ -19,8 +19,8 @@ export function gib(bytes: number): string {
   return Math.abs(value) < 10_000 ? value.toFixed(1) : grouped.format(Math.round(value)); // a fleet's
 }
 
-export function gibOrUnknown(bytes: number | null | undefined): string {
-  return bytes === null || bytes === undefined ? UNKNOWN : gib(bytes);
+export function gibOrUnknown(value: number | null | undefined, from: Provenance = "measured"): string {
+  return figureText({ value: value ?? null, from, error: null, reason: null });
 }
 
 export function isInexact(figure: Figure): boolean {
@@ -155,8 +155,9 @@ function shareOf(part: number | null, whole: number | null): number | null {
   return part === null || !whole ? null : (100 * part) / whole;
 }
 
-export function nodeKvPercent({ kv_cache: { used_bytes, capacity_bytes } }: FleetNode): number | null {
-  return shareOf(used_bytes, capacity_bytes);
+// Of all its models or of none: what some use is no part of what all have.
+export function nodeKvPercent({ kv_cache: { used_bytes, capacity_bytes, unknown_models } }: FleetNode): number | null {
+  return unknown_models === 0 ? shareOf(used_bytes, capacity_bytes) : null;
 }
 
 export function nodeVramPercent({ vram: { allocated_bytes, total_bytes } }: FleetNode): number | null {

@@ -78,8 +78,13 @@ struct span cli_host_name(const char *url);
 /* The options of a connection to the daemons; the texts are lent by `cli`. */
 struct vramscope_options cli_connection(const struct cli *cli);
 
-/* The same for a stream, which may be of one node. */
+/* The same of the node that is asked for, if one is. */
 struct vramscope_options cli_stream_options(const struct cli *cli);
+
+enum { CLI_SOURCE_SIZE = 512 };
+
+/* Who is asked, for messages: "http://gateway:6767, node gpu17". */
+void cli_source_name(char ret[CLI_SOURCE_SIZE], const struct cli *cli, const char *url);
 
 /* The commands: exit statuses. */
 #define COMMAND(id, word, function, arguments, help) int function(const struct cli *cli);

@@ -224,9 +224,11 @@ static void judge_fleet(struct check *check, size_t which,
 
 static void judge_daemon(struct check *check, size_t which, const struct newest *newest)
 {
+    char source[CLI_SOURCE_SIZE];
+
+    cli_source_name(source, check->cli, check->cli->urls[which]);
     if (!newest->detail) {
-        find(check, SEVERITY_UNKNOWN, "%s: %s", check->cli->urls[which],
-             newest->reason.text);
+        find(check, SEVERITY_UNKNOWN, "%s: %s", source, newest->reason.text);
         return;
     }
     if (newest->detail->fleet && !check->cli->model)

@@ -171,6 +171,8 @@ static void look_at_newest(struct doctor *doctor, const struct newest *newest)
         return;
     }
     if (!*remedy)
+        remedy = doctor_remedy_for_node(newest->code);
+    if (!*remedy)
         remedy = newest->status == 404 ? "The daemon is older than this program: install "
                                          "the same version."
                                        : "Look at the daemon's log.";

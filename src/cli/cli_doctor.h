@@ -30,6 +30,9 @@ void doctor_row(struct doctor *doctor, enum verdict verdict, const char *what,
 /* All that a document tells. */
 void doctor_look_at_detail(struct doctor *doctor, const struct vramscope_detail *detail);
 
+/* What helps where there are no figures of a node, for this reason; "": nothing known. */
+const char *doctor_remedy_for_node(const char *code);
+
 /* The same of a gateway's nodes. */
 void doctor_look_at_fleet(struct doctor *doctor, const struct vramscope_detail *detail);
 

@@ -8,6 +8,7 @@ enum {
     GPU_AGE_MAX_MS =
         2000,          // as the daemon itself has it, unless three intervals are longer
     RSS_MAX_MIB = 128, // the daemon's packaged limit
+    FLEET_RSS_MAX_MIB = 512, // that of a gateway
     LIMITS_SHOWN = 4,
 };
 
@@ -186,7 +187,8 @@ static void look_at_cost(struct doctor *doctor, const struct vramscope_detail *d
 {
     const struct vramscope_self *self = detail->self;
     bool is_late = self->late_ms > (double)detail->interval_ms / 2;
-    bool is_large = self->rss_bytes > (int64_t)RSS_MAX_MIB << 20;
+    int64_t rss_max = detail->fleet ? FLEET_RSS_MAX_MIB : RSS_MAX_MIB;
+    bool is_large = self->rss_bytes > rss_max << 20;
     char rss[FIGURE_TEXT_SIZE];
 
     bytes_text(rss, self->rss_bytes);

@@ -16,7 +16,9 @@ static const struct {
          "Look whether the host is up, whether vramscoped runs on it with --nats, and "
          "whether it reaches the server (its log says so)."},
     [NODE_NEED_UNREADABLE] = {VERDICT_FAIL, "unreadable",
-                              "Install the newer of the two versions on both."},
+                              "Look at the gateway's log, which says what is wrong with "
+                              "its messages. If it is "
+                              "a newer format, install that version on the gateway."},
     [NODE_NEED_OUTAGE] =
         {VERDICT_FAIL, "in an outage",
          "Ask it on the host itself: vramscope doctor there says what helps."},
@@ -29,6 +31,25 @@ static const struct {
                               "Give one of the two another name: --node NAME."},
     [NODE_NEED_UNCOUNTED] = {VERDICT_INFO, "not counted", ""},
 };
+
+const char *doctor_remedy_for_node(const char *code)
+{
+    static const struct {
+        const char *code;
+        enum node_need need;
+    } codes[] = {
+        {"node-lost", NODE_NEED_LOST},
+        {"node-unreadable", NODE_NEED_UNREADABLE},
+        {"node-outage", NODE_NEED_OUTAGE},
+        {"node-stale", NODE_NEED_STALE},
+        {"ambiguous-node", NODE_NEED_NAME_TAKEN},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (strcmp(code, codes[i].code) == 0)
+            return needs[codes[i].need].remedy;
+    return "";
+}
 
 static void look_at_node(struct doctor *doctor, const struct vramscope_node *node)
 {

@@ -54,7 +54,10 @@ static int print_event(const struct watch *watch, const struct telling *telling,
     return 0;
 }
 
-/* Of a gateway, what happened on the node that was asked for. */
+/*
+ * What happened on the node that was asked for: of what it keeps a gateway tells that alone,
+ * its documents have all.
+ */
 static bool is_meant(const struct watch *watch, const json_t *event)
 {
     return !watch->cli->node || strcmp(cli_text_of(event, "node"), watch->cli->node) == 0;
@@ -96,18 +99,19 @@ static int print_kept(struct watch *watch, struct telling *telling, int64_t afte
 {
     struct vramscope_answer *answer;
     json_t *object = NULL;
-    char path[64];
+    char path[64], source[CLI_SOURCE_SIZE];
     int r;
 
     (void)snprintf(path, sizeof(path), "/v1/events?after=%" PRId64, after);
+    cli_source_name(source, watch->cli, telling->url);
     r = cli_get(watch->cli, telling->url, path, &answer);
     if (r < 0)
         return r;
-    telling->keeps_none = answer->status == 404;
+    telling->keeps_none = answer->status == 404 && !watch->cli->node;
     if (telling->keeps_none)
         cli_message("%s keeps no events: it is of an older version", telling->url);
     else
-        object = cli_take_object(telling->url, answer);
+        object = cli_take_object(source, answer);
     r = object ? print_list(watch, telling, json_object_get(object, "events")) : -EPROTO;
     json_decref(object);
     vramscope_answer_free(answer);

@@ -18,7 +18,7 @@ enum telling { TELL_REASON, TELL_LAG, TELL_UNREADABLE, N_TELLINGS };
 
 struct follow {
     struct vramscope *scope; // NULL: dropped
-    const char *url;
+    char name[CLI_SOURCE_SIZE];
     bool is_over;                // it will not say more
     bool was_reached;            // it has answered something, some time
     bool is_unreached;           // and not at the first attempt
@@ -83,8 +83,8 @@ int feed_open(const struct cli *cli, const struct vramscope_options *options,
     for (; feed->n < cli->n_urls; feed->n++) {
         struct follow *follow = &feed->follows[feed->n];
 
-        follow->url = cli->urls[feed->n];
-        r = vramscope_open(follow->url, options, &follow->scope);
+        cli_source_name(follow->name, cli, cli->urls[feed->n]);
+        r = vramscope_open(cli->urls[feed->n], options, &follow->scope);
         if (r < 0) {
             (void)complain(why, r, "%s: %s", cli->urls[feed->n],
                            r == -EINVAL ? "not the URL of a daemon" : strerror(-r));
@@ -211,7 +211,7 @@ static void tell(struct follow *follow, const char *what, const char *remedy)
     if (strcmp(follow->told.text, what) == 0 || !may_tell(follow, TELL_REASON))
         return;
     (void)complain(&follow->told, 0, "%s", what);
-    cli_message("%s: %s%s%s", follow->url, what, remedy ? ". " : "",
+    cli_message("%s: %s%s%s", follow->name, what, remedy ? ". " : "",
                 remedy ? remedy : "");
 }
 
@@ -224,14 +224,14 @@ void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *ev
     case VRAMSCOPE_SNAPSHOT:
     case VRAMSCOPE_DETAIL:
         if (*follow->told.text)
-            cli_message("%s: figures again", follow->url);
+            cli_message("%s: figures again", follow->name);
         follow->told.text[0] = '\0';
         break;
     case VRAMSCOPE_LAG:
         if (!may_tell(follow, TELL_LAG))
             break;
         cli_message("%s: %lld documents were left out, as this program is too slow",
-                    follow->url, (long long)event->skipped);
+                    follow->name, (long long)event->skipped);
         break;
     case VRAMSCOPE_NO_DATA:
     case VRAMSCOPE_DISCONNECTED:
@@ -240,7 +240,7 @@ void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *ev
     case VRAMSCOPE_UNREADABLE:
         if (!may_tell(follow, TELL_UNREADABLE))
             break;
-        cli_message("%s: an event that cannot be read: %s", follow->url, reason);
+        cli_message("%s: an event that cannot be read: %s", follow->name, reason);
         break;
     default:
         break;

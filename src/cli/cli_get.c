@@ -13,13 +13,15 @@ static const struct json_limits limits = {
 int cli_get(const struct cli *cli, const char *url, const char *path,
             struct vramscope_answer **ret)
 {
-    struct vramscope_options options = cli_connection(cli);
+    struct vramscope_options options = cli_stream_options(cli);
+    char source[CLI_SOURCE_SIZE];
     struct complaint why = {""};
     int r =
         vramscope_get(url, &options, path, CLI_GET_MS, ret, why.text, sizeof(why.text));
 
+    cli_source_name(source, cli, url);
     if (r < 0)
-        cli_message("%s: %s", url, *why.text ? why.text : strerror(-r));
+        cli_message("%s: %s", source, *why.text ? why.text : strerror(-r));
     return r;
 }
 

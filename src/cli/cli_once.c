@@ -188,10 +188,13 @@ void cli_print_detail(const char *url, const struct vramscope_detail *detail)
         cli_print("no models");
 }
 
-static void tell(const char *url, const struct newest *newest)
+static void tell(const struct cli *cli, const char *url, const struct newest *newest)
 {
-    cli_message("%s: %s%s%s", url, newest->reason.text, *newest->remedy.text ? ". " : "",
-                newest->remedy.text);
+    char source[CLI_SOURCE_SIZE];
+
+    cli_source_name(source, cli, url);
+    cli_message("%s: %s%s%s", source, newest->reason.text,
+                *newest->remedy.text ? ". " : "", newest->remedy.text);
 }
 
 int cli_once(const struct cli *cli)
@@ -209,7 +212,7 @@ int cli_once(const struct cli *cli)
 
         if (!newest[i].detail) {
             status = CLI_FAILED;
-            tell(cli->urls[i], &newest[i]);
+            tell(cli, cli->urls[i], &newest[i]);
         } else if (cli->json) {
             cli_print_document(cli->urls[i], "detail", json, cli->n_urls > 1);
         } else {

@@ -348,3 +348,9 @@ struct vramscope_options cli_stream_options(const struct cli *cli)
     options.node = cli->node;
     return options;
 }
+
+void cli_source_name(char ret[CLI_SOURCE_SIZE], const struct cli *cli, const char *url)
+{
+    (void)snprintf(ret, CLI_SOURCE_SIZE, "%s%s%s", url, cli->node ? ", node " : "",
+                   cli->node ? cli->node : "");
+}

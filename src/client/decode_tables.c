@@ -192,6 +192,7 @@ static const struct member node_members[] = {
 
     {"vram", "total_bytes",        MEMBER_COUNT,  AT(total_bytes)},
     {"vram", "allocated_bytes",    MEMBER_COUNT,  AT(allocated_bytes)},
+    {"vram", "from",               MEMBER_FROM,   AT(vram_from)},
     {"vram", "models_bytes",       MEMBER_COUNT,  AT(models_bytes)},
     {"vram", "other_bytes",        MEMBER_COUNT,  AT(other_bytes)},
     {"vram", "orphan_bytes",       MEMBER_COUNT,  AT(orphan_bytes)},
@@ -199,6 +200,7 @@ static const struct member node_members[] = {
 
     {"kv_cache", "used_bytes",     MEMBER_COUNT, AT(kv_used_bytes)},
     {"kv_cache", "capacity_bytes", MEMBER_COUNT, AT(kv_capacity_bytes)},
+    {"kv_cache", "from",           MEMBER_FROM,  AT(kv_from)},
     {"kv_cache", "unknown_models", MEMBER_COUNT, AT(kv_unknown_models)},
 
     {"prefix_cache", "hit_percent", MEMBER_PERCENT, AT(prefix_hit_percent)},

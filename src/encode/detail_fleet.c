@@ -120,7 +120,7 @@ static void write_identity(struct buf *out, const struct fleet_node *node)
     json_put_number(out, "dropped", node->dropped);
 }
 
-/* Plain numbers: there are thousands of rows. */
+/* Plain numbers, and a word for what is less certain: there are thousands of rows. */
 static void write_figures(struct buf *out, const struct fleet_node *node)
 {
     bool has_figures = node->age_ns != UNKNOWN;
@@ -130,6 +130,7 @@ static void write_figures(struct buf *out, const struct fleet_node *node)
     detail_begin(out, "vram");
     json_put_number(out, "total_bytes", node->total_bytes.value);
     json_put_number(out, "allocated_bytes", node->allocated_bytes.value);
+    json_put_text(out, "from", provenance_name(node->allocated_bytes.how));
     json_put_number(out, "models_bytes", node->models_bytes);
     json_put_number(out, "other_bytes", node->other_bytes);
     json_put_number(out, "orphan_bytes", node->orphan_bytes);
@@ -141,6 +142,8 @@ static void write_figures(struct buf *out, const struct fleet_node *node)
     detail_begin(out, "kv_cache");
     json_put_number(out, "used_bytes", node->kv_used_bytes);
     json_put_number(out, "capacity_bytes", node->kv_pool_bytes.value);
+    json_put_text(out, "from",
+                  provenance_name(MAX(node->kv_used_how, node->kv_pool_bytes.how)));
     json_put_number(out, "unknown_models", has_figures ? node->kv_unknown : UNKNOWN);
     detail_end(out);
     detail_begin(out, "prefix_cache");

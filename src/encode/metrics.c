@@ -110,8 +110,11 @@ static uint64_t scrapes(const struct place *at)
     return at->nth == 0 ? at->model->scrapes.read : at->model->scrapes.failed;
 }
 
-/* Nobody has scraped a sum. */
-#define SCRAPED(value) (at->sum ? NOT_KNOWN : (value))
+/*
+ * Of a sum there is none. Nobody has scraped it; and as nodes come and go, a sum of their
+ * counters falls, which readers take for a new beginning.
+ */
+#define OF_ONE(value) (at->sum ? NOT_KNOWN : (value))
 
 /* What a host has none of. */
 #define SUM(member) (at->sum ? whole(at->sum->member) : NOT_KNOWN)

@@ -47,7 +47,8 @@ static const struct {
     [MODEL] = {"Each model", "MODELS",
                "Labels: `model`, the served name; `model_id`, the same with every "
                "character but letters and digits made `-`; `port`. Of a gateway each is "
-               "the sum over all nodes that serve the model on that port."},
+               "the sum over all nodes that serve the model on that port, without the "
+               "counters: their sum would fall as a node goes."},
     [NODE] = {"Each node of a gateway", "NODES",
               "Label: `node`, its name. Figures of a node are there while it counts, so "
               "that their sums are those of the fleet; age, clock and messages always."},

@@ -152,6 +152,7 @@ static void keep_row(struct run *run, const struct snapshot_model *model)
     fleet_add_hits(&run->five_minutes, row.prefix_five_minutes);
     fleet_add_hits(&run->lifetime, row.prefix_lifetime);
     fleet_add_figure(&run->node.kv_pool_bytes, row.kv_pool_bytes, &run->node.kv_unknown);
+    run->node.kv_used_how = MAX(run->node.kv_used_how, row.kv_used_bytes.how);
     run->node.requests_running =
         fleet_add_count(run->node.requests_running, row.requests_running);
     run->node.requests_waiting =
@@ -182,6 +183,7 @@ void fleet_no_figures(struct fleet_node *node)
     node->models_bytes = node->other_bytes = node->orphan_bytes = UNKNOWN;
     node->unattributed_bytes = 0;
     node->kv_used_bytes = UNKNOWN;
+    node->kv_used_how = FROM_NOWHERE;
     node->kv_unknown = 0;
     node->hit_percent = (double)NAN;
     node->requests_running = node->requests_waiting = UNKNOWN;
@@ -249,10 +251,12 @@ static void keep_figures(struct run *run, const struct compact_message *message)
     if (pool_unknown && node->kv_pool_bytes.how != FROM_NOWHERE)
         node->kv_pool_bytes.why = PARTLY_THERE;
     run->pool_unknown = pool_unknown;
-    node->kv_used_bytes = believe_count(snapshot->kv_used_bytes);
     // Of a gateway's rows each may be many models.
     node->kv_unknown = message->head.gateway ? snapshot->kv_unknown
                                              : MIN(snapshot->kv_unknown, node->n_models);
+    if (node->kv_unknown == 0 || node->kv_unknown < node->n_models ||
+        snapshot->kv_used_bytes > 0) // of none is not 0
+        node->kv_used_bytes = believe_count(snapshot->kv_used_bytes);
     run->gpus = hash_devices(snapshot);
     keep_hits(run, snapshot);
     if (message->head.gateway)

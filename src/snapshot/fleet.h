@@ -67,8 +67,9 @@ struct fleet_node {
     uint64_t models_bytes; // UNKNOWN like the others where there are no figures
     uint64_t other_bytes;
     uint64_t orphan_bytes;
-    int64_t unattributed_bytes; // 0 likewise
-    uint64_t kv_used_bytes;
+    int64_t unattributed_bytes;  // 0 likewise
+    uint64_t kv_used_bytes;      // UNKNOWN also where it is of none of its models
+    enum provenance kv_used_how; // the least certain of what it is made of
     uint32_t kv_unknown;         // models of which it is not known
     struct figure kv_pool_bytes; // of its models where it is known; `error` as in figure
     double hit_percent;          // NAN: not known

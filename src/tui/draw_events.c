@@ -183,12 +183,12 @@ static void write_process(struct sheet *sheet, const struct host *host,
 {
     const struct vramscope_model *model = model_of(detail, process);
     struct pen pen = sheet_line(sheet);
-    char words[DEVICE_LABEL_SIZE] = "--";
+    char words[DEVICE_LABEL_SIZE] = "--", name[HOST_NAME_SIZE];
 
     pen.faded = is_driver_faded(sheet->drawing, host);
     if (sheet->drawing->view->n_hosts > 1) {
-        host_label(words, sheet->drawing->view, host);
-        pen_tail(&pen, 14, STYLE_DIM, words);
+        host_label(name, sheet->drawing->view, host);
+        pen_tail(&pen, 14, STYLE_DIM, name);
         pen_skip(&pen, 1);
     }
     snprintf(words, sizeof(words), "%" PRId64, process->pid);

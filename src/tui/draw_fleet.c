@@ -153,6 +153,8 @@ static struct vramscope_node sum_nodes(const struct node_table *table, size_t *n
         ++*n_counted;
         sum.total_bytes = sum_of(sum.total_bytes, node->total_bytes);
         sum.allocated_bytes = sum_of(sum.allocated_bytes, node->allocated_bytes);
+        sum.vram_from = MAX(sum.vram_from, node->vram_from);
+        sum.kv_from = MAX(sum.kv_from, node->kv_from);
         sum.kv_used_bytes = sum_of(sum.kv_used_bytes, node->kv_used_bytes);
         sum.kv_capacity_bytes = sum_of(sum.kv_capacity_bytes, node->kv_capacity_bytes);
         sum.requests_running = sum_of(sum.requests_running, node->requests_running);
@@ -173,6 +175,14 @@ static void put_sum(struct pen *pen, const char *label, const char *part,
     pen_skip(pen, 2);
 }
 
+static void node_bytes_text(char ret[FIGURE_TEXT_SIZE], int64_t bytes,
+                            enum vramscope_from from)
+{
+    const struct vramscope_figure figure = node_figure(bytes, from);
+
+    figure_text(ret, &figure);
+}
+
 void draw_nodes_sum(struct drawing *drawing, int row)
 {
     const struct node_table *table = &drawing->view->nodes;
@@ -185,12 +195,12 @@ void draw_nodes_sum(struct drawing *drawing, int row)
     if (n_counted != table->n)
         pen_print(&pen, STYLE_DIM, ", %zu counted", n_counted);
     pen_print(&pen, STYLE_DIM, ":  ");
-    bytes_text(part, sum.allocated_bytes);
+    node_bytes_text(part, sum.allocated_bytes, sum.vram_from);
     bytes_text(whole, sum.total_bytes);
     unit_once(part, whole);
     put_sum(&pen, "VRAM", part, whole);
-    bytes_text(part, sum.kv_used_bytes);
-    bytes_text(whole, sum.kv_capacity_bytes);
+    node_bytes_text(part, sum.kv_used_bytes, sum.kv_from);
+    node_bytes_text(whole, sum.kv_capacity_bytes, sum.kv_from);
     unit_once(part, whole);
     put_sum(&pen, "KV used", part, whole);
     count_text(part, sum.requests_running);
@@ -210,16 +220,21 @@ static void write_fact(struct sheet *sheet, const char *label, const char *words
             words);
 }
 
-static void write_bytes(struct sheet *sheet, const char *label, int64_t part,
-                        int64_t whole)
+static void write_bytes(struct sheet *sheet, const char *label, int64_t bytes)
 {
-    char words[2 * FIGURE_TEXT_SIZE + 8], all[FIGURE_TEXT_SIZE];
+    char words[FIGURE_TEXT_SIZE];
 
-    bytes_text(words, part);
-    bytes_text(all, whole);
-    if (is_known(whole))
-        snprintf(words + strlen(words), sizeof(words) - strlen(words), " of %s", all);
+    bytes_text(words, bytes);
     write_fact(sheet, label, words);
+}
+
+static void write_share(struct sheet *sheet, const char *label, const char *part,
+                        const char *whole)
+{
+    char words[2 * FIGURE_TEXT_SIZE + 8];
+
+    snprintf(words, sizeof(words), "%s of %s", part, whole);
+    write_fact(sheet, label, strcmp(whole, "--") == 0 ? part : words);
 }
 
 static void write_count(struct sheet *sheet, const char *label, int64_t count)
@@ -257,16 +272,20 @@ static void write_identity(struct sheet *sheet, const struct vramscope_node *nod
 
 static void write_figures(struct sheet *sheet, const struct vramscope_node *node)
 {
-    char words[FIGURE_TEXT_SIZE];
+    char words[FIGURE_TEXT_SIZE], all[FIGURE_TEXT_SIZE];
 
     write_count(sheet, "GPUs", node->gpus);
     write_count(sheet, "models", node->models);
-    write_bytes(sheet, "VRAM", node->allocated_bytes, node->total_bytes);
-    write_bytes(sheet, "of models", node->models_bytes, VRAMSCOPE_UNKNOWN);
-    write_bytes(sheet, "of others", node->other_bytes, VRAMSCOPE_UNKNOWN);
-    write_bytes(sheet, "of orphans", node->orphan_bytes, VRAMSCOPE_UNKNOWN);
-    write_bytes(sheet, "unattributed", node->unattributed_bytes, VRAMSCOPE_UNKNOWN);
-    write_bytes(sheet, "KV used", node->kv_used_bytes, node->kv_capacity_bytes);
+    node_bytes_text(words, node->allocated_bytes, node->vram_from);
+    bytes_text(all, node->total_bytes);
+    write_share(sheet, "VRAM", words, all);
+    write_bytes(sheet, "of models", node->models_bytes);
+    write_bytes(sheet, "of others", node->other_bytes);
+    write_bytes(sheet, "of orphans", node->orphan_bytes);
+    write_bytes(sheet, "unattributed", node->unattributed_bytes);
+    node_bytes_text(words, node->kv_used_bytes, node->kv_from);
+    node_bytes_text(all, node->kv_capacity_bytes, node->kv_from);
+    write_share(sheet, "KV used", words, all);
     if (node->kv_unknown_models > 0)
         write_count(sheet, "KV used unknown of", node->kv_unknown_models);
     percent_text(words, node->prefix_hit_percent);

@@ -128,9 +128,9 @@ static const struct help keys[] = {
 
 /* With a gateway alone. */
 static const struct help fleet[] = {
-    {"0 n", "nodes: Enter opens one, Esc or Backspace leaves it, e tells about it"},
+    {"0 n", "nodes: Enter opens one, Esc goes back, e tells about it"},
     {"LOST", "nothing has come from it for ten seconds: it is in no sum"},
-    {"UNREADABLE", "its messages are of a newer format: it is in no sum"},
+    {"UNREADABLE", "what it says cannot be read here: it is in no sum"},
     {"OUTAGE", "it says that it has no figures, and why: e"},
     {"STALE", "nothing has come for two seconds; its figures still count"},
     {"NAME TAKEN", "another machine publishes under its name"},
@@ -140,10 +140,10 @@ static const struct help fleet[] = {
 
 static const struct help words[] = {
     {"--", "not known: never shown as 0"},
-    {"~", "worked out from facts, or estimated: e tells which, and how far off"},
+    {"~", "worked out, or estimated: e tells which, and how far off"},
     {"GiB", "1,073,741,824 bytes; MiB 1,048,576"},
     {"KV used", "blocks of the KV cache that live requests hold"},
-    {"KV%", "the same as a part of all blocks; a sign from 70% on, two from 85% on"},
+    {"KV%", "the same as a part of all blocks; marked from 70% and 85% on"},
     {"VRAM", "what the processes hold; nearly all of a GPU is usual for vLLM"},
     {"weights etc.", "VRAM less the KV cache: weights, activations, graphs, contexts"},
     {"orphan", "held by workers of an engine whose server is gone"},

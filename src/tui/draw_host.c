@@ -395,12 +395,18 @@ static void write_no_figures(struct sheet *sheet, const void *ctx)
         (void)sheet_line(sheet);
     sheet_wrap(sheet, 0, STYLE_STRONG,
                view->n_hosts == 0 ? "No host is followed: start with --url URL."
+               : view->gateway    ? "There are no figures of this node."
                : view->n_hosts == 1
                    ? "No figures have come from this host yet."
                    : "No figures have come from any of these hosts yet.");
     for (size_t i = 0; i < view->n_hosts; i++)
         write_silent_host(sheet, view->hosts[i]);
     (void)sheet_line(sheet);
+    if (view->gateway) {
+        sheet_wrap(sheet, 0, STYLE_DIM,
+                   "Esc goes back to the fleet, where e tells what it said last.");
+        return;
+    }
     sheet_wrap(sheet, 0, STYLE_DIM,
                "`vramscope doctor` looks at each step from here to the driver and says "
                "which one fails. `vramscoped --demo` shows all of this without a GPU.");

@@ -38,6 +38,29 @@ static void set_bytes(struct cell_words *ret, int64_t bytes)
     ret->style = is_known(bytes) ? STYLE_TEXT : STYLE_DIM;
 }
 
+static void set_figure(struct cell_words *ret, int64_t bytes, enum vramscope_from from)
+{
+    const struct vramscope_figure figure = node_figure(bytes, from);
+
+    set_bytes(ret, bytes);
+    figure_short(ret->text, &figure);
+}
+
+static void set_vram(struct cell_words *ret, const struct vramscope_node *node)
+{
+    set_figure(ret, node->allocated_bytes, node->vram_from);
+}
+
+static void set_kv_used(struct cell_words *ret, const struct vramscope_node *node)
+{
+    set_figure(ret, node->kv_used_bytes, node->kv_from);
+}
+
+static void set_kv_capacity(struct cell_words *ret, const struct vramscope_node *node)
+{
+    set_figure(ret, node->kv_capacity_bytes, node->kv_from);
+}
+
 static void set_count(struct cell_words *ret, int64_t count)
 {
     count_text(ret->text, count);
@@ -51,10 +74,10 @@ static void set_count(struct cell_words *ret, int64_t count)
         (void)drawing;                                                                 \
         set(ret, value);                                                               \
     }
-CELL(cell_vram, set_bytes, node->allocated_bytes)
+CELL(cell_vram, set_vram, node)
 CELL(cell_total, set_bytes, node->total_bytes)
-CELL(cell_kv_used, set_bytes, node->kv_used_bytes)
-CELL(cell_kv_capacity, set_bytes, node->kv_capacity_bytes)
+CELL(cell_kv_used, set_kv_used, node)
+CELL(cell_kv_capacity, set_kv_capacity, node)
 CELL(cell_running, set_count, node->requests_running)
 CELL(cell_gpus, set_count, node->gpus)
 CELL(cell_models, set_count, node->models)
@@ -120,8 +143,8 @@ static const struct {
     [NODE_COLUMN_TOTAL] = {7, false, 3, cell_total},
     [NODE_COLUMN_VRAM_PERCENT] = {5, false, 4, cell_vram_percent},
     [VRAM_BAR] = {BAR_LEAST, true, 6, NULL},
-    [NODE_COLUMN_KV_USED] = {7, false, 12, cell_kv_used},
-    [NODE_COLUMN_KV_CAPACITY] = {7, false, 2, cell_kv_capacity},
+    [NODE_COLUMN_KV_USED] = {8, false, 12, cell_kv_used},
+    [NODE_COLUMN_KV_CAPACITY] = {8, false, 2, cell_kv_capacity},
     [NODE_COLUMN_KV_PERCENT] = {7, false, 16, cell_kv_percent},
     [KV_BAR] = {BAR_LEAST, true, 8, NULL},
     [NODE_COLUMN_HIT] = {6, false, 10, cell_hit},
@@ -280,6 +303,8 @@ static void put_vram_bar(struct pen *pen, int width, const struct vramscope_node
     int64_t rest = at_least_0(node->allocated_bytes);
     int64_t total = at_least_0(node->total_bytes);
 
+    if (!is_known(node->allocated_bytes))
+        total = 0; // what is free is not known either
     models = MIN(models, rest);
     other = MIN(other, rest - models);
     orphan = MIN(orphan, rest - models - other);
@@ -299,7 +324,7 @@ static void put_kv_bar(struct pen *pen, int width, const struct vramscope_node *
     int64_t capacity = at_least_0(node->kv_capacity_bytes);
     int64_t used = MIN(at_least_0(node->kv_used_bytes), capacity);
 
-    if (!is_known(node->kv_used_bytes))
+    if (isnan(node_value_kv_percent(node)))
         capacity = 0; // nothing to be told
     put_bar(pen, width,
             (struct bar_part[]){{used, STYLE_KV_USED}, {capacity - used, STYLE_KV_FREE}},
@@ -405,8 +430,8 @@ void draw_nodes(struct drawing *drawing, struct area area)
     bool is_mini = drawing->layout == LAYOUT_MINI;
     struct area rule = area_top(&area, !is_mini && area.rows > 3);
     struct area heading = area_top(&area, area.rows > 1);
-    struct area sum =
-        area_bottom(&area, !is_mini && view->nodes.n_hidden && area.rows > 4);
+    struct area sum = area_bottom(&area, !is_mini && view->nodes.n_hidden &&
+                                             view->nodes.n && area.rows > 4);
     struct shape shape = shape_of(drawing);
     struct pen pen = pen_at(drawing, area.row, 1);
 

@@ -79,7 +79,7 @@ static struct texts node_any_texts(const char *host, const struct vramscope_node
         {host, node->node, node->state, node->name_taken ? "name taken" : NULL}};
 }
 
-enum { FIELD_KV = 6, FIELD_KV_PERCENT };
+enum { FIELD_VRAM = 5, FIELD_KV, FIELD_KV_PERCENT, FIELD_VRAM_PERCENT = 14 };
 
 /* What it is of a model and of a node; neither: not known. */
 static const struct field {
@@ -96,6 +96,7 @@ static const struct field {
     {"port",    COUNT,   NULL, value_port,           NULL, NULL},
     {"gpu",     NUMBERS, NULL, NULL,                 NULL, NULL}, // of its devices
     {"state",   TEXT,    state_texts, NULL,          node_state_texts,   NULL},
+    [FIELD_VRAM] =
     {"vram",    BYTES,   NULL, value_vram,           NULL, node_value_vram},
     [FIELD_KV] =
     {"kv",      BYTES,   NULL, value_kv_used,        NULL, node_value_kv_used},
@@ -107,6 +108,7 @@ static const struct field {
     {"preempt", COUNT,   NULL, value_preempted,      NULL, NULL},
     {"age",     TIME,    NULL, value_age_ms,         NULL, node_value_age_ms},
     {"node",    TEXT,    NULL,        NULL,          node_name_texts,    NULL},
+    [FIELD_VRAM_PERCENT] =
     {"vram%",   PERCENT, NULL, NULL,                 NULL, node_value_vram_percent},
     {"nodes",   COUNT,   NULL, value_nodes,          NULL, node_value_nodes},
     {"gpus",    COUNT,   NULL, NULL,                 NULL, node_value_gpus},
@@ -229,7 +231,10 @@ static const struct unit *find_unit(enum kind kind, struct span name)
     return NULL;
 }
 
-/* A number and its unit. KV without a unit of bytes is percent, as everybody means it. */
+/*
+ * A number and its unit. KV without a unit of bytes is percent, as everybody means it; VRAM
+ * with a percent sign is, too.
+ */
 static int parse_number(struct span text, struct filter_condition *ret, char *why,
                         size_t room)
 {
@@ -244,6 +249,8 @@ static int parse_number(struct span text, struct filter_condition *ret, char *wh
                      WORD(text), fields[ret->field].name);
     if (ret->field == FIELD_KV && find_unit(PERCENT, unit_name))
         ret->field = FIELD_KV_PERCENT;
+    else if (ret->field == FIELD_VRAM && span_is(unit_name, "%"))
+        ret->field = FIELD_VRAM_PERCENT;
     unit = find_unit(fields[ret->field].kind, unit_name);
     if (!unit)
         return fault(why, room, "%.*s: not a unit of %s", WORD(unit_name),

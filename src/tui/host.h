@@ -13,7 +13,7 @@
 #include "vramscope.h"
 
 enum {
-    HOST_NAME_SIZE = 64,
+    HOST_NAME_SIZE = 96, // also of a node, of 79 bytes at most
     HOST_REASON_SIZE = 256,
     HOST_TRACKS_MAX = 1024, // models with a history
     HOST_CHANGES_MAX = 512, // the newest are kept

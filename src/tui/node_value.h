@@ -46,6 +46,13 @@ static inline double node_value_need(const struct vramscope_node *node)
     return (double)node_need(node);
 }
 
+/* With the sign of what is not measured, also where that is not told. */
+static inline struct vramscope_figure node_figure(int64_t value, enum vramscope_from from)
+{
+    return (struct vramscope_figure){.value = value,
+                                     .from = from ? from : VRAMSCOPE_FROM_ESTIMATED};
+}
+
 static inline double node_value_vram(const struct vramscope_node *node)
 {
     return value_of(node->allocated_bytes);
@@ -76,9 +83,12 @@ static inline double node_value_kv_capacity(const struct vramscope_node *node)
     return value_of(node->kv_capacity_bytes);
 }
 
+/* Of all its models or of none: what some use is no part of what all have. */
 static inline double node_value_kv_percent(const struct vramscope_node *node)
 {
-    return value_share(node->kv_used_bytes, node->kv_capacity_bytes);
+    return node->kv_unknown_models
+               ? (double)NAN
+               : value_share(node->kv_used_bytes, node->kv_capacity_bytes);
 }
 
 static inline double node_value_hit_percent(const struct vramscope_node *node)

@@ -26,20 +26,23 @@ def node(name, at=0, **more):
             "seq": 7, "started_unix_ms": 1790000000000, "messages": 9, "malformed": 0,
             "dropped": 0, "gpus": 8, "models": 2,
             "vram": {"total_bytes": 640 * GIB, "allocated_bytes": (500 + at % 100) * GIB,
+                     "from": "measured",
                      "models_bytes": 400 * GIB, "other_bytes": 0, "orphan_bytes": 0,
                      "unattributed_bytes": 0},
             "kv_cache": {"used_bytes": (at * 7 % 100) * GIB, "capacity_bytes": 100 * GIB,
-                         "unknown_models": 0},
+                         "from": "derived", "unknown_models": 0},
             "prefix_cache": {"hit_percent": 40.0},
             "requests": {"running": at % 50, "waiting": at % 3}, **more}
 
 
 def gone(name, state, reason):
     """One whose figures do not count."""
-    nobody = {"total_bytes": None, "allocated_bytes": None, "models_bytes": None,
-              "other_bytes": None, "orphan_bytes": None, "unattributed_bytes": None}
+    nobody = {"total_bytes": None, "allocated_bytes": None, "from": "unknown",
+              "models_bytes": None, "other_bytes": None, "orphan_bytes": None,
+              "unattributed_bytes": None}
     return node(name, state=state, reason=reason, counted=False, age_ms=34000, vram=nobody,
-                kv_cache={"used_bytes": None, "capacity_bytes": None, "unknown_models": 0},
+                kv_cache={"used_bytes": None, "capacity_bytes": None, "from": "unknown",
+                          "unknown_models": 0},
                 prefix_cache={"hit_percent": None},
                 requests={"running": None, "waiting": None})
 

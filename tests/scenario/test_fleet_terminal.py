@@ -72,7 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if url.path == "/version":
             self.answer(200, {"name": "vramscoped", "version": "0.1.0"})
         elif url.path == "/v1/events":
-            self.answer(200, {"events": FLEET["events"]})
+            if node == "alone":  # which asks a host
+                self.answer(404, {"error": {"code": "no-gateway", "message": "no gateway"}})
+                return
+            self.answer(200, {"events": [event for event in FLEET["events"]
+                                         if node in (None, event.get("node"))]})
         elif node in REFUSED:
             status, code, message = REFUSED[node]
             self.answer(status, {"error": {"code": code, "message": message}})
@@ -122,6 +126,9 @@ def test_commands():
         assert "node_back           gpu004 is back" in events.stdout, events.stdout
         events = gateway("events", "--node", "gpu002", "--count", "1")
         assert len(events.stdout.splitlines()) == 1 and "engine_found" in events.stdout, events
+        assert gateway.asked[-1] == "/v1/events?after=0&node=gpu002", gateway.asked
+        events = gateway("events", "--node", "alone")
+        assert events.returncode == 1 and ", node alone: no gateway" in events.stderr, events
 
 
 def test_one_node():
@@ -136,7 +143,11 @@ def test_one_node():
         assert gateway("check", "--node", "gpu17").returncode == 0
         for name, (_, _, message) in REFUSED.items():
             refused = gateway("--once", "--node", name)
-            assert refused.returncode == 1 and message in refused.stderr, refused
+            assert refused.returncode == 1, refused
+            assert f"{gateway.url}, node {name}: {message}" in refused.stderr, refused
+            assert f", node {name}: {message}" in gateway("check", "--node", name).stdout
+        doctor = gateway("doctor", "--node", "gpu003").stdout
+        assert "whether vramscoped runs on it with --nats" in doctor, doctor
 
 
 def test_screen():
@@ -158,7 +169,8 @@ def test_screen():
         window.type("Escape")
         window.shows("Nodes 40")
         window.type("g", "Enter")  # who is lost has no figures, which is said
-        window.shows(" > gpu003", "No figures have come", "nothing has come from gpu003 for 65 s")
+        window.shows(" > gpu003", "There are no figures of this node",
+                     "nothing has come from gpu003 for 65 s", "Esc goes back to the fleet")
         window.type("Escape")
         window.shows("Nodes 40")
         window.type("1")

@@ -71,15 +71,17 @@ static inline void add_fleet_node(struct buf *json, unsigned i)
         "\"started_unix_ms\":1790000000000,\"messages\":12000,\"malformed\":0,"
         "\"dropped\":0,\"gpus\":8,\"models\":4,",
         i ? "," : "", i, states[i % 8], 100 + i, i, i);
-    buf_printf(json,
-               "\"vram\":{\"total_bytes\":687194767360,\"allocated_bytes\":%" PRIu64 ","
-               "\"models_bytes\":477000000000,\"other_bytes\":2000000000,"
-               "\"orphan_bytes\":0,\"unattributed_bytes\":1000000},"
-               "\"kv_cache\":{\"used_bytes\":%" PRIu64 ",\"capacity_bytes\":320000000000,"
-               "\"unknown_models\":0},\"prefix_cache\":{\"hit_percent\":%u.5},"
-               "\"requests\":{\"running\":%u,\"waiting\":%u}}",
-               UINT64_C(400000000000) + UINT64_C(1000000) * i, UINT64_C(70000000) * i,
-               i % 100, i % 50, i % 7);
+    buf_printf(
+        json,
+        "\"vram\":{\"total_bytes\":687194767360,\"allocated_bytes\":%" PRIu64 ","
+        "\"from\":\"measured\",\"models_bytes\":477000000000,\"other_bytes\":2000000000,"
+        "\"orphan_bytes\":0,\"unattributed_bytes\":1000000},"
+        "\"kv_cache\":{\"used_bytes\":%" PRIu64 ",\"capacity_bytes\":320000000000,"
+        "\"from\":\"derived\",\"unknown_models\":0},\"prefix_cache\":{\"hit_percent\":%u."
+        "5},"
+        "\"requests\":{\"running\":%u,\"waiting\":%u}}",
+        UINT64_C(400000000000) + UINT64_C(1000000) * i, UINT64_C(70000000) * i, i % 100,
+        i % 50, i % 7);
 }
 
 /* A gateway of so many nodes and rows. */

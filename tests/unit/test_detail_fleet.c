@@ -97,6 +97,7 @@ static struct fleet_node *add_node(const char *name, enum node_state node_state)
         .orphan_bytes = 20,
         .unattributed_bytes = -10,
         .kv_used_bytes = 300,
+        .kv_used_how = ESTIMATED,
         .kv_unknown = 1,
         .kv_pool_bytes = figure_of(500, DERIVED, NULL),
         .hit_percent = 25.5,
@@ -178,9 +179,11 @@ static void test_nodes(void **state)
            "\"version\":\"1.2.0\",\"machine\":\"00ff\",\"boot\":\"abcd\",\"seq\":17,"
            "\"started_unix_ms\":1790000000000,\"messages\":11,\"malformed\":12,"
            "\"dropped\":13,\"gpus\":8,\"models\":4,\"vram\":{\"total_bytes\":1000,"
-           "\"allocated_bytes\":900,\"models_bytes\":800,\"other_bytes\":90,"
+           "\"allocated_bytes\":900,\"from\":\"measured\",\"models_bytes\":800,"
+           "\"other_bytes\":90,"
            "\"orphan_bytes\":20,\"unattributed_bytes\":-10},\"kv_cache\":{"
-           "\"used_bytes\":300,\"capacity_bytes\":500,\"unknown_models\":1},"
+           "\"used_bytes\":300,\"capacity_bytes\":500,\"from\":\"estimated\","
+           "\"unknown_models\":1},"
            "\"prefix_cache\":{\"hit_percent\":25.5},\"requests\":{\"running\":6,"
            "\"waiting\":0}},{\"node\":\"gpu2\",\"state\":\"lost\",");
     expect("of which nothing is known",
@@ -190,9 +193,11 @@ static void test_nodes(void **state)
            "\"version\":null,\"machine\":null,\"boot\":null,\"seq\":null,"
            "\"started_unix_ms\":null,\"messages\":0,\"malformed\":7,\"dropped\":0,"
            "\"gpus\":null,\"models\":null,\"vram\":{\"total_bytes\":null,"
-           "\"allocated_bytes\":null,\"models_bytes\":null,\"other_bytes\":null,"
+           "\"allocated_bytes\":null,\"from\":\"unknown\",\"models_bytes\":null,"
+           "\"other_bytes\":null,"
            "\"orphan_bytes\":null,\"unattributed_bytes\":null},\"kv_cache\":{"
-           "\"used_bytes\":null,\"capacity_bytes\":null,\"unknown_models\":null},"
+           "\"used_bytes\":null,\"capacity_bytes\":null,\"from\":\"unknown\","
+           "\"unknown_models\":null},"
            "\"prefix_cache\":{\"hit_percent\":null},\"requests\":{\"running\":null,"
            "\"waiting\":null}}],\"nodes_left_out\":0,\"events\":[]");
 }

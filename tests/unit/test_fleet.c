@@ -52,6 +52,7 @@ static void test_one_node(void **unused)
     assert_int_equal(node->models_bytes, 20 * GIB);
     assert_int_equal(node->unattributed_bytes, GIB);
     assert_int_equal(node->kv_used_bytes, 2 * GIB);
+    assert_int_equal(node->kv_used_how, DERIVED);
     assert_int_equal(node->kv_pool_bytes.value, 8 * GIB);
     assert_int_equal(node->kv_pool_bytes.how, BY_ENGINE);
     assert_int_equal(node->requests_running, 6);

@@ -80,6 +80,32 @@ static void test_two_nodes(void **unused)
 }
 
 /* What is not known of some is left out, and said to be. */
+/* A sum of nothing that is known is not 0, but where there is nothing to know. */
+static void test_kv_of_none(void **unused)
+{
+    struct stage_node gpu1 = stage_node("gpu1"), gpu2 = stage_node("gpu2");
+    struct snapshot *said = &stage.said;
+
+    (void)unused;
+    stage_fill(&gpu1, said);
+    for (uint32_t i = 0; i < said->n_models; i++)
+        said->models[i].kv_used_bytes = figure_unknown("hidden");
+    said->kv_used_bytes = 0;
+    said->kv_unknown = said->n_models;
+    stage_write(&gpu1);
+    (void)stage_take("gpu1");
+    stage_fill(&gpu2, said);
+    said->n_models = said->kv_unknown = 0;
+    said->kv_used_bytes = 0;
+    stage_write(&gpu2);
+    (void)stage_take("gpu2");
+    assert_int_equal(stage_sum(), 0);
+    assert_true(stage_find("gpu1")->kv_used_bytes == UNKNOWN);
+    assert_int_equal(stage_find("gpu1")->kv_used_how, FROM_NOWHERE);
+    assert_int_equal(stage_find("gpu2")->kv_used_bytes, 0);
+    assert_int_equal(stage.sum->kv_unknown, 2);
+}
+
 static void test_unknown(void **unused)
 {
     struct stage_node gpu1 = stage_node("gpu1"), gpu2 = stage_node("gpu2");
@@ -107,6 +133,7 @@ static void test_unknown(void **unused)
     assert_int_equal(stage.sum->models_bytes, 20 * GIB);
     check_sum(stage.sum);
     assert_int_equal(stage.sum->kv_unknown, 1);
+    assert_int_equal(stage_find("gpu2")->kv_used_how, ESTIMATED);
     assert_int_equal(stage.sum->fleet->kv_pool_unknown, 1);
     assert_int_equal(stage.sum->fleet->kv_pool_bytes.value, 12 * GIB);
     assert_int_equal(stage.sum->fleet->requests_running, 9);
@@ -415,10 +442,17 @@ static void test_large_fleet(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_two_nodes),         STAGED(test_unknown),   STAGED(test_hits),
-        STAGED(test_reference),         STAGED(test_many_rows), STAGED(test_largest_rows),
-        STAGED(test_twice_on_a_node),   STAGED(test_absurd),    STAGED(test_large_fleet),
+        STAGED(test_two_nodes),
+        STAGED(test_unknown),
+        STAGED(test_hits),
+        STAGED(test_reference),
+        STAGED(test_many_rows),
+        STAGED(test_largest_rows),
+        STAGED(test_twice_on_a_node),
+        STAGED(test_absurd),
+        STAGED(test_large_fleet),
         STAGED(test_part_of_a_gateway),
+        STAGED(test_kv_of_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,7 @@ static const struct {
 
     {"kv>80", true, false},
     {"kv>80%", true, false},
+    {"vram>1%", false, false}, // of nodes alone
     {"kv>81", false, false},
     {"kv%>80", true, false},
     {"kv%=80.5", true, false},
@@ -149,7 +150,7 @@ static const struct {
     {"run>3GiB", "GiB: not a unit of run"},
     {"kv%>8GiB", "GiB: not a unit of kv%"},
     {"kv>8GIBS", "GIBS: not a unit of kv"},
-    {"vram>80%", "%: not a unit of vram"},
+    {"vram>80s", "s: not a unit of vram"},
     {"vram~4", "vram is a number: it takes = != > >= < <="},
     {"model>a", "model is a text: it takes = != ~"},
     {"kv>80>90", ">90: not a unit of kv"},

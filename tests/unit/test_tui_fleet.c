@@ -200,6 +200,28 @@ static void test_story(void **state)
     stage_end(stage);
 }
 
+static const struct {
+    const char *keys;
+    size_t n;
+} filters[] = {
+    {"/vram%>70\r", 25},  {"/vram>70%\r", 25}, {"/vram>448\r", 25},
+    {"/kv<1%\r", 5}, // not of those that are known of some models alone
+    {"/name taken\r", 1},
+};
+
+static void test_filters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+        struct stage *stage = stage_of(fleet_document("fleet.json"));
+
+        (void)press(&stage->view, filters[i].keys);
+        if (stage->view.nodes.n != filters[i].n)
+            fail_msg("%s: %zu nodes", filters[i].keys, stage->view.nodes.n);
+        stage_end(stage);
+    }
+}
+
 /* Of a recording, and of who cannot, there is what the gateway knows. */
 static void test_no_opening(void **state)
 {
@@ -465,11 +487,12 @@ static void test_largest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_orders),     cmocka_unit_test(test_sorts),
-        cmocka_unit_test(test_story),      cmocka_unit_test(test_no_opening),
-        cmocka_unit_test(test_choice),     cmocka_unit_test(test_with_host),
-        cmocka_unit_test(test_opened),     cmocka_unit_test(test_screens),
-        cmocka_unit_test(test_situations), cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_orders),     cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_sorts),      cmocka_unit_test(test_story),
+        cmocka_unit_test(test_no_opening), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_with_host),  cmocka_unit_test(test_opened),
+        cmocka_unit_test(test_screens),    cmocka_unit_test(test_situations),
+        cmocka_unit_test(test_largest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
