@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_parts.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -36,14 +37,40 @@ bool fleet_next_event(struct fleet *fleet, struct event *ret)
 void fleet_tell(struct fleet *fleet, enum event_kind kind, const char *node,
                 uint64_t unix_ms, const char *format, ...)
 {
-    struct event *event = add(fleet);
+    struct event *event;
     va_list args;
 
+    if (++fleet->told_now[kind] > FLEET_TOLD_SINGLY)
+        return;
+    event = add(fleet);
     *event = (struct event){.unix_ms = (int64_t)unix_ms, .kind = kind};
     (void)snprintf(event->node, sizeof(event->node), "%s", node);
     va_start(args, format);
     (void)vsnprintf(event->text, sizeof(event->text), format, args);
     va_end(args);
+}
+
+void fleet_tell_rest(struct fleet *fleet, uint64_t unix_ms)
+{
+    static const struct {
+        enum event_kind kind;
+        const char *what;
+    } kinds[] = {
+        {EVENT_NODE_FOUND, "publish"},
+        {EVENT_NODE_LOST, "are lost"},
+        {EVENT_NODE_BACK, "are back"},
+        {EVENT_NODE_NAME_TAKEN, "share their names with others"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        uint32_t n = fleet->told_now[kinds[i].kind];
+
+        fleet->told_now[kinds[i].kind] = 0;
+        if (n > FLEET_TOLD_SINGLY)
+            fleet_tell(fleet, kinds[i].kind, "", unix_ms, "%" PRIu32 " more nodes %s",
+                       n - FLEET_TOLD_SINGLY, kinds[i].what);
+        fleet->told_now[kinds[i].kind] = 0;
+    }
 }
 
 /* Before its message was written; both are told by the same clock. */

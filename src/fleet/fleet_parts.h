@@ -20,6 +20,7 @@ enum {
     FLEET_ROWS_MAX = 16384,               // different rows of models
     FLEET_ROW_SLOTS = 2 * FLEET_ROWS_MAX, // of the table that finds them
     FLEET_HOST_SLOTS = 2 * FLEET_NODES_MAX,
+    FLEET_TOLD_SINGLY = 16,   // of one kind at one sum
     FLEET_TELLING_DIGITS = 8, // of a machine or a boot, where a name is not enough
     FLEET_COMPLAINT_SIZE = 256,
     FLEET_KEPT_MAX = 64 << 20, // bytes of messages; beyond, only what is summed up
@@ -139,7 +140,8 @@ struct fleet {
     size_t kept_bytes;      // about, by the newest messages: exact at each sum
     char complaint[FLEET_COMPLAINT_SIZE];
     struct event events[FLEET_EVENTS];
-    uint64_t first_event; // numbers, modulo FLEET_EVENTS
+    uint32_t told_now[EVENT_KINDS]; // at this sum
+    uint64_t first_event;           // numbers, modulo FLEET_EVENTS
     uint64_t next_event;
     struct summing sum;
     struct {
@@ -219,5 +221,7 @@ void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
                        const struct compact_message *message, uint64_t unix_ms);
 void fleet_tell(struct fleet *fleet, enum event_kind kind, const char *node,
                 uint64_t unix_ms, const char *format, ...) PRINTF_LIKE(5, 6);
+/* Those that were too many to be told each, as when a server goes: they are one event. */
+void fleet_tell_rest(struct fleet *fleet, uint64_t unix_ms);
 
 #endif

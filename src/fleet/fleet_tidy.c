@@ -130,4 +130,5 @@ void fleet_tidy(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms)
         tell_state(fleet, fleet->names[i], now_ns, unix_ms);
         fleet->kept_bytes += kept_by(fleet->names[i]);
     }
+    fleet_tell_rest(fleet, unix_ms);
 }

@@ -484,6 +484,33 @@ static void test_ring_of_events(void **unused)
     assert_int_equal(n, FLEET_EVENTS);
 }
 
+/* As when a server is away. */
+static void test_many_at_once(void **unused)
+{
+    static struct stage_node nodes[40];
+    char names[40][16];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "gpu%02d", (int)i);
+        nodes[i] = stage_node(names[i]);
+        stage_say(&nodes[i]);
+    }
+    (void)stage_sum();
+    assert_false(next_event());
+    for (int back = 0; back < 2; back++) {
+        stage_wait(10001);
+        for (size_t i = 0; back && i < ARRAY_LEN(nodes); i++)
+            stage_say(&nodes[i]);
+        (void)stage_sum();
+        for (int i = 0; i < 16; i++)
+            expect_event(back ? EVENT_NODE_BACK : EVENT_NODE_LOST, names[i], names[i]);
+        expect_event(back ? EVENT_NODE_BACK : EVENT_NODE_LOST, "",
+                     back ? "24 more nodes are back" : "24 more nodes are lost");
+        assert_false(next_event());
+    }
+}
+
 static void test_flood_of_events(void **unused)
 {
     struct stage_node hostile = stage_node("gpu1"), gpu2 = stage_node("gpu2");
@@ -590,6 +617,7 @@ int main(void)
         STAGED(test_events_of_nodes),
         STAGED(test_events_of_the_fleet),
         STAGED(test_ring_of_events),
+        STAGED(test_many_at_once),
         STAGED(test_flood_of_events),
         STAGED(test_events_of_a_gateway),
         STAGED(test_slow_namesakes),
