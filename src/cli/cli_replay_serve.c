@@ -124,7 +124,7 @@ static void publish_outage(struct server *server, const char *code, struct span 
     struct outage outage = {code, text, ""};
 
     (void)text_clean(text, sizeof(text), reason);
-    if (service_publish_outage(server->service, &outage) < 0)
+    if (service_publish_outage(server->service, &outage, NULL) < 0)
         cli_message("out of memory: an outage is not told");
 }
 

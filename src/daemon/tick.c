@@ -70,9 +70,12 @@ static void log_failure(int r)
         log_error("a tick is left out: %s", strerror(-r));
 }
 
-/* What is published in place of figures; its reason is told in the log once. */
+/*
+ * What is published in place of figures; its reason is told in the log once. `nodes`: as
+ * service_publish_outage() has it.
+ */
 static void put_out_outage(struct daemon *daemon, const struct outage *outage,
-                           uint64_t unix_ms)
+                           const struct snapshot *nodes, uint64_t unix_ms)
 {
     event_log_write(&daemon->log, daemon->journal, clock_now_ns());
     if (strncmp(daemon->logged_outage, outage->code, sizeof(daemon->logged_outage)) !=
@@ -82,7 +85,7 @@ static void put_out_outage(struct daemon *daemon, const struct outage *outage,
         log_warning("no %s figures: %s%s%s", daemon->gateway ? "nodes'" : "GPU",
                     outage->reason, outage->remedy[0] ? ". " : "", outage->remedy);
     }
-    log_failure(service_publish_outage(front_service(daemon->front), outage));
+    log_failure(service_publish_outage(front_service(daemon->front), outage, nodes));
     if (daemon->publisher)
         publisher_offer_outage(daemon->publisher, outage->code, outage->reason,
                                &daemon->self, unix_ms);
@@ -95,7 +98,7 @@ static void publish_outage(struct daemon *daemon, const struct outage *outage,
 
     watch_see_outage(daemon->watch, outage->reason, now_ns, (int64_t)unix_ms);
     archive_alarm(daemon->archive, watch_alarm(daemon->watch), (int64_t)unix_ms);
-    put_out_outage(daemon, outage, unix_ms);
+    put_out_outage(daemon, outage, NULL, unix_ms);
     engines_log(daemon->engines, NULL, now_ns);
 }
 
@@ -221,7 +224,7 @@ static void publish_fleet(struct daemon *daemon, uint64_t now_ns)
         snapshot->self = daemon->self;
         put_out(daemon, snapshot);
     } else if (r == -ENODATA) {
-        put_out_outage(daemon, &outage, unix_ms);
+        put_out_outage(daemon, &outage, snapshot, unix_ms);
     } else {
         log_failure(r);
     }

@@ -312,21 +312,21 @@ static size_t rows_of(const struct page *page, enum scope scope)
     const struct snapshot *snapshot = page->at.snapshot;
     const struct snapshot_fleet *fleet = page->at.fleet;
 
-    if (scope == SELF)
-        return 1;
-    if (!snapshot)
-        return 0;
     switch (scope) {
+    case SELF:
+        return 1;
+    case HOST:
+        return snapshot ? 1 : 0;
     case GPU:
-        return snapshot->n_devices;
+        return snapshot ? snapshot->n_devices : 0;
     case MODEL:
-        return fleet ? fleet->n_models : snapshot->n_models;
+        return !snapshot ? 0 : fleet ? fleet->n_models : snapshot->n_models;
     case NODE:
         return fleet ? fleet->n_nodes - page->at.nodes_left_out : 0;
     case FLEET:
         return fleet ? 1 : 0;
     default:
-        return 1;
+        return 0;
     }
 }
 
@@ -423,12 +423,11 @@ void metrics_write(struct metrics_writer *writer, struct buf *out,
         .at = {.facts = facts,
                .snapshot = snapshot,
                .self = snapshot ? &snapshot->self : facts->self,
-               .fleet = snapshot ? snapshot->fleet : NULL},
+               .fleet = snapshot ? snapshot->fleet : facts->fleet},
     };
 
-    if (snapshot)
-        metrics_rows_write(writer, snapshot);
-    if (snapshot && writer->labels.error)
+    metrics_rows_write(writer, snapshot, page.at.fleet);
+    if (writer->labels.error)
         out->error = writer->labels.error;
     for (size_t i = 0; i < ARRAY_LEN(metrics) && !out->error; i++) {
         if (page.at.fleet && metrics[i].of == NODE && metrics[i - 1].of != NODE)

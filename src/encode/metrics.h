@@ -27,9 +27,10 @@ enum metrics_format {
 
 struct metrics_facts {
     const char *version;
-    const struct snapshot *snapshot;  // NULL: there is none now
-    const struct snapshot_self *self; // where there is no snapshot; NULL: not known
-    uint64_t sample_unix_ms;          // of the newest snapshot there was; 0: none yet
+    const struct snapshot *snapshot;    // NULL: there is none now
+    const struct snapshot_self *self;   // where there is no snapshot; NULL: not known
+    const struct snapshot_fleet *fleet; // likewise, a gateway's nodes; NULL: it is none
+    uint64_t sample_unix_ms;            // of the newest snapshot there was; 0: none yet
 };
 
 /* Where the labels of a row are. */

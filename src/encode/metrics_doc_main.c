@@ -39,7 +39,8 @@ static const struct {
 } scopes[SCOPES] = {
     [SELF] = {"The daemon", "DAEMON",
               "One series each. They are there in an outage, too, when "
-              "`vramscope_up` is 0 and all others are absent."},
+              "`vramscope_up` is 0 and all others are absent, but those of a gateway "
+              "and its nodes."},
     [HOST] = {"The host", "HOST",
               "One series each. Of a gateway they are sums over its nodes."},
     [GPU] = {"Each GPU, or MIG instance in its place", "GPUS",

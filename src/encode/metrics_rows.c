@@ -127,19 +127,24 @@ static void write_fleet(struct metrics_writer *writer, const struct snapshot_fle
         write_node(&writer->labels, writer->nodes, i, fleet->nodes[i].name);
 }
 
-void metrics_rows_write(struct metrics_writer *writer, const struct snapshot *snapshot)
+static void write_host(struct metrics_writer *writer, const struct snapshot *snapshot)
 {
-    buf_clear(&writer->labels);
     for (size_t i = 0; i < snapshot->n_devices; i++)
         write_device(writer, &snapshot->devices[i], i);
-    if (snapshot->fleet) {
-        write_fleet(writer, snapshot->fleet);
-        return;
-    }
     writer->models = writer->host_models;
     for (size_t i = 0; i < snapshot->n_models; i++)
         write_model(&writer->labels, writer->models, i, snapshot->models[i].served_name,
                     snapshot->models[i].id, snapshot->models[i].port);
+}
+
+void metrics_rows_write(struct metrics_writer *writer, const struct snapshot *snapshot,
+                        const struct snapshot_fleet *fleet)
+{
+    buf_clear(&writer->labels);
+    if (fleet)
+        write_fleet(writer, fleet);
+    else if (snapshot)
+        write_host(writer, snapshot);
 }
 
 void metrics_writer_init(struct metrics_writer *writer)

@@ -16,7 +16,11 @@
 void metrics_label(struct buf *out, const char *name, const char *value);
 void metrics_label_number(struct buf *out, const char *name, uint64_t value);
 
-/* Those of all rows of the snapshot; the error is that of `writer->labels`. */
-void metrics_rows_write(struct metrics_writer *writer, const struct snapshot *snapshot);
+/*
+ * Those of all rows, of a snapshot and of a fleet where they are not NULL; the error is that
+ * of `writer->labels`.
+ */
+void metrics_rows_write(struct metrics_writer *writer, const struct snapshot *snapshot,
+                        const struct snapshot_fleet *fleet);
 
 #endif

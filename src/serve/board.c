@@ -21,6 +21,7 @@ struct board {
     struct board_tap tap;         // zeroed: none
     struct past *past;            // lent, or `own_past`
     struct past *own_past;        // NULL: another's is lent
+    const struct snapshot *nodes; // of the last outage of a gateway; NULL: there was none
     char boot[17];                // of this run: 16 hexadecimal digits
     pthread_mutex_t lock;         // of all below
     struct board_state state;
@@ -166,6 +167,7 @@ void board_free(struct board *board)
         channel_free(board->channels[i]);
     metrics_page_free(board->metrics);
     snapshot_unref(board->snapshot);
+    snapshot_unref(board->nodes);
     past_free(board->own_past);
     (void)pthread_mutex_destroy(&board->lock);
     free(board);
@@ -215,8 +217,10 @@ int board_publish(struct board *board, const struct snapshot *snapshot)
     return ret;
 }
 
-int board_publish_outage(struct board *board, const struct outage *outage)
+int board_publish_outage(struct board *board, const struct outage *outage,
+                         const struct snapshot *nodes)
 {
+    const struct snapshot *last_nodes = board->nodes;
     int ret = 0;
 
     set_outage(board, outage);
@@ -225,9 +229,11 @@ int board_publish_outage(struct board *board, const struct outage *outage)
 
         ret = ret < 0 ? ret : r;
     }
+    board->nodes = nodes ? snapshot_ref(nodes) : NULL;
     if (board->metrics)
-        metrics_page_publish(board->metrics, NULL);
+        metrics_page_publish_outage(board->metrics, nodes ? nodes->fleet : NULL);
     snapshot_unref(replace_snapshot(board, NULL));
+    snapshot_unref(last_nodes);
     if (board->tap.outage)
         board->tap.outage(board->tap.ctx, outage->reason);
     return ret;

@@ -74,7 +74,10 @@ struct metrics_page *board_metrics_page(struct board *board);
 
 /* By one thread at a time. The snapshot is kept; texts are copied. */
 int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;
-int board_publish_outage(struct board *board, const struct outage *outage) MUST_CHECK;
+
+/* `nodes`: of a gateway, a snapshot of which `fleet` holds all the same; kept. NULL: none. */
+int board_publish_outage(struct board *board, const struct outage *outage,
+                         const struct snapshot *nodes) MUST_CHECK;
 
 /* What is published next is of another run: its numbers begin anew. */
 void board_begin_anew(struct board *board);

@@ -9,7 +9,8 @@ struct metrics_page {
     struct frame_pool *frames;
     pthread_mutex_t lock; // of all below
     struct metrics_writer writer;
-    const struct snapshot *snapshot; // lent; NULL in an outage
+    const struct snapshot *snapshot;    // lent; NULL in an outage
+    const struct snapshot_fleet *fleet; // likewise, of a gateway in an outage; else NULL
     struct snapshot_self self;
     bool has_self;
     uint64_t sample_unix_ms;
@@ -69,8 +70,18 @@ void metrics_page_publish(struct metrics_page *page, const struct snapshot *snap
     lock(page);
     forget(page);
     page->snapshot = snapshot;
-    if (snapshot)
-        page->sample_unix_ms = snapshot->unix_ms;
+    page->fleet = NULL;
+    page->sample_unix_ms = snapshot->unix_ms;
+    unlock(page);
+}
+
+void metrics_page_publish_outage(struct metrics_page *page,
+                                 const struct snapshot_fleet *fleet)
+{
+    lock(page);
+    forget(page);
+    page->snapshot = NULL;
+    page->fleet = fleet;
     unlock(page);
 }
 
@@ -88,6 +99,7 @@ static int make(struct metrics_page *page, enum metrics_format format)
     const struct metrics_facts facts = {.version = VRAMSCOPE_VERSION,
                                         .snapshot = page->snapshot,
                                         .self = page->has_self ? &page->self : NULL,
+                                        .fleet = page->fleet,
                                         .sample_unix_ms = page->sample_unix_ms};
     struct frame *frame = frame_new(page->frames);
     int r;

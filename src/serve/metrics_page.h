@@ -17,8 +17,12 @@ struct metrics_page;
 int metrics_page_new(bool fleet, struct metrics_page **ret) MUST_CHECK;
 void metrics_page_free(struct metrics_page *page);
 
-/* The newest snapshot, lent until the next call; NULL: there is none now. */
+/* The newest snapshot, lent until the next of these calls. */
 void metrics_page_publish(struct metrics_page *page, const struct snapshot *snapshot);
+
+/* There is none; `fleet`, lent likewise, is what a gateway knows all the same, or NULL. */
+void metrics_page_publish_outage(struct metrics_page *page,
+                                 const struct snapshot_fleet *fleet);
 
 /* What is known of the program while there is no snapshot. Copied. */
 void metrics_page_tell_self(struct metrics_page *page, const struct snapshot_self *self);

@@ -181,7 +181,8 @@ static void publish_outage(struct node_board *b, const char *code, const char *r
         return;
     b->code = code;
     b->message = 0;
-    (void)!board_publish_outage(b->board, &outage); // want of memory: the next tick tells
+    (void)!board_publish_outage(b->board, &outage,
+                                NULL); // want of memory: the next tick tells
     b->shown[0].snapshot = b->shown[1].snapshot = NULL;
 }
 

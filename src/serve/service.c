@@ -273,9 +273,10 @@ int service_publish(struct service *service, const struct snapshot *snapshot)
     return board_publish(service->board, snapshot);
 }
 
-int service_publish_outage(struct service *service, const struct outage *outage)
+int service_publish_outage(struct service *service, const struct outage *outage,
+                           const struct snapshot *nodes)
 {
-    return board_publish_outage(service->board, outage);
+    return board_publish_outage(service->board, outage, nodes);
 }
 
 void service_tell_self(struct service *service, const struct snapshot_self *self)

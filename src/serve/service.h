@@ -74,9 +74,12 @@ int service_start(struct service *service) MUST_CHECK;
 /* Make `snapshot` the newest and send it to every subscriber. Takes a reference. */
 int service_publish(struct service *service, const struct snapshot *snapshot) MUST_CHECK;
 
-/* There is nothing to show: subscribers get a comment, newcomers a 503. Copies the texts. */
-int service_publish_outage(struct service *service,
-                           const struct outage *outage) MUST_CHECK;
+/*
+ * There is nothing to show: subscribers get a comment, newcomers a 503. Copies the texts.
+ * `nodes`: as board_publish_outage() has it.
+ */
+int service_publish_outage(struct service *service, const struct outage *outage,
+                           const struct snapshot *nodes) MUST_CHECK;
 
 /* What the program costs at this moment, for those who ask while there is nothing to show. */
 void service_tell_self(struct service *service, const struct snapshot_self *self);

@@ -182,7 +182,7 @@ static void test_outage(void **state)
     buf_clear(&out);
     assert_int_equal(aggregated_write(aggregated, 5, now_ns, &out), -ENODATA);
     publish(100 * MS, 1, 1);
-    assert_int_equal(board_publish_outage(board, &outage), 0);
+    assert_int_equal(board_publish_outage(board, &outage, NULL), 0);
     assert_int_equal(aggregated_write(aggregated, 5, now_ns, &out), -ENODATA);
     assert_int_equal(out.len, 0);
     publish(3000 * MS, 2, 3); // what was before the outage is in the window

@@ -104,8 +104,8 @@ static void test_tap(void **state)
         assert_int_equal(told.text[strlen(told.text) - 1], '}');
         assert_null(strchr(told.text, '\n'));
     }
-    assert_int_equal(board_publish_outage(board, &outage), 0);
-    assert_int_equal(board_publish_outage(board, &outage), 0);
+    assert_int_equal(board_publish_outage(board, &outage, NULL), 0);
+    assert_int_equal(board_publish_outage(board, &outage, NULL), 0);
     assert_int_equal(told.outages, 2);
     assert_string_equal(told.text, "it is gone");
     publish(board, 4);

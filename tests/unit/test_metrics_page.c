@@ -149,17 +149,36 @@ static void test_outage(void **state)
     expect("with figures", "\nvramscope_up 1\n", true);
     expect("with figures", "vramscope_subscribers 1\n", true);
     metrics_page_tell_self(page, &self);
-    metrics_page_publish(page, NULL);
+    metrics_page_publish_outage(page, NULL);
     expect("out", "\nvramscope_up 0\n", true);
     expect("out", "vramscope_subscribers 7\n", true);
     expect("out", "vramscope_last_sample_timestamp_seconds 1\n", true);
     expect("out", "vramscope_vram_", false);
     self.subscribers = 8;
     metrics_page_tell_self(page, &self);
-    metrics_page_publish(page, NULL);
+    metrics_page_publish_outage(page, NULL);
     expect("still out", "vramscope_subscribers 8\n", true);
     metrics_page_publish(page, &snapshots[1]);
     expect("back", "\nvramscope_up 1\n", true);
+}
+
+/* A gateway tells of its nodes, and of its connection, while none has figures. */
+static void test_outage_of_a_gateway(void **state)
+{
+    struct fleet_node lost = {.name = "gpu17", .state = NODE_LOST, .age_ns = UNKNOWN};
+    struct snapshot_fleet fleet = {.n_nodes = 1, .nodes = &lost};
+
+    (void)state;
+    fleet.by_state[NODE_LOST] = 1;
+    metrics_page_publish_outage(page, &fleet);
+    expect("out", "\nvramscope_up 0\n", true);
+    expect("out", "\nvramscope_node_up{node=\"gpu17\"} 0\n", true);
+    expect("out", "\nvramscope_fleet_nodes{state=\"lost\"} 1\n", true);
+    expect("out", "\nvramscope_fleet_connected 0\n", true);
+    expect("out", "vramscope_vram_", false);
+    expect("out", "vramscope_model_", false);
+    metrics_page_publish(page, &snapshots[1]);
+    expect("back", "vramscope_fleet_", false); // that one is a host's
 }
 
 int main(void)
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_accept),
         cmocka_unit_test_setup_teardown(test_made_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outage_of_a_gateway, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
