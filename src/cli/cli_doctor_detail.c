@@ -59,7 +59,9 @@ static void look_at_sources(struct doctor *doctor, const struct vramscope_detail
 
     if (detail->n_sources == 0)
         doctor_row(doctor, VERDICT_INFO, "driver", "",
-                   "none is asked: a host without a GPU on purpose (--gpu none)");
+                   detail->node
+                       ? "none is asked: a gateway, or a host without a GPU on purpose"
+                       : "none is asked: a host without a GPU on purpose (--gpu none)");
     for (size_t i = 0; i < detail->n_sources; i++) {
         const struct vramscope_source *source = detail->sources[i];
         bool is_well = source->verdict && strcmp(source->verdict, "ok") == 0;

@@ -144,6 +144,7 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
     char kv[FIGURE_TEXT_SIZE], hit[FIGURE_TEXT_SIZE], age[FIGURE_TEXT_SIZE];
     char counts[CLI_COUNTS_SIZE];
     struct span name = cli_host_name(url);
+    bool has_driver = detail->n_sources > 0;
 
     cli_time_text(when, detail->unix_ms);
     figure_text(total, &detail->total);
@@ -151,11 +152,11 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
     cli_kv_used_text(kv, detail);
     percent_text(hit, detail->prefix_hit_percent);
     age_text(age, detail->gpu_age_ms);
-    cli_print("%.*s%s%s  %s  vramscoped %s%s%s%s", (int)name.len, name.at,
+    cli_print("%.*s%s%s  %s  vramscoped %s%s%s%s%s", (int)name.len, name.at,
               detail->node ? " > " : "", detail->node ? detail->node : "", when,
-              detail->version ? detail->version : "--",
-              detail->fleet ? "  gateway" : "  driver's figures: ",
-              detail->fleet ? "" : age, detail->fleet ? "" : " old");
+              detail->version ? detail->version : "--", detail->fleet ? "  gateway" : "",
+              has_driver ? "  driver's figures: " : "", has_driver ? age : "",
+              has_driver ? " old" : "");
     if (detail->fleet) {
         cli_node_counts(counts, detail->fleet);
         cli_print("%s", counts);

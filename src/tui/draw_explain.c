@@ -378,7 +378,12 @@ static void put_ages(struct sheet *sheet, const struct row *row,
     age_text(driver, detail->gpu_age_ms);
     sheet_wrap(sheet, 0, state.style, "%s %s%s%s", state.sign, state.word,
                model->reason ? ": " : "", model->reason ? model->reason : "");
-    if (is_known(model->age_ms))
+    if (!is_known(model->scrape_interval_ms))
+        sheet_wrap(
+            sheet, 0, STYLE_DIM,
+            "It is summed up over nodes, whose figures are each of an age of their "
+            "own.");
+    else if (is_known(model->age_ms))
         sheet_wrap(sheet, 0, STYLE_DIM,
                    "The engine's figures are %s old (it is asked every %s), the driver's "
                    "are %s old.",

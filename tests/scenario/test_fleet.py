@@ -209,10 +209,12 @@ def check_node(row, own):
     assert abs(row["seq"] - own["seq"]) <= 5 and row["messages"] > 3, row
     assert re.fullmatch("[0-9a-f]{32}", row["machine"]), row
     assert (row["gpus"], row["models"], row["malformed"], row["dropped"]) == (2, 2, 0, 0), row
-    vram = own["vram"]
+    vram = {**own["vram"], "from": own["vram"]["allocated_bytes"]["from"]}
     assert row["vram"] == {key: vram[key]["value"] if isinstance(vram[key], dict)
                            else vram[key] for key in row["vram"]}, (row, vram)
     assert row["kv_cache"]["used_bytes"] == own["kv_cache"]["used_bytes"], row
+    assert row["kv_cache"]["from"] in {m["kv_cache"]["used_bytes"]["from"]
+                                       for m in own["models"]}, row
     assert row["requests"]["running"] == sum(m["requests"]["running"] for m in own["models"])
     assert row["requests"]["waiting"] == sum(m["requests"]["waiting"] for m in own["models"])
 

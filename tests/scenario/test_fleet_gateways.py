@@ -2,12 +2,17 @@
 """Several gateways: one beside another, of which one dies, and one of gateways."""
 import contextlib
 import json
+import pathlib
 import time
+
+import schema
 
 from fleet import DOCUMENT, GIB, Follower, Gateway, Node
 from harness import Stream, alone, eventually, run
 from nats import Broker, Subscriber
 
+SCHEMA = schema.Schema(json.loads(
+    (pathlib.Path(__file__).resolve().parents[2] / "docs/detail.schema.json").read_text()))
 TOTAL = 2 * 80 * GIB
 NAMES = ("a", "b", "c")
 
@@ -108,6 +113,8 @@ def test_gateway_of_gateways():
         rows = top.nodes()
         assert {(n, r["gateway"], r["nodes"], r["gpus"]) for n, r in rows.items()} == {
             ("eu", True, 2, 4), ("us", True, 3, 6)}, rows
+        for query in ("", "?node=eu"):
+            SCHEMA.validate(schema.loads(top.get(f"/v1/detail{query}")[2]))
         fleet = top.fleet()
         assert fleet["gpus"] == 10 and fleet["requests"]["running"] == 15, fleet
         event, own = top.vram(), [gateway.vram() for gateway in regions.values()]
