@@ -166,7 +166,7 @@ static void test_hits(void **unused)
         {0, 0, 0, 0, false},
         {(double)NAN, (double)NAN, (double)NAN, 0, false},
         {-1, 80, 100, 50, true},
-        {INFINITY, 80, 100, 50, true},
+        {(double)INFINITY, 80, 100, 50, true},
     };
     struct stage_node gpu1 = stage_node("gpu1");
 
