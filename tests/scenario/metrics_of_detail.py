@@ -43,17 +43,20 @@ def of_model(series, model, duplicate):
         if prefix[name]["queries"]:
             put(series, "model_prefix_cache_hit_ratio",
                 round(prefix[name]["hits"] / prefix[name]["queries"], 6), **labels, window=window)
-    put(series, "model_prefix_cache_hits_total", prefix["lifetime"]["hits"], **labels)
-    put(series, "model_prefix_cache_queries_total", prefix["lifetime"]["queries"], **labels)
     for name in ("running", "waiting"):
         put(series, f"model_requests_{name}", model["requests"][name], **labels)
-    put(series, "model_preemptions_total", model["requests"]["preemptions"], **labels)
     put(series, "model_stale", model["stale"], **labels)
     for state in ("loading", "starting", "ready", "sleeping", "metrics-disabled", "unreachable"):
         put(series, "model_state", model["state"] == state, **labels, state=state)
     put(series, "engine_up", model["state"] in ("ready", "sleeping"), **labels)
     for name in ("nodes", "nodes_ready"):
         put(series, f"model_{name}", model.get(name), **labels)
+    if "nodes" in model:
+        return  # a sum of counters would fall as a node goes
+    for name, count in (("prefix_cache_hits", prefix["lifetime"]["hits"]),
+                        ("prefix_cache_queries", prefix["lifetime"]["queries"]),
+                        ("preemptions", model["requests"]["preemptions"])):
+        put(series, f"model_{name}_total", count, **labels)
 
 
 def of_node(series, node):
