@@ -458,7 +458,7 @@ static void test_full_gateway(void **state)
     (void)state;
     memset(name, '"', ENGINE_NAME_MAX);
     name[ENGINE_NAME_MAX] = '\0';
-    for (size_t skip = 0; skip < 700; skip += 7) { // where the last row ends
+    for (size_t skip = 0; skip < 2 * ENGINE_NAME_MAX; skip += 7) { // where the rows end
         begin_fleet();
         add_row(name, 1, true)->served_name[skip % ENGINE_NAME_MAX] = '\0';
         if (skip >= ENGINE_NAME_MAX)
