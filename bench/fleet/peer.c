@@ -12,8 +12,8 @@
 enum {
     OUT_MAX = 1 << 20,
     READ_MAX = 16384,
-    WAIT_MIN_MS = 250, // as publish/publisher_run.c has them
-    WAIT_MAX_MS = 30000,
+    WAIT_MIN_MS = 250, // as publish/connection.c has them
+    WAIT_MAX_MS = 4000,
 };
 
 int peer_add_server(struct peer_servers *servers, struct span url)
