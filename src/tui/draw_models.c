@@ -8,6 +8,7 @@
  */
 #include "tui/draw_parts.h"
 #include "tui/model_value.h"
+#include "tui/table_shape.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -224,70 +225,45 @@ static const struct {
 static const enum column mini_columns[] = {COLUMN_HOST, COLUMN_MODEL, COLUMN_KV_PERCENT,
                                            COLUMN_VRAM, COLUMN_STATE};
 
-/* Which columns there are, in which order, and how wide. */
+_Static_assert((int)N_COLUMNS <= (int)TABLE_COLUMNS_MAX, "every column has room");
+
 struct shape {
-    enum column shown[N_COLUMNS];
-    size_t n;
-    int width[N_COLUMNS];
+    struct table_shape table;
     int bar; // no bar: 0
-    int gap;
     bool is_mini;
 };
-
-/* Without the name's, as long as that is not chosen. */
-static int fixed_width(const struct shape *shape)
-{
-    int width = 1;
-
-    for (size_t i = 0; i < shape->n; i++)
-        width += shape->width[shape->shown[i]] + shape->gap;
-    return width;
-}
-
-static bool drop_one(struct shape *shape)
-{
-    size_t first = shape->n;
-
-    for (size_t i = 0; i < shape->n; i++)
-        if (columns[shape->shown[i]].drop > 0 &&
-            (first == shape->n ||
-             columns[shape->shown[i]].drop < columns[shape->shown[first]].drop))
-            first = i;
-    if (first == shape->n)
-        return false;
-    shape->n--;
-    for (size_t i = first; i < shape->n; i++)
-        shape->shown[i] = shape->shown[i + 1];
-    return true;
-}
 
 /* On a small canvas a state is a short word; a sign where a host needs its place too. */
 static void choose_mini(struct shape *shape, int room, bool hosts)
 {
     for (size_t i = hosts ? 0 : 1; i < ARRAY_LEN(mini_columns); i++)
-        shape->shown[shape->n++] = mini_columns[i];
+        shape->table.shown[shape->table.n++] = (int)mini_columns[i];
     shape->is_mini = true;
-    shape->width[COLUMN_STATE] = room < (hosts ? 50 : 40) ? 1 : 10;
-    shape->width[COLUMN_HOST] = MIN(shape->width[COLUMN_HOST], (int)HOST_MOST_MINI);
-    shape->width[COLUMN_VRAM] = VRAM_MINI;
-    while (room - fixed_width(shape) < NAME_LEAST_MINI && drop_one(shape))
+    shape->table.width[COLUMN_STATE] = room < (hosts ? 50 : 40) ? 1 : 10;
+    shape->table.width[COLUMN_HOST] =
+        MIN(shape->table.width[COLUMN_HOST], (int)HOST_MOST_MINI);
+    shape->table.width[COLUMN_VRAM] = VRAM_MINI;
+    while (room - table_shape_width(&shape->table) < NAME_LEAST_MINI &&
+           table_shape_drop(&shape->table))
         ;
-    shape->width[COLUMN_MODEL] = MAX(1, room - fixed_width(shape));
+    shape->table.width[COLUMN_MODEL] = MAX(1, room - table_shape_width(&shape->table));
 }
 
 static struct shape shape_of(const struct drawing *drawing)
 {
     int room = drawing->canvas->columns;
     bool hosts = drawing->view->n_hosts > 1;
-    struct shape shape = {.gap = 1};
+    struct shape shape = {.table = {.gap = 1}};
     int name;
 
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        shape.width[i] = columns[i].width;
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        shape.table.width[i] = columns[i].width;
+        shape.table.drop[i] = columns[i].drop;
+    }
     if (drawing->view->has_gateway)
-        shape.width[COLUMN_GPUS] = NODES_WIDTH;
+        shape.table.width[COLUMN_GPUS] = NODES_WIDTH;
     if (hosts)
-        shape.width[COLUMN_HOST] =
+        shape.table.width[COLUMN_HOST] =
             host_label_width(drawing->view, room < 120 ? HOST_MOST : HOST_MOST_WIDE);
     if (room < (hosts ? LEAST_WITH_HOSTS : LEAST)) {
         choose_mini(&shape, room, hosts);
@@ -295,18 +271,19 @@ static struct shape shape_of(const struct drawing *drawing)
     }
     for (enum column i = 0; i < N_COLUMNS; i++)
         if (i != COLUMN_HOST || hosts)
-            shape.shown[shape.n++] = i;
-    while (room - fixed_width(&shape) < NAME_LEAST && drop_one(&shape))
+            shape.table.shown[shape.table.n++] = (int)i;
+    while (room - table_shape_width(&shape.table) < NAME_LEAST &&
+           table_shape_drop(&shape.table))
         ;
-    shape.gap = 2;
-    if (room - fixed_width(&shape) < NAME_WANTED)
-        shape.gap = 1;
-    name = MAX(1, room - fixed_width(&shape));
-    if (name >= NAME_WANTED + BAR_LEAST + shape.gap) {
-        shape.bar = clamp(BAR_LEAST, name - NAME_WANTED - shape.gap, BAR_MOST);
-        name = MIN((int)NAME_MOST, name - shape.bar - shape.gap);
+    shape.table.gap = 2;
+    if (room - table_shape_width(&shape.table) < NAME_WANTED)
+        shape.table.gap = 1;
+    name = MAX(1, room - table_shape_width(&shape.table));
+    if (name >= NAME_WANTED + BAR_LEAST + shape.table.gap) {
+        shape.bar = clamp(BAR_LEAST, name - NAME_WANTED - shape.table.gap, BAR_MOST);
+        name = MIN((int)NAME_MOST, name - shape.bar - shape.table.gap);
     }
-    shape.width[COLUMN_MODEL] = name;
+    shape.table.width[COLUMN_MODEL] = name;
     return shape;
 }
 
@@ -325,28 +302,28 @@ static void draw_heading(struct drawing *drawing, int row, const struct shape *s
     bool falls = column_falls(view->sort) != view->reverse;
     struct pen pen = pen_at(drawing, row, 1);
 
-    for (size_t i = 0; i < shape->n; i++) {
-        enum column column = shape->shown[i];
+    for (size_t i = 0; i < shape->table.n; i++) {
+        enum column column = (enum column)shape->table.shown[i];
         bool sorted = column == view->sort, left = columns[column].left;
         enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
         const char *name = heading_of(view, shape, column);
         struct pen mark = pen;
 
-        if (left && shape->width[column] < 4)
-            pen_skip(&pen, shape->width[column]);
+        if (left && shape->table.width[column] < 4)
+            pen_skip(&pen, shape->table.width[column]);
         else if (left)
-            pen_cut(&pen, shape->width[column], style, name);
+            pen_cut(&pen, shape->table.width[column], style, name);
         else
-            pen_right(&pen, shape->width[column], style, name);
+            pen_right(&pen, shape->table.width[column], style, name);
         // Beside the name: before it where it ends at the right, or behind it.
         mark.column +=
-            left ? (int)strlen(name) : shape->width[column] - (int)strlen(name) - 1;
+            left ? (int)strlen(name) : shape->table.width[column] - (int)strlen(name) - 1;
         if (sorted && mark.column < pen.column)
             pen_print(&mark, style, "%s",
                       falls ? drawing->signs->down : drawing->signs->up);
         if (column == COLUMN_KV_PERCENT && shape->bar)
-            pen_skip(&pen, shape->gap + shape->bar);
-        pen_skip(&pen, shape->gap);
+            pen_skip(&pen, shape->table.gap + shape->bar);
+        pen_skip(&pen, shape->table.gap);
     }
 }
 
@@ -385,7 +362,7 @@ static void put_cell(struct pen *pen, const struct shape *shape, enum column col
 {
     struct cell_words words = {"", STYLE_TEXT};
     char label[HOST_NAME_SIZE];
-    int width = shape->width[column];
+    int width = shape->table.width[column];
 
     if (column == COLUMN_HOST) {
         host_label(label, pen->drawing->view, row->host);
@@ -410,15 +387,15 @@ static void draw_row(struct drawing *drawing, int line, const struct shape *shap
     bool faded = is_faded(drawing, row->host);
     struct pen pen = pen_at(drawing, line, 1);
 
-    for (size_t i = 0; i < shape->n; i++) {
+    for (size_t i = 0; i < shape->table.n; i++) {
         // Old figures fade, but not that they are old.
-        pen.faded = (faded || row->model->stale) && shape->shown[i] != COLUMN_STATE;
-        put_cell(&pen, shape, shape->shown[i], row);
-        if (shape->shown[i] == COLUMN_KV_PERCENT && shape->bar) {
-            pen_skip(&pen, shape->gap);
+        pen.faded = (faded || row->model->stale) && shape->table.shown[i] != COLUMN_STATE;
+        put_cell(&pen, shape, (enum column)shape->table.shown[i], row);
+        if (shape->table.shown[i] == COLUMN_KV_PERCENT && shape->bar) {
+            pen_skip(&pen, shape->table.gap);
             put_kv_bar(&pen, shape->bar, row);
         }
-        pen_skip(&pen, shape->gap);
+        pen_skip(&pen, shape->table.gap);
     }
     if (index != drawing->view->selected)
         return;
@@ -442,14 +419,6 @@ static void move_top(struct view *view, size_t n)
     view->page = n;
 }
 
-static bool is_shown(const struct shape *shape, enum column column)
-{
-    for (size_t i = 0; i < shape->n; i++)
-        if (shape->shown[i] == column)
-            return true;
-    return false;
-}
-
 /* How many there are, and why they are these, in this order. */
 static void draw_models_rule(struct drawing *drawing, int row, size_t n,
                              const struct shape *shape)
@@ -459,8 +428,9 @@ static void draw_models_rule(struct drawing *drawing, int row, size_t n,
     size_t at = 0;
 
     snprintf(title, sizeof(title), "Models %zu%s%s", view->n_rows,
-             is_shown(shape, view->sort) ? "" : " by ",
-             is_shown(shape, view->sort) ? "" : column_name(view->sort));
+             table_shape_has(&shape->table, (int)view->sort) ? "" : " by ",
+             table_shape_has(&shape->table, (int)view->sort) ? ""
+                                                             : column_name(view->sort));
     if (view->input[0] && !view->typing)
         at = (size_t)snprintf(note, sizeof(note), "filter %s", view->input);
     if (view->n_rows_hidden && at < sizeof(note))

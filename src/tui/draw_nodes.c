@@ -6,6 +6,7 @@
  * no room for all. What is left over is the name's, and then the bars'.
  */
 #include "tui/draw_fleet.h"
+#include "tui/table_shape.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -177,51 +178,12 @@ static const int order[COLUMNS_MAX] = {
     NODE_COLUMN_VERSION,
 };
 
-struct shape {
-    int shown[COLUMNS_MAX];
-    size_t n;
-    int width[COLUMNS_MAX];
-};
-
-/* Without the name's, as long as that is not chosen. */
-static int fixed_width(const struct shape *shape)
-{
-    int width = 1;
-
-    for (size_t i = 0; i < shape->n; i++)
-        width += shape->width[shape->shown[i]] + 1;
-    return width;
-}
-
-static bool drop_one(struct shape *shape)
-{
-    size_t first = shape->n;
-
-    for (size_t i = 0; i < shape->n; i++)
-        if (columns[shape->shown[i]].drop > 0 &&
-            (first == shape->n ||
-             columns[shape->shown[i]].drop < columns[shape->shown[first]].drop))
-            first = i;
-    if (first == shape->n)
-        return false;
-    shape->n--;
-    for (size_t i = first; i < shape->n; i++)
-        shape->shown[i] = shape->shown[i + 1];
-    return true;
-}
-
-static bool is_shown(const struct shape *shape, int column)
-{
-    for (size_t i = 0; i < shape->n; i++)
-        if (shape->shown[i] == column)
-            return true;
-    return false;
-}
+_Static_assert((int)COLUMNS_MAX <= (int)TABLE_COLUMNS_MAX, "every column has room");
 
 /* What the name does not need, as the bars share it. */
-static void widen(struct shape *shape, int name)
+static void widen(struct table_shape *shape, int name)
 {
-    int n_bars = is_shown(shape, VRAM_BAR) + is_shown(shape, KV_BAR), more;
+    int n_bars = table_shape_has(shape, VRAM_BAR) + table_shape_has(shape, KV_BAR), more;
 
     if (n_bars > 0 && name > NAME_LEAST) {
         more = clamp(0, (name - NAME_LEAST) * 2 / 3 / n_bars, BAR_MOST - BAR_LEAST);
@@ -232,24 +194,26 @@ static void widen(struct shape *shape, int name)
     shape->width[NODE_COLUMN_NAME] = clamp(1, name, NAME_MOST);
 }
 
-static struct shape shape_of(const struct drawing *drawing)
+static struct table_shape shape_of(const struct drawing *drawing)
 {
     int room = drawing->canvas->columns;
     int least = drawing->layout == LAYOUT_MINI ? NAME_LEAST_MINI : NAME_LEAST;
-    struct shape shape = {.n = 0};
+    struct table_shape shape = {.gap = 1};
 
     for (size_t i = 0; i < COLUMNS_MAX; i++) {
         shape.width[i] = columns[i].width;
+        shape.drop[i] = columns[i].drop;
         if (order[i] != NODE_COLUMN_GATEWAY || drawing->view->n_hosts > 1)
             shape.shown[shape.n++] = order[i];
     }
-    while (room - fixed_width(&shape) < least && drop_one(&shape))
+    while (room - table_shape_width(&shape) < least && table_shape_drop(&shape))
         ;
-    widen(&shape, room - fixed_width(&shape));
+    widen(&shape, room - table_shape_width(&shape));
     return shape;
 }
 
-static void draw_heading(struct drawing *drawing, int row, const struct shape *shape)
+static void draw_heading(struct drawing *drawing, int row,
+                         const struct table_shape *shape)
 {
     const struct node_table *table = &drawing->view->nodes;
     bool falls = node_column_falls(table->sort) != table->reverse;
@@ -359,7 +323,7 @@ static void put_by_hand(struct pen *pen, int width, int column,
     }
 }
 
-static void draw_row(struct drawing *drawing, int line, const struct shape *shape,
+static void draw_row(struct drawing *drawing, int line, const struct table_shape *shape,
                      size_t index)
 {
     const struct node_row *row = &drawing->view->nodes.rows[index];
@@ -403,11 +367,11 @@ static void move_top(struct view *view, size_t n)
 }
 
 static void draw_nodes_rule(struct drawing *drawing, int row, size_t n,
-                            const struct shape *shape)
+                            const struct table_shape *shape)
 {
     const struct view *view = drawing->view;
     const struct node_table *table = &view->nodes;
-    bool sorted = is_shown(shape, (int)table->sort);
+    bool sorted = table_shape_has(shape, (int)table->sort);
     char title[64], note[160] = "";
     size_t at = 0;
 
@@ -432,7 +396,7 @@ void draw_nodes(struct drawing *drawing, struct area area)
     struct area heading = area_top(&area, area.rows > 1);
     struct area sum = area_bottom(&area, !is_mini && view->nodes.n_hidden &&
                                              view->nodes.n && area.rows > 4);
-    struct shape shape = shape_of(drawing);
+    struct table_shape shape = shape_of(drawing);
     struct pen pen = pen_at(drawing, area.row, 1);
 
     move_top(view, (size_t)area.rows);
