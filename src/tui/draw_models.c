@@ -7,6 +7,7 @@
  * name has enough. What is left over is the name's, and on wide canvases a bar's.
  */
 #include "tui/draw_parts.h"
+#include "tui/draw_table.h"
 #include "tui/model_value.h"
 #include "tui/table_shape.h"
 
@@ -397,49 +398,8 @@ static void draw_row(struct drawing *drawing, int line, const struct shape *shap
         }
         pen_skip(&pen, shape->table.gap);
     }
-    if (index != drawing->view->selected)
-        return;
-    canvas_tint(drawing->canvas, (struct place){line, 0, drawing->canvas->columns},
-                STYLE_SELECTED);
-    pen = pen_at(drawing, line, 0);
-    pen_print(&pen, STYLE_SELECTED, "%s", drawing->signs->chosen);
-}
-
-/* So that the chosen row is among the `n` shown, and no line is left blank in vain. */
-static void move_top(struct view *view, size_t n)
-{
-    size_t chosen = MIN(view->selected, view->n_rows ? view->n_rows - 1 : 0);
-
-    if (view->top > chosen)
-        view->top = chosen;
-    else if (n && chosen - view->top >= n)
-        view->top = chosen - n + 1;
-    view->top = MIN(view->top, view->n_rows > n ? view->n_rows - n : 0);
-    view->lines = view->n_rows;
-    view->page = n;
-}
-
-/* How many there are, and why they are these, in this order. */
-static void draw_models_rule(struct drawing *drawing, int row, size_t n,
-                             const struct shape *shape)
-{
-    const struct view *view = drawing->view;
-    char title[64], note[160] = "";
-    size_t at = 0;
-
-    snprintf(title, sizeof(title), "Models %zu%s%s", view->n_rows,
-             table_shape_has(&shape->table, (int)view->sort) ? "" : " by ",
-             table_shape_has(&shape->table, (int)view->sort) ? ""
-                                                             : column_name(view->sort));
-    if (view->input[0] && !view->typing)
-        at = (size_t)snprintf(note, sizeof(note), "filter %s", view->input);
-    if (view->n_rows_hidden && at < sizeof(note))
-        at += (size_t)snprintf(note + at, sizeof(note) - at, "%s%zu hidden",
-                               at ? ": " : "", view->n_rows_hidden);
-    if (view->n_rows > n && at < sizeof(note))
-        snprintf(note + at, sizeof(note) - at, "%s%zu-%zu of %zu", at ? "  " : "",
-                 view->top + 1, view->top + n, view->n_rows);
-    draw_rule(drawing, row, title, note);
+    if (index == drawing->view->selected)
+        draw_table_chosen(drawing, line);
 }
 
 void draw_models(struct drawing *drawing, struct area area)
@@ -448,11 +408,14 @@ void draw_models(struct drawing *drawing, struct area area)
     struct area rule = area_top(&area, drawing->layout != LAYOUT_MINI && area.rows > 3);
     struct area heading = area_top(&area, area.rows > 1);
     struct shape shape = shape_of(drawing);
+    bool sorted = table_shape_has(&shape.table, (int)view->sort);
+    const struct draw_table table = {"Models", sorted ? NULL : column_name(view->sort),
+                                     view->n_rows, view->n_rows_hidden, view->selected};
     struct pen pen = pen_at(drawing, area.row, 1);
 
-    move_top(view, (size_t)area.rows);
+    draw_table_top(view, &table, (size_t)area.rows);
     if (rule.rows)
-        draw_models_rule(drawing, rule.row, (size_t)area.rows, &shape);
+        draw_table_rule(drawing, rule.row, &table, (size_t)area.rows);
     if (heading.rows)
         draw_heading(drawing, heading.row, &shape);
     for (size_t i = 0; i < (size_t)area.rows && view->top + i < view->n_rows; i++)

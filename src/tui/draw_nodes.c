@@ -6,6 +6,7 @@
  * no room for all. What is left over is the name's, and then the bars'.
  */
 #include "tui/draw_fleet.h"
+#include "tui/draw_table.h"
 #include "tui/table_shape.h"
 
 #include <inttypes.h>
@@ -344,48 +345,8 @@ static void draw_row(struct drawing *drawing, int line, const struct table_shape
         }
         pen_skip(&pen, 1);
     }
-    if (index != drawing->view->nodes.selected)
-        return;
-    canvas_tint(drawing->canvas, (struct place){line, 0, drawing->canvas->columns},
-                STYLE_SELECTED);
-    pen = pen_at(drawing, line, 0);
-    pen_print(&pen, STYLE_SELECTED, "%s", drawing->signs->chosen);
-}
-
-/* So that the chosen row is among the `n` shown, and no line is left blank in vain. */
-static void move_top(struct view *view, size_t n)
-{
-    size_t rows = view->nodes.n, chosen = MIN(view->nodes.selected, rows ? rows - 1 : 0);
-
-    if (view->top > chosen)
-        view->top = chosen;
-    else if (n && chosen - view->top >= n)
-        view->top = chosen - n + 1;
-    view->top = MIN(view->top, rows > n ? rows - n : 0);
-    view->lines = rows;
-    view->page = n;
-}
-
-static void draw_nodes_rule(struct drawing *drawing, int row, size_t n,
-                            const struct table_shape *shape)
-{
-    const struct view *view = drawing->view;
-    const struct node_table *table = &view->nodes;
-    bool sorted = table_shape_has(shape, (int)table->sort);
-    char title[64], note[160] = "";
-    size_t at = 0;
-
-    snprintf(title, sizeof(title), "Nodes %zu%s%s", table->n, sorted ? "" : " by ",
-             sorted ? "" : node_column_name(table->sort));
-    if (view->input[0] && !view->typing)
-        at = (size_t)snprintf(note, sizeof(note), "filter %s", view->input);
-    if (table->n_hidden && at < sizeof(note))
-        at += (size_t)snprintf(note + at, sizeof(note) - at, "%s%zu hidden",
-                               at ? ": " : "", table->n_hidden);
-    if (table->n > n && at < sizeof(note))
-        snprintf(note + at, sizeof(note) - at, "%s%zu-%zu of %zu", at ? "  " : "",
-                 view->top + 1, view->top + n, table->n);
-    draw_rule(drawing, row, title, note);
+    if (index == drawing->view->nodes.selected)
+        draw_table_chosen(drawing, line);
 }
 
 void draw_nodes(struct drawing *drawing, struct area area)
@@ -397,11 +358,15 @@ void draw_nodes(struct drawing *drawing, struct area area)
     struct area sum = area_bottom(&area, !is_mini && view->nodes.n_hidden &&
                                              view->nodes.n && area.rows > 4);
     struct table_shape shape = shape_of(drawing);
+    bool sorted = table_shape_has(&shape, (int)view->nodes.sort);
+    const struct draw_table table = {
+        "Nodes", sorted ? NULL : node_column_name(view->nodes.sort), view->nodes.n,
+        view->nodes.n_hidden, view->nodes.selected};
     struct pen pen = pen_at(drawing, area.row, 1);
 
-    move_top(view, (size_t)area.rows);
+    draw_table_top(view, &table, (size_t)area.rows);
     if (rule.rows)
-        draw_nodes_rule(drawing, rule.row, (size_t)area.rows, &shape);
+        draw_table_rule(drawing, rule.row, &table, (size_t)area.rows);
     if (heading.rows)
         draw_heading(drawing, heading.row, &shape);
     if (sum.rows)
