@@ -281,8 +281,8 @@ static uint32_t read_limit(const struct host *host)
     return (uint32_t)limit;
 }
 
-/* False: there is nobody to ask, any more. */
-static bool ask_newest(struct newest *newest, uint32_t *ret)
+/* False: there is nobody to ask, or no answer this time. */
+static bool ask_newest(const struct newest *newest, uint32_t *ret)
 {
     char text[LOADAVG_MAX];
     ssize_t len;
@@ -290,11 +290,7 @@ static bool ask_newest(struct newest *newest, uint32_t *ret)
     if (newest->loadavg_fd < 0)
         return false;
     len = pread(newest->loadavg_fd, text, sizeof(text), 0);
-    if (len >= 0 && host_parse_newest_pid((struct span){text, (size_t)len}, ret) == 0)
-        return true;
-    (void)close(newest->loadavg_fd); // only read
-    newest->loadavg_fd = -1;
-    return false;
+    return len >= 0 && host_parse_newest_pid((struct span){text, (size_t)len}, ret) == 0;
 }
 
 /*

@@ -261,6 +261,12 @@ static void test_newest_jumps(void **state)
     told.n = 0;
     run(scan, 2, BUDGET);
     assert_int_equal(times_told(900001), 1);
+
+    write_newest(900001); // one answer that was none is no reason not to ask again
+    run(scan, 20, BUDGET);
+    make_process(900002, 1, 500);
+    write_newest(900002);
+    expect_run(scan, 1, "900002");
     host_scan_free(scan);
     host_free(host);
 }
