@@ -12,6 +12,7 @@ import urllib.parse
 
 from harness import Daemon, Stream, eventually
 from nats import Subscriber, encode, row
+from standstill import intervals
 
 GIB = 1 << 30
 READY = 2
@@ -205,10 +206,10 @@ class Follower:
         self.ended = True
 
     def longest_gap(self, since=0.0, until=None):
-        """Between two pieces, or the last and now."""
+        """Between two pieces, or the last and now, while the machine ran."""
         times = [when for when, _ in list(self.got) if when >= since]
         times = [since or times[0], *times, until or time.monotonic()]
-        return max(b - a for a, b in zip(times, times[1:]))
+        return max(intervals(times))
 
     def pieces(self, since=0.0):
         return [piece for when, piece in list(self.got) if when >= since]

@@ -17,6 +17,7 @@ import time
 from faults import (ALL, ALWAYS, CUT_OFF, DAEMON_ROLE, ENDLESS, ERRORS, FUNCTIONS, ONCE,
                     SHORT, WORKER_ROLE, Faults, Judge, Reader, Scene, honest, learn_names)
 from harness import Stream, alone, eventually, run
+from standstill import intervals
 
 LANES = 8
 
@@ -215,8 +216,7 @@ def test_limits_lowered():
 
 
 def gaps(reader, since):
-    times = [at for at in reader.events if at > since]
-    return [b - a for a, b in zip(times, times[1:])]
+    return intervals([at for at in reader.events if at > since])
 
 
 def test_stopped_and_continued():

@@ -101,6 +101,13 @@ def replace_worker(daemon):
     eventually("another worker", other, 8)
 
 
+def is_settled(scene, daemon):
+    """All is true, or it has ended, maybe while it was asked."""
+    with contextlib.suppress(*CUT_OFF):
+        return daemon.process.poll() is not None or daemon.vram() == scene.truth
+    return False
+
+
 def replace_with(scene, function, n, error):
     """A call of the keeper fails: there is a worker in the end, or the daemon ends to be
     started again, and says so."""
@@ -108,9 +115,8 @@ def replace_with(scene, function, n, error):
         try:
             faults.arm(function, n, error, role=KEEPER_ROLE)
             replace_worker(daemon)
-            if daemon.process.poll() is None:
-                eventually("all is true", lambda: daemon.vram() == scene.truth)
-            else:
+            eventually("all is true", lambda: is_settled(scene, daemon))
+            if daemon.process.poll() is not None:
                 assert daemon.process.returncode == 1, daemon.process.returncode
                 assert daemon.log().count(": error: ") == 1, "not one line of an error"
             return faults.fired() > 0
