@@ -59,12 +59,6 @@ bool column_falls(enum column column)
     return columns[column].falls;
 }
 
-/* Of two keys that are not both known: who is known comes first, 0 if none is. */
-static int known_first(bool a_known, bool b_known)
-{
-    return (int)b_known - (int)a_known;
-}
-
 /* Whether it is told where it runs: on which devices, or on how many nodes. */
 static bool has_place(const struct vramscope_model *model)
 {
@@ -82,29 +76,17 @@ static int compare_devices(const struct vramscope_model *a,
     return (a->n_devices > b->n_devices) - (a->n_devices < b->n_devices);
 }
 
-/* The keys of the column; `ret_known` unless an unknown one decided it. */
 static int compare_keys(const struct row *a, const struct row *b, enum column column,
-                        bool *ret_known)
+                        bool falls)
 {
-    double a_value, b_value;
-    const char *a_text, *b_text;
-
-    if (columns[column].value) {
-        a_value = columns[column].value(a->model);
-        b_value = columns[column].value(b->model);
-        *ret_known = !isnan(a_value) && !isnan(b_value);
-        return *ret_known ? (a_value > b_value) - (a_value < b_value)
-                          : known_first(!isnan(a_value), !isnan(b_value));
-    }
-    if (columns[column].text) {
-        a_text = columns[column].text(a);
-        b_text = columns[column].text(b);
-        *ret_known = a_text && b_text;
-        return *ret_known ? strcasecmp(a_text, b_text) : known_first(a_text, b_text);
-    }
-    *ret_known = has_place(a->model) && has_place(b->model);
-    return *ret_known ? compare_devices(a->model, b->model)
-                      : known_first(has_place(a->model), has_place(b->model));
+    if (columns[column].value)
+        return sort_numbers(columns[column].value(a->model),
+                            columns[column].value(b->model), falls);
+    if (columns[column].text)
+        return sort_texts(columns[column].text(a), columns[column].text(b), strcasecmp,
+                          falls);
+    return sort_known(has_place(a->model), has_place(b->model),
+                      compare_devices(a->model, b->model), falls);
 }
 
 /* Equal rows keep the order of hosts, ports, ids and at last that of the document. */
@@ -123,11 +105,8 @@ static int compare_places(const struct row *a, const struct row *b)
 int rows_compare(const struct row *a, const struct row *b, enum column column,
                  bool reverse)
 {
-    bool known;
-    int r = compare_keys(a, b, column, &known);
+    int r = compare_keys(a, b, column, columns[column].falls != reverse);
 
-    if (r && known && columns[column].falls != reverse)
-        return -r;
     return r ? r : compare_places(a, b);
 }
 

@@ -61,24 +61,13 @@ bool node_column_falls(enum node_column column)
     return columns[column].falls;
 }
 
-/* `ret_known` unless what is not known, which comes last in either direction, decided. */
 static int compare_keys(const struct node_row *a, const struct node_row *b,
-                        enum node_column column, bool *ret_known)
+                        enum node_column column, bool falls)
 {
-    double a_value, b_value;
-    const char *a_text, *b_text;
-
-    if (columns[column].value) {
-        a_value = columns[column].value(a->node);
-        b_value = columns[column].value(b->node);
-        *ret_known = !isnan(a_value) && !isnan(b_value);
-        return *ret_known ? (a_value > b_value) - (a_value < b_value)
-                          : (int)!isnan(b_value) - (int)!isnan(a_value);
-    }
-    a_text = columns[column].text(a);
-    b_text = columns[column].text(b);
-    *ret_known = a_text && b_text;
-    return *ret_known ? strcmp(a_text, b_text) : (b_text != NULL) - (a_text != NULL);
+    if (columns[column].value)
+        return sort_numbers(columns[column].value(a->node),
+                            columns[column].value(b->node), falls);
+    return sort_texts(columns[column].text(a), columns[column].text(b), strcmp, falls);
 }
 
 /* Equal rows are in the order of gateways, names, and at last that of the document. */
@@ -86,11 +75,10 @@ static int compare_rows(const void *a_row, const void *b_row, const void *how)
 {
     const struct node_row *a = a_row, *b = b_row;
     const struct node_table *table = how;
-    bool known;
-    int r = compare_keys(a, b, table->sort, &known);
+    int r = compare_keys(a, b, table->sort, columns[table->sort].falls != table->reverse);
 
     if (r)
-        return known && columns[table->sort].falls != table->reverse ? -r : r;
+        return r;
     if (a->host_index != b->host_index)
         return a->host_index < b->host_index ? -1 : 1;
     r = strcmp(text_or_empty(a->node->node), text_or_empty(b->node->node));

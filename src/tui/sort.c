@@ -2,6 +2,7 @@
 #include "tui/sort.h"
 
 #include <assert.h>
+#include <math.h>
 
 struct heap {
     char *items;
@@ -49,4 +50,21 @@ void sort_items(void *items, size_t n, size_t size, sort_fn *compare, const void
         memcpy(items, last, size);
         sink(&heap, 0, i - 1);
     }
+}
+
+int sort_known(bool a_known, bool b_known, int r, bool falls)
+{
+    if (!a_known || !b_known)
+        return (int)b_known - (int)a_known;
+    return falls ? -r : r;
+}
+
+int sort_numbers(double a, double b, bool falls)
+{
+    return sort_known(!isnan(a), !isnan(b), (a > b) - (a < b), falls);
+}
+
+int sort_texts(const char *a, const char *b, sort_text_fn *compare, bool falls)
+{
+    return sort_known(a, b, a && b ? compare(a, b) : 0, falls);
 }
