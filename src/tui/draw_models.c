@@ -29,12 +29,6 @@ enum {
     BAR_LEAST = 8,
     BAR_MOST = 24,
     NODES_WIDTH = 9, // 4096/4096
-    CELL_SIZE = 64,
-};
-
-struct cell_words {
-    char text[CELL_SIZE];
-    enum style style;
 };
 
 typedef void cell_fn(const struct drawing *drawing, const struct row *row,
@@ -44,12 +38,6 @@ static void set_figure(struct cell_words *ret, const struct vramscope_figure *fi
 {
     figure_short(ret->text, figure);
     ret->style = figure_style(figure);
-}
-
-static void set_count(struct cell_words *ret, int64_t count)
-{
-    count_text(ret->text, count);
-    ret->style = is_known(count) ? STYLE_TEXT : STYLE_DIM;
 }
 
 static void cell_port(const struct drawing *drawing, const struct row *row,
@@ -122,12 +110,20 @@ static void cell_gpus(const struct drawing *drawing, const struct row *row,
     }
 }
 
-static void cell_vram(const struct drawing *drawing, const struct row *row,
-                      struct cell_words *ret)
-{
-    (void)drawing;
-    set_figure(ret, &row->model->allocated);
-}
+#define CELL(name, set, value)                                             \
+    static void name(const struct drawing *drawing, const struct row *row, \
+                     struct cell_words *ret)                               \
+    {                                                                      \
+        (void)drawing;                                                     \
+        set(ret, value);                                                   \
+    }
+CELL(cell_vram, set_figure, &row->model->allocated)
+CELL(cell_kv_capacity, set_figure, &row->model->kv_capacity)
+CELL(cell_hit, cell_set_hit, row->model->prefix_minute.hit_percent)
+CELL(cell_running, cell_set_count, row->model->requests_running)
+CELL(cell_waiting, cell_set_waiting, row->model->requests_waiting)
+CELL(cell_preempted, cell_set_count, row->model->requests_preemptions)
+CELL(cell_age, cell_set_age, row->model->age_ms)
 
 static void cell_kv_used(const struct drawing *drawing, const struct row *row,
                          struct cell_words *ret)
@@ -138,65 +134,10 @@ static void cell_kv_used(const struct drawing *drawing, const struct row *row,
         ret->style = STYLE_STRONG;
 }
 
-static void cell_kv_capacity(const struct drawing *drawing, const struct row *row,
-                             struct cell_words *ret)
-{
-    (void)drawing;
-    set_figure(ret, &row->model->kv_capacity);
-}
-
 static void cell_kv_percent(const struct drawing *drawing, const struct row *row,
                             struct cell_words *ret)
 {
-    double percent = 100 * row->model->kv_usage_ratio;
-    char words[FIGURE_TEXT_SIZE];
-
-    percent_short(words, percent);
-    snprintf(ret->text, sizeof(ret->text), "%s%s%s", kv_alarm(drawing, percent),
-             kv_alarm(drawing, percent)[0] ? " " : "", words);
-    ret->style = kv_style(percent);
-}
-
-static void cell_hit(const struct drawing *drawing, const struct row *row,
-                     struct cell_words *ret)
-{
-    double percent = row->model->prefix_minute.hit_percent;
-
-    (void)drawing;
-    percent_text(ret->text, percent);
-    ret->style = isnan(percent) ? STYLE_DIM : STYLE_TEXT;
-}
-
-static void cell_running(const struct drawing *drawing, const struct row *row,
-                         struct cell_words *ret)
-{
-    (void)drawing;
-    set_count(ret, row->model->requests_running);
-}
-
-/* Who waits while blocks are short is what an operator looks for. */
-static void cell_waiting(const struct drawing *drawing, const struct row *row,
-                         struct cell_words *ret)
-{
-    (void)drawing;
-    set_count(ret, row->model->requests_waiting);
-    if (row->model->requests_waiting > 0)
-        ret->style = STYLE_STRONG;
-}
-
-static void cell_preempted(const struct drawing *drawing, const struct row *row,
-                           struct cell_words *ret)
-{
-    (void)drawing;
-    set_count(ret, row->model->requests_preemptions);
-}
-
-static void cell_age(const struct drawing *drawing, const struct row *row,
-                     struct cell_words *ret)
-{
-    (void)drawing;
-    age_text(ret->text, row->model->age_ms);
-    ret->style = STYLE_DIM;
+    cell_set_kv_percent(ret, drawing, 100 * row->model->kv_usage_ratio);
 }
 
 /* `drop`: 1 goes first, 0 never. */
@@ -301,27 +242,15 @@ static void draw_heading(struct drawing *drawing, int row, const struct shape *s
 {
     const struct view *view = drawing->view;
     bool falls = column_falls(view->sort) != view->reverse;
+    const char *sign = falls ? drawing->signs->down : drawing->signs->up;
     struct pen pen = pen_at(drawing, row, 1);
 
     for (size_t i = 0; i < shape->table.n; i++) {
         enum column column = (enum column)shape->table.shown[i];
-        bool sorted = column == view->sort, left = columns[column].left;
-        enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
-        const char *name = heading_of(view, shape, column);
-        struct pen mark = pen;
 
-        if (left && shape->table.width[column] < 4)
-            pen_skip(&pen, shape->table.width[column]);
-        else if (left)
-            pen_cut(&pen, shape->table.width[column], style, name);
-        else
-            pen_right(&pen, shape->table.width[column], style, name);
-        // Beside the name: before it where it ends at the right, or behind it.
-        mark.column +=
-            left ? (int)strlen(name) : shape->table.width[column] - (int)strlen(name) - 1;
-        if (sorted && mark.column < pen.column)
-            pen_print(&mark, style, "%s",
-                      falls ? drawing->signs->down : drawing->signs->up);
+        draw_table_title(&pen, shape->table.width[column], columns[column].left,
+                         heading_of(view, shape, column),
+                         column == view->sort ? sign : NULL);
         if (column == COLUMN_KV_PERCENT && shape->bar)
             pen_skip(&pen, shape->table.gap + shape->bar);
         pen_skip(&pen, shape->table.gap);
@@ -344,18 +273,11 @@ static void put_state(struct pen *pen, int width, const struct row *row)
 static void put_kv_bar(struct pen *pen, int width, const struct row *row)
 {
     double ratio = row->model->kv_usage_ratio;
-    struct place place = {pen->row, pen->column, MIN(width, pen_room(pen))};
-    int64_t used;
+    int64_t used = (int64_t)(1000000 * fmin(fmax(ratio, 0), 1)), rest = 1000000 - used;
 
-    pen_skip(pen, width);
-    if (isnan(ratio) || place.width < 1)
-        return;
-    used = (int64_t)(1000000 * fmin(fmax(ratio, 0), 1));
-    bar_draw(pen->drawing->canvas, place, pen->drawing->view->glyphs,
-             (struct bar_part[]){{used, STYLE_KV_USED}, {1000000 - used, STYLE_KV_FREE}},
-             2, 1000000);
-    if (pen->faded)
-        canvas_tint(pen->drawing->canvas, place, STYLE_DIM);
+    draw_table_bar(pen, width,
+                   (struct bar_part[]){{used, STYLE_KV_USED}, {rest, STYLE_KV_FREE}}, 2,
+                   isnan(ratio) ? 0 : 1000000);
 }
 
 static void put_cell(struct pen *pen, const struct shape *shape, enum column column,

@@ -19,17 +19,11 @@ enum {
     GATEWAY_MOST = 14,
     BAR_LEAST = 9,
     BAR_MOST = 28,
-    CELL_SIZE = 64,
     COLUMNS_MAX = N_NODE_COLUMNS + 2,
 };
 
 /* Columns of the screen: those of the table, and the bars behind their percentages. */
 enum { VRAM_BAR = N_NODE_COLUMNS, KV_BAR };
-
-struct cell_words {
-    char text[CELL_SIZE];
-    enum style style;
-};
 
 typedef void cell_fn(const struct drawing *drawing, const struct vramscope_node *node,
                      struct cell_words *ret);
@@ -63,12 +57,6 @@ static void set_kv_capacity(struct cell_words *ret, const struct vramscope_node 
     set_figure(ret, node->kv_capacity_bytes, node->kv_from);
 }
 
-static void set_count(struct cell_words *ret, int64_t count)
-{
-    count_text(ret->text, count);
-    ret->style = is_known(count) ? STYLE_TEXT : STYLE_DIM;
-}
-
 #define CELL(name, set, value)                                                         \
     static void name(const struct drawing *drawing, const struct vramscope_node *node, \
                      struct cell_words *ret)                                           \
@@ -80,18 +68,12 @@ CELL(cell_vram, set_vram, node)
 CELL(cell_total, set_bytes, node->total_bytes)
 CELL(cell_kv_used, set_kv_used, node)
 CELL(cell_kv_capacity, set_kv_capacity, node)
-CELL(cell_running, set_count, node->requests_running)
-CELL(cell_gpus, set_count, node->gpus)
-CELL(cell_models, set_count, node->models)
-
-static void cell_waiting(const struct drawing *drawing, const struct vramscope_node *node,
-                         struct cell_words *ret)
-{
-    (void)drawing;
-    set_count(ret, node->requests_waiting);
-    if (node->requests_waiting > 0)
-        ret->style = STYLE_STRONG;
-}
+CELL(cell_hit, cell_set_hit, node->prefix_hit_percent)
+CELL(cell_running, cell_set_count, node->requests_running)
+CELL(cell_waiting, cell_set_waiting, node->requests_waiting)
+CELL(cell_gpus, cell_set_count, node->gpus)
+CELL(cell_models, cell_set_count, node->models)
+CELL(cell_age, cell_set_age, node->age_ms)
 
 static void cell_vram_percent(const struct drawing *drawing,
                               const struct vramscope_node *node, struct cell_words *ret)
@@ -106,29 +88,7 @@ static void cell_vram_percent(const struct drawing *drawing,
 static void cell_kv_percent(const struct drawing *drawing,
                             const struct vramscope_node *node, struct cell_words *ret)
 {
-    double percent = node_value_kv_percent(node);
-    const char *alarm = kv_alarm(drawing, percent);
-    char words[FIGURE_TEXT_SIZE];
-
-    percent_short(words, percent);
-    snprintf(ret->text, sizeof(ret->text), "%s%s%s", alarm, alarm[0] ? " " : "", words);
-    ret->style = kv_style(percent);
-}
-
-static void cell_hit(const struct drawing *drawing, const struct vramscope_node *node,
-                     struct cell_words *ret)
-{
-    (void)drawing;
-    percent_text(ret->text, node->prefix_hit_percent);
-    ret->style = isnan(node->prefix_hit_percent) ? STYLE_DIM : STYLE_TEXT;
-}
-
-static void cell_age(const struct drawing *drawing, const struct vramscope_node *node,
-                     struct cell_words *ret)
-{
-    (void)drawing;
-    age_text(ret->text, node->age_ms);
-    ret->style = STYLE_DIM;
+    cell_set_kv_percent(ret, drawing, node_value_kv_percent(node));
 }
 
 /* `drop`: 1 goes first, 0 never. */
@@ -218,40 +178,18 @@ static void draw_heading(struct drawing *drawing, int row,
 {
     const struct node_table *table = &drawing->view->nodes;
     bool falls = node_column_falls(table->sort) != table->reverse;
+    const char *sign = falls ? drawing->signs->down : drawing->signs->up;
     struct pen pen = pen_at(drawing, row, 1);
 
     for (size_t i = 0; i < shape->n; i++) {
-        int column = shape->shown[i], width = shape->width[column];
-        bool sorted = column == (int)table->sort, left = columns[column].left;
-        enum style style = sorted ? STYLE_SORTED : STYLE_HEADING;
+        int column = shape->shown[i];
         const char *name =
             column < N_NODE_COLUMNS ? node_column_name((enum node_column)column) : "";
-        struct pen mark = pen;
 
-        if (left)
-            pen_cut(&pen, width, style, name);
-        else
-            pen_right(&pen, width, style, name);
-        // Beside the name: before it where it ends at the right, or behind it.
-        mark.column += left ? (int)strlen(name) : width - (int)strlen(name) - 1;
-        if (sorted && mark.column >= 0 && mark.column < pen.column)
-            pen_print(&mark, style, "%s",
-                      falls ? drawing->signs->down : drawing->signs->up);
+        draw_table_title(&pen, shape->width[column], columns[column].left, name,
+                         column == (int)table->sort ? sign : NULL);
         pen_skip(&pen, 1);
     }
-}
-
-static void put_bar(struct pen *pen, int width, const struct bar_part *parts, size_t n,
-                    int64_t total)
-{
-    struct place place = {pen->row, pen->column, MIN(width, pen_room(pen))};
-
-    pen_skip(pen, width);
-    if (total <= 0 || place.width < 1)
-        return;
-    bar_draw(pen->drawing->canvas, place, pen->drawing->view->glyphs, parts, n, total);
-    if (pen->faded)
-        canvas_tint(pen->drawing->canvas, place, STYLE_DIM);
 }
 
 static int64_t at_least_0(int64_t value)
@@ -274,14 +212,14 @@ static void put_vram_bar(struct pen *pen, int width, const struct vramscope_node
     other = MIN(other, rest - models);
     orphan = MIN(orphan, rest - models - other);
     rest -= models + other + orphan;
-    put_bar(pen, width,
-            (struct bar_part[]){
-                {models, STYLE_WEIGHTS},
-                {other, STYLE_OTHER},
-                {orphan, STYLE_ORPHAN},
-                {rest, STYLE_UNATTRIBUTED},
-                {total - MIN(total, models + other + orphan + rest), STYLE_FREE}},
-            5, total);
+    draw_table_bar(pen, width,
+                   (struct bar_part[]){
+                       {models, STYLE_WEIGHTS},
+                       {other, STYLE_OTHER},
+                       {orphan, STYLE_ORPHAN},
+                       {rest, STYLE_UNATTRIBUTED},
+                       {total - MIN(total, models + other + orphan + rest), STYLE_FREE}},
+                   5, total);
 }
 
 static void put_kv_bar(struct pen *pen, int width, const struct vramscope_node *node)
@@ -291,9 +229,10 @@ static void put_kv_bar(struct pen *pen, int width, const struct vramscope_node *
 
     if (isnan(node_value_kv_percent(node)))
         capacity = 0; // nothing to be told
-    put_bar(pen, width,
-            (struct bar_part[]){{used, STYLE_KV_USED}, {capacity - used, STYLE_KV_FREE}},
-            2, capacity);
+    draw_table_bar(
+        pen, width,
+        (struct bar_part[]){{used, STYLE_KV_USED}, {capacity - used, STYLE_KV_FREE}}, 2,
+        capacity);
 }
 
 static void put_by_hand(struct pen *pen, int width, int column,
