@@ -3,9 +3,9 @@
  * kv.h - KV-cache bytes from what an engine says and what is known about its blocks
  *
  * An engine says which blocks live requests hold; how large a block is, somebody else has
- * to say. Those who can are asked in the order of trust (kv_sources in kv.c); the first
- * whose word does not contradict the engine or the driver counts. Where nobody can, the
- * bytes are not known.
+ * to say. Those who can are asked in the order of trust (kv_sources.c); the first whose
+ * word does not contradict the engine or the driver counts. Where nobody can, the bytes
+ * are not known.
  */
 #ifndef JOIN_KV_H
 #define JOIN_KV_H
