@@ -360,14 +360,6 @@ static read_fn *const readers[MEMBER_KINDS] = {
     [MEMBER_OPTIONAL] = read_optional,
 };
 
-/* The value of a key; NULL where it is null too. */
-static const json_t *value_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    return json_is_null(value) ? NULL : value;
-}
-
 /* `object` NULL: all of it is unknown. Recurses as deep as the tables do. */
 static int read_members(struct decoder *decoder, const struct place *up,
                         const struct shape *shape, const json_t *object, char *out)
@@ -381,11 +373,11 @@ static int read_members(struct decoder *decoder, const struct place *up,
         if (member->within) {
             struct place outer = {up, NULL, member->within, NO_INDEX};
 
-            holder = value_of(object, member->within);
+            holder = json_find(object, member->within);
             if (holder && !json_is_object(holder))
                 return refuse(decoder, &outer, "an object is due");
         }
-        value = value_of(holder, member->key);
+        value = json_find(holder, member->key);
         if (!value && shape->required)
             return refuse(decoder, &place, "it is missing");
         r = readers[member->kind](decoder, &place, member, value, out);

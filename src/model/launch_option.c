@@ -235,12 +235,10 @@ static const json_t *find_json(const json_t *object, const char *name)
 {
     char key[OPTION_NAME_MAX + 1];
     size_t len = strlen(name);
-    const json_t *value;
 
     for (size_t i = 0; i <= len; i++)
         key[i] = name[i] == '-' ? '_' : name[i];
-    value = json_object_get(object, key);
-    return json_is_null(value) ? NULL : value;
+    return json_find(object, key);
 }
 
 void option_apply_json(struct option_table table, const json_t *object,

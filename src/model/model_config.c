@@ -2,6 +2,7 @@
 #include "model/model_config.h"
 
 #include "base/text.h"
+#include "model/model_layers.h"
 #include "model/model_limits.h"
 
 enum { ALIASES_MAX = 5, NESTING_MAX = 3 };
@@ -88,23 +89,6 @@ static const struct presence_key {
     {offsetof(struct model_config, global_differs), "swa_head_dim"},
 };
 
-static const struct kind_name {
-    const char *name;
-    enum layer_kind kind;
-} kind_names[] = {
-    {"full_attention", LAYER_FULL},
-    {"attention", LAYER_FULL},
-    {"global_attention", LAYER_FULL},
-    {"sliding_attention", LAYER_WINDOW},
-    {"chunked_attention", LAYER_CHUNKED},
-    {"linear_attention", LAYER_STATE},
-    {"mamba", LAYER_STATE},
-    {"mamba2", LAYER_STATE},
-    {"conv", LAYER_STATE},
-    {"mlp", LAYER_NONE},
-    {"moe", LAYER_NONE},
-};
-
 /* Keys that hold the text model of a model of several parts; the first found is taken. */
 static const char *const nested_keys[] = {
     "text_config", "llm_config", "language_config", "thinker_config",
@@ -129,28 +113,6 @@ static bool *flag_at(struct model_config *config, size_t offset)
     return (bool *)(void *)((char *)config + offset);
 }
 
-static json_t *find_said(const json_t *object, const char *key)
-{
-    json_t *value = json_object_get(object, key);
-
-    return json_is_null(value) ? NULL : value;
-}
-
-static int read_count(const json_t *value, const char *key, uint64_t max, uint64_t *ret,
-                      struct complaint *why)
-{
-    json_int_t n;
-
-    if (!json_is_integer(value))
-        return complain(why, -EBADMSG, "`%s` is not a whole number", key);
-    n = json_integer_value(value);
-    if (n < 0 || (uint64_t)n > max)
-        return complain(why, -EBADMSG, "`%s` is not in 0..%llu", key,
-                        (unsigned long long)max);
-    *ret = (uint64_t)n;
-    return 0;
-}
-
 static int read_numbers(const json_t *object, struct model_config *config,
                         struct complaint *why)
 {
@@ -159,8 +121,9 @@ static int read_numbers(const json_t *object, struct model_config *config,
         uint64_t *number = number_at(config, key->offset);
 
         for (size_t j = 0; j < ALIASES_MAX && key->names[j] && *number == UNKNOWN; j++) {
-            const json_t *value = find_said(object, key->names[j]);
-            int r = value ? read_count(value, key->names[j], key->max, number, why) : 0;
+            const json_t *value = json_find(object, key->names[j]);
+            int r =
+                value ? json_read_count(value, key->names[j], key->max, number, why) : 0;
 
             if (r < 0)
                 return r;
@@ -174,7 +137,7 @@ static int read_flags(const json_t *object, struct model_config *config,
 {
     for (size_t i = 0; i < ARRAY_LEN(flag_keys); i++) {
         const struct flag_key *key = &flag_keys[i];
-        const json_t *value = find_said(object, key->name);
+        const json_t *value = json_find(object, key->name);
 
         if (value && !json_is_boolean(value))
             return complain(why, -EBADMSG, "`%s` is neither true nor false", key->name);
@@ -182,171 +145,18 @@ static int read_flags(const json_t *object, struct model_config *config,
             *flag_at(config, key->offset) = true;
     }
     for (size_t i = 0; i < ARRAY_LEN(presence_keys); i++)
-        if (find_said(object, presence_keys[i].name))
+        if (json_find(object, presence_keys[i].name))
             *flag_at(config, presence_keys[i].offset) = true;
-    return 0;
-}
-
-/* 6, or "LLLLLG": both say that every sixth layer sees all tokens. */
-static int read_pattern(const json_t *object, struct model_config *config,
-                        struct complaint *why)
-{
-    const json_t *value = find_said(object, "sliding_window_pattern");
-    struct span text;
-
-    if (!value)
-        value = find_said(object, "_sliding_window_pattern");
-    if (!value)
-        return 0;
-    if (!json_is_string(value))
-        return read_count(value, "sliding_window_pattern", MODEL_LAYERS_MAX,
-                          &config->sliding_window_pattern, why);
-
-    text = json_text(value);
-    for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] != (i + 1 < text.len ? 'L' : 'G'))
-            return complain(why, -EBADMSG, "`sliding_window_pattern` is not like LLLG");
-    if (text.len == 0 || text.len > MODEL_LAYERS_MAX)
-        return complain(why, -EBADMSG, "`sliding_window_pattern` has no usable length");
-    config->sliding_window_pattern = text.len;
-    return 0;
-}
-
-static enum layer_kind kind_of_name(struct span name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(kind_names); i++)
-        if (span_is(name, kind_names[i].name))
-            return kind_names[i].kind;
-    return LAYER_OTHER;
-}
-
-/* As minimax writes it: 0 is linear attention, 1 is full. */
-static enum layer_kind kind_of_number(json_int_t number)
-{
-    return number == 0 ? LAYER_STATE : number == 1 ? LAYER_FULL : LAYER_OTHER;
-}
-
-static int read_kind_list(const json_t *object, const char *key,
-                          struct model_config *config, struct complaint *why)
-{
-    const json_t *list = find_said(object, key), *item;
-    size_t i;
-
-    if (!list || config->n_kinds)
-        return 0;
-    if (!json_is_array(list))
-        return complain(why, -EBADMSG, "`%s` is not a list", key);
-    if (json_array_size(list) > MODEL_LAYERS_MAX)
-        return complain(why, -EFBIG, "`%s` has more than %d layers", key,
-                        MODEL_LAYERS_MAX);
-    json_array_foreach(list, i, item)
-    {
-        if (json_is_string(item))
-            config->kind[i] = (uint8_t)kind_of_name(json_text(item));
-        else if (json_is_integer(item))
-            config->kind[i] = (uint8_t)kind_of_number(json_integer_value(item));
-        else
-            return complain(why, -EBADMSG, "`%s` does not name kinds of layers", key);
-    }
-    config->n_kinds = (uint32_t)json_array_size(list);
-    return 0;
-}
-
-/* "MEM*E": mamba, experts, mamba, attention, experts. */
-static int read_kind_letters(const json_t *object, struct model_config *config,
-                             struct complaint *why)
-{
-    static const char key[] = "hybrid_override_pattern";
-    static const char letters[] = "M*-E";
-    static const enum layer_kind kinds[] = {LAYER_STATE, LAYER_FULL, LAYER_NONE,
-                                            LAYER_NONE};
-    const json_t *value = find_said(object, key);
-    struct span text = json_text(value);
-
-    if (!value || config->n_kinds)
-        return 0;
-    if (!text.at)
-        return complain(why, -EBADMSG, "`%s` is not text", key);
-    if (text.len > MODEL_LAYERS_MAX)
-        return complain(why, -EFBIG, "`%s` has more than %d layers", key,
-                        MODEL_LAYERS_MAX);
-    for (size_t i = 0; i < text.len; i++) {
-        const char *letter = memchr(letters, text.at[i], sizeof(letters) - 1);
-
-        config->kind[i] = (uint8_t)(letter ? kinds[letter - letters] : LAYER_OTHER);
-    }
-    config->n_kinds = (uint32_t)text.len;
-    return 0;
-}
-
-/* Attention at the places listed, states elsewhere. */
-static int read_kind_places(const json_t *object, const char *key,
-                            struct model_config *config, struct complaint *why)
-{
-    const json_t *list = find_said(object, key), *item;
-    size_t i;
-
-    if (!list || config->n_kinds || config->layers == UNKNOWN)
-        return 0;
-    if (!json_is_array(list))
-        return complain(why, -EBADMSG, "`%s` is not a list", key);
-    memset(config->kind, LAYER_STATE, config->layers);
-    json_array_foreach(list, i, item)
-    {
-        uint64_t place;
-        int r = read_count(item, key, MODEL_LAYERS_MAX, &place, why);
-
-        if (r < 0)
-            return r;
-        if (place >= config->layers)
-            return complain(why, -EBADMSG, "`%s` names a layer that is not there", key);
-        config->kind[place] = LAYER_FULL;
-    }
-    config->n_kinds = (uint32_t)config->layers;
-    return 0;
-}
-
-static int read_kinds(const json_t *object, struct model_config *config,
-                      struct complaint *why)
-{
-    int r = read_kind_list(object, "layer_types", config, why);
-
-    if (r == 0)
-        r = read_kind_list(object, "layers_block_type", config, why);
-    if (r == 0)
-        r = read_kind_letters(object, config, why);
-    if (r == 0)
-        r = read_kind_list(object, "attn_type_list", config, why);
-    if (r == 0)
-        r = read_kind_places(object, "attn_layer_indices", config, why);
-    if (r == 0)
-        r = read_kind_places(object, "full_attn_idxs", config, why);
-    return r;
-}
-
-static int count_indexers(const json_t *object, struct model_config *config,
-                          struct complaint *why)
-{
-    const json_t *list = find_said(object, "indexer_types"), *item;
-    uint64_t n = 0;
-    size_t i;
-
-    if (!list)
-        return 0;
-    if (!json_is_array(list))
-        return complain(why, -EBADMSG, "`indexer_types` is not a list");
-    json_array_foreach(list, i, item) n += span_is(json_text(item), "full");
-    config->indexers_named = n;
     return 0;
 }
 
 static void read_dtype(const json_t *object, struct model_config *config)
 {
-    const json_t *value = find_said(object, "dtype");
+    const json_t *value = json_find(object, "dtype");
     struct span name;
 
     if (!value)
-        value = find_said(object, "torch_dtype");
+        value = json_find(object, "torch_dtype");
     if (!value || config->dtype_bytes != UNKNOWN)
         return;
     name = json_text(value);
@@ -390,14 +200,14 @@ static enum checkpoint_kv read_checkpoint_kv(const json_t *quant)
 {
     struct span method = json_text(json_object_get(quant, "quant_method"));
     const json_t *inner = json_object_get(quant, "quantization");
-    const json_t *scheme = find_said(inner, "kv_cache_scheme");
+    const json_t *scheme = json_find(inner, "kv_cache_scheme");
 
     if (!scheme)
-        scheme = find_said(quant, "kv_cache_scheme");
+        scheme = json_find(quant, "kv_cache_scheme");
     if (!scheme)
-        scheme = find_said(inner, "kv_cache_quant_algo");
+        scheme = json_find(inner, "kv_cache_quant_algo");
     if (!scheme)
-        scheme = find_said(quant, "kv_cache_quant_algo");
+        scheme = json_find(quant, "kv_cache_quant_algo");
     if (!scheme)
         return CHECKPOINT_KV_UNSAID;
     if (!is_fp8_scheme(scheme) && !is_fp8_name(json_text(scheme)))
@@ -410,10 +220,10 @@ static enum checkpoint_kv read_checkpoint_kv(const json_t *quant)
 static int read_quantization(const json_t *object, struct model_config *config,
                              struct complaint *why)
 {
-    const json_t *quant = find_said(object, "quantization_config");
+    const json_t *quant = json_find(object, "quantization_config");
 
     if (!quant)
-        quant = find_said(object, "compression_config");
+        quant = json_find(object, "compression_config");
     if (!quant)
         return 0;
     if (!json_is_object(quant))
@@ -463,11 +273,7 @@ static int read_text_model(const json_t *object, struct model_config *config,
     if (r == 0)
         r = read_flags(object, config, why);
     if (r == 0)
-        r = read_pattern(object, config, why);
-    if (r == 0)
-        r = read_kinds(object, config, why);
-    if (r == 0)
-        r = count_indexers(object, config, why);
+        r = model_layers_read(object, config, why);
     return r;
 }
 

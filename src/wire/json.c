@@ -141,3 +141,25 @@ struct span json_text(const json_t *value)
         return (struct span){NULL, 0};
     return (struct span){json_string_value(value), json_string_length(value)};
 }
+
+const json_t *json_find(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return json_is_null(value) ? NULL : value;
+}
+
+int json_read_count(const json_t *value, const char *key, uint64_t max, uint64_t *ret,
+                    struct complaint *why)
+{
+    json_int_t n;
+
+    if (!json_is_integer(value))
+        return complain(why, -EBADMSG, "`%s` is not a whole number", key);
+    n = json_integer_value(value);
+    if (n < 0 || (uint64_t)n > max)
+        return complain(why, -EBADMSG, "`%s` is not in 0..%llu", key,
+                        (unsigned long long)max);
+    *ret = (uint64_t)n;
+    return 0;
+}

@@ -28,4 +28,11 @@ int json_read(struct span text, const struct json_limits *limits, json_t **ret,
 /* A string's bytes; empty with a NULL address for anything else. */
 struct span json_text(const json_t *value);
 
+/* A key's value, lent; NULL where it is null, too. */
+const json_t *json_find(const json_t *object, const char *key);
+
+/* A whole number. -EBADMSG: none in 0..max; `why` then calls it `key`. */
+int json_read_count(const json_t *value, const char *key, uint64_t max, uint64_t *ret,
+                    struct complaint *why) MUST_CHECK;
+
 #endif
