@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli_feed.h"
 
+#include "base/clock.h"
 #include "cli/cli_output.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 enum {
     TELL_EVERY_MS = 10 * 1000, // of one thing, whatever a daemon says
@@ -64,10 +64,7 @@ static int take_signals(void)
 
 int64_t feed_now_ms(void)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(clock_now_ns() / NS_PER_MS);
 }
 
 int feed_open(const struct cli *cli, const struct vramscope_options *options,

@@ -3,8 +3,6 @@
 
 #include "cli/cli_output.h"
 
-#include <time.h>
-
 int play_open(struct play *play, const struct cli *cli, struct complaint *why)
 {
     struct player_options options = {.speed = cli->speed, .loop = cli->loop};
@@ -53,12 +51,4 @@ void play_tell_faults(struct play *play)
     play_tell_fault(play);
     if (n > 1)
         cli_message("%llu lines in all are left out", (unsigned long long)n);
-}
-
-uint64_t play_now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }

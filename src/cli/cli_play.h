@@ -31,8 +31,6 @@ void play_tell_fault(struct play *play);
 /* The same at the end, and how many there were. */
 void play_tell_faults(struct play *play);
 
-uint64_t play_now_ns(void); // CLOCK_MONOTONIC
-
 /* Serve it at cli->listen: the exit status. */
 int cli_replay_serve(const struct cli *cli, struct play *play);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
 #include "cli/cli_output.h"
 #include "cli/cli_play.h"
 #include "tui/tui.h"
 
 #include <sys/timerfd.h>
 
-enum { TEXT_SIZE = 1280, NS_PER_S = 1000000000 }; // longer than an id may be
+enum { TEXT_SIZE = 1280 }; // longer than an id may be
 
 /* The recording as a source of the terminal UI. */
 struct source {
@@ -107,7 +108,7 @@ static const struct vramscope_event *source_next(void *ctx)
 {
     struct source *source = ctx;
     struct player *player = source->play.player;
-    uint64_t now_ns = play_now_ns();
+    uint64_t now_ns = clock_now_ns();
     const struct vramscope_event *event = NULL;
     struct recording_entry entry;
     struct complaint why;
@@ -134,7 +135,7 @@ static void source_hold(void *ctx, bool held)
 {
     struct source *source = ctx;
 
-    player_hold(source->play.player, held, play_now_ns());
+    player_hold(source->play.player, held, clock_now_ns());
     set_timer(source, 1);
 }
 
@@ -143,7 +144,7 @@ static void source_seek(void *ctx, int64_t by_ms)
     struct source *source = ctx;
     struct complaint why; // of a file that cannot seek: it goes on where it is
 
-    if (player_seek(source->play.player, by_ms, play_now_ns(), &why) == 0)
+    if (player_seek(source->play.player, by_ms, clock_now_ns(), &why) == 0)
         source->has_told_end = false;
     set_timer(source, 1);
 }
@@ -152,7 +153,7 @@ static void source_speed(void *ctx, double factor)
 {
     struct source *source = ctx;
 
-    player_speed(source->play.player, factor, play_now_ns());
+    player_speed(source->play.player, factor, clock_now_ns());
     set_timer(source, 1);
 }
 
@@ -160,7 +161,7 @@ static int64_t source_unix_ms(void *ctx)
 {
     const struct source *source = ctx;
 
-    return player_unix_ms(source->play.player, play_now_ns());
+    return player_unix_ms(source->play.player, clock_now_ns());
 }
 
 /* The last document stays, as of its own time: nobody was lost. */

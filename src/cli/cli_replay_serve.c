@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "cli/cli_output.h"
@@ -21,8 +22,6 @@ enum {
     DESCRIPTORS = 1024,
     SIGNALS = 2,
 };
-
-#define NS_PER_MS 1000000ULL
 
 /* A recording in the place of a daemon, on one loop. */
 struct server {
@@ -110,7 +109,7 @@ static void set_times(struct snapshot *snapshot, const struct vramscope_detail *
                       uint64_t seq)
 {
     snapshot->seq = seq;
-    snapshot->taken_ns = play_now_ns();
+    snapshot->taken_ns = clock_now_ns();
     if (detail->gpu_age_ms >= 0)
         snapshot->gpu_taken_ns =
             snapshot->taken_ns -
@@ -229,7 +228,7 @@ static void on_due(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     struct player *player = server->play->player;
-    uint64_t now_ns = play_now_ns(), wait_ns = 0;
+    uint64_t now_ns = clock_now_ns(), wait_ns = 0;
     struct recording_entry entry;
     struct complaint why = {""};
     int r = 1;
@@ -336,7 +335,7 @@ static int open_server(struct server *server, struct complaint *why)
         .documents = &documents,
         .fleet = true, // it may be a gateway's
         .interval_ms = find_interval_ms(server->play, server->cli->speed),
-        .now_ns = play_now_ns,
+        .now_ns = clock_now_ns,
     };
     int r = gate_new(&gate, &server->gate);
 

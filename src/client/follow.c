@@ -17,8 +17,6 @@ enum {
     MEMORY_PAUSE_MS = 100, // before what failed for want of memory is tried again
 };
 
-#define NS_PER_MS INT64_C(1000000)
-
 static const char *const paths[] = {
     [VRAMSCOPE_STREAM_SEED] = "/vram/stream",
     [VRAMSCOPE_STREAM_DETAIL] = "/v1/detail/stream",

@@ -5,12 +5,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-enum {
-    EVENTS_MAX = 8, // of one turn; what is left over is told again
-    NS_PER_MS = 1000 * 1000,
-};
-
-#define NS_PER_S INT64_C(1000000000)
+enum { EVENTS_MAX = 8 }; // of one turn; what is left over is told again
 
 int64_t poller_now_ns(void)
 {

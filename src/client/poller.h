@@ -14,6 +14,10 @@
 
 #define POLLER_NEVER INT64_MAX
 
+/* Signed, unlike those of base/clock.h: what is due may be past. */
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+
 struct poller {
     int fd;       // the epoll set
     int timer_fd; // in it

@@ -6,8 +6,6 @@
 
 #include <poll.h>
 
-#define NS_PER_MS INT64_C(1000000)
-
 void take_back(struct vramscope *scope)
 {
     decode_snapshot_free(scope->snapshot);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/event_log.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum { LINES_PER_SECOND = 5, LINES_AT_ONCE = 100 };
 
-#define NS_PER_S UINT64_C(1000000000)
 #define LINE_NS (NS_PER_S / LINES_PER_SECOND)
 
 static void log_event(const struct event *event)

@@ -8,12 +8,12 @@
 #ifndef DAEMON_WATCHED_H
 #define DAEMON_WATCHED_H
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "daemon/discovery.h"
 #include "daemon/inquiry.h"
 #include "engine/scraper.h"
 
-#define NS_PER_S 1000000000ULL
 #define INQUIRE_AGAIN_NS (60 * NS_PER_S) // a model's files may still be on their way
 
 struct watched {

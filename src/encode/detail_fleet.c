@@ -102,8 +102,7 @@ static void write_identity(struct buf *out, const struct fleet_node *node)
     detail_boolean(out, "gateway", node->is_gateway);
     json_put_number(out, "nodes", node->nodes);
     detail_boolean(out, "name_taken", node->name_taken);
-    json_put_number(out, "age_ms",
-                    has_figures ? node->age_ns / DETAIL_NS_PER_MS : UNKNOWN);
+    json_put_number(out, "age_ms", has_figures ? node->age_ns / NS_PER_MS : UNKNOWN);
     json_put_number(out, "interval_ms", node->interval_ms ? node->interval_ms : UNKNOWN);
     if (heard)
         detail_signed(out, "clock_offset_ms", node->clock_offset_ms);

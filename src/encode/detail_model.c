@@ -173,7 +173,7 @@ void detail_model(struct buf *out, const struct snapshot *snapshot,
     buf_add_char(out, '{');
     write_server(out, snapshot, model);
     json_put_number(out, "scrape_interval_ms", // of a sum there is none
-                    model->pace_ns ? model->pace_ns / DETAIL_NS_PER_MS : UNKNOWN);
+                    model->pace_ns ? model->pace_ns / NS_PER_MS : UNKNOWN);
     json_put_number(out, "max_model_len", model->max_model_len);
     write_device_list(out, model->devices);
     detail_begin(out, "vram");

@@ -40,6 +40,6 @@ void detail_figure(struct buf *out, const char *key, struct figure figure)
 
 void detail_age(struct buf *out, const char *key, uint64_t then_ns, uint64_t now_ns)
 {
-    json_put_number(
-        out, key, then_ns ? (now_ns - MIN(then_ns, now_ns)) / DETAIL_NS_PER_MS : UNKNOWN);
+    json_put_number(out, key,
+                    then_ns ? (now_ns - MIN(then_ns, now_ns)) / NS_PER_MS : UNKNOWN);
 }

@@ -6,9 +6,8 @@
 #define ENCODE_DETAIL_PARTS_H
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "snapshot/snapshot.h"
-
-enum { DETAIL_NS_PER_MS = 1000000 };
 
 void detail_signed(struct buf *out, const char *key, int64_t value);
 void detail_boolean(struct buf *out, const char *key, bool value);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/hit_window.h"
 
-enum { NS_PER_S = 1000000000 };
+#include "base/clock.h"
 
 static uint64_t step_at(const struct hit_window *window, uint64_t now_ns)
 {

@@ -2,15 +2,14 @@
 #include "gpu/gpu_worker.h"
 
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/confine.h"
 #include "base/log.h"
 #include "gpu/gpu_frame.h"
 
-#define SECOND_NS UINT64_C(1000000000)
-#define RETRY_FIRST_NS SECOND_NS
-#define RETRY_MAX_NS (60 * SECOND_NS)
+#define RETRY_FIRST_NS NS_PER_S
+#define RETRY_MAX_NS (60 * NS_PER_S)
 
 enum { EXIT_USAGE = 2 };
 
@@ -42,14 +41,6 @@ struct worker {
     char frame[GPU_FRAME_MAX];
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); // cannot fail
-    return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
-}
-
 static void slot_failed(struct slot *slot, int r)
 {
     if (slot->state.verdict == GPU_NOT_ASKED || slot->state.verdict == GPU_OK)
@@ -58,14 +49,15 @@ static void slot_failed(struct slot *slot, int r)
 
     slot->delay_ns =
         MIN(slot->delay_ns ? 2 * slot->delay_ns : RETRY_FIRST_NS, RETRY_MAX_NS);
-    slot->retry_ns = now_ns() + slot->delay_ns; // after the attempt, which may take long
+    slot->retry_ns =
+        clock_now_ns() + slot->delay_ns; // after the attempt, which may take long
 }
 
 static void slot_open(struct slot *slot, const struct gpu_env *env)
 {
     int r;
 
-    if (now_ns() < slot->retry_ns)
+    if (clock_now_ns() < slot->retry_ns)
         return;
 
     memset(&slot->state, 0, sizeof(slot->state));
@@ -137,7 +129,7 @@ static void take_sample(struct worker *w, bool with_processes)
     out->n_devices = 0;
     out->n_processes = 0;
     out->processes_incomplete = 0;
-    out->taken_ns = now_ns();
+    out->taken_ns = clock_now_ns();
     out->processes_taken_ns = with_processes ? out->taken_ns : 0;
 
     for (size_t i = 0; i < w->n_slots; i++) {

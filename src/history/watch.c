@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define NS_PER_S UINT64_C(1000000000)
 #define GIB ((double)(1 << 30))
 
 int watch_new(struct journal *journal, struct watch **ret)

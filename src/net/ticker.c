@@ -5,8 +5,6 @@
 
 #include <sys/timerfd.h>
 
-enum { NS_PER_S = 1000000000 };
-
 uint64_t ticker_now_ns(void)
 {
     return clock_now_ns();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "recording/player.h"
 
+#include "base/clock.h"
+
 enum {
-    NS_PER_MS = 1000000,
     MARKS_MAX = 16384,
     MARK_EVERY_MS = 5 * 1000, // at first; where there are too many, half are let go
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/aggregated.h"
 
+#include "base/clock.h"
 #include "encode/json.h"
 #include "history/aggregate.h"
 #include "serve/parameters.h"
@@ -13,7 +14,6 @@ enum {
     SAMPLES_MAX = 640, // 60 s at 100 ms, and some for beats that come early
 };
 
-#define NS_PER_S 1000000000ULL
 #define PPM_OF_PERCENT 1e4
 
 static const struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/desk.h"
 
+#include "base/clock.h"
 #include "serve/aggregated.h"
 #include "serve/answers.h"
 #include "serve/desk_nodes.h"
@@ -15,7 +16,6 @@
 enum {
     BODY_MAX = SEED_EVENT_MAX + 8 * 1024,
     FRESH_INTERVALS = 3,
-    NS_PER_MS = 1000000,
 };
 
 struct desk {

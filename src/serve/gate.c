@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/gate.h"
 
+#include "base/clock.h"
 #include "base/number.h"
 
 #include <arpa/inet.h>
@@ -13,8 +14,6 @@ enum {
     NAME_MAX_LEN = 253,
     ADDRESS_BYTES = 16,
 };
-
-#define NS_PER_S 1000000000ULL
 
 /* What Host says: a name or an address, and perhaps a port. */
 struct host {

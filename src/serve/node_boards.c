@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/node_boards.h"
 
+#include "base/clock.h"
 #include "encode/detail.h"
 
 #include <assert.h>
@@ -8,8 +9,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define KEPT_NS 60000000000ULL // a board stays its node's after it was last of use
-#define LENT_NS 1000000000ULL  // and so long where another node has need of it
+#define KEPT_NS (60 * NS_PER_S) // a board stays its node's after it was last of use
+#define LENT_NS NS_PER_S        // and so long where another node has need of it
 
 enum {
     NODE_PAST_BYTES = 128 * 1024, // a minute of 64 models at 2 Hz (/vram/aggregated)

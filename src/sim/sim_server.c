@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sim_server.h"
 
+#include "base/clock.h"
 #include "sim/sim_expo.h"
 #include "sim/sim_file.h"
 #include "sim/sim_filter.h"
@@ -8,8 +9,6 @@
 
 #include <inttypes.h>
 #include <time.h>
-
-#define NS_PER_S 1000000000U
 
 /* After a longer sleep of the machine the simulation goes on from where it was. */
 #define ADVANCE_NS_MAX ((uint64_t)10 * NS_PER_S)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tui/tui.h"
 
+#include "base/clock.h"
 #include "tui/draw.h"
 #include "tui/opened_node.h"
 #include "tui/screen_file.h"
@@ -11,7 +12,6 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 enum {
     USUAL_REFRESH_MS = 100,
@@ -45,22 +45,14 @@ struct loop {
     int64_t message_until_ms; // monotonic
 };
 
-static int64_t clock_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now); // cannot fail on Linux
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t now_ms(void)
 {
-    return clock_ms(CLOCK_MONOTONIC);
+    return (int64_t)(clock_now_ns() / NS_PER_MS);
 }
 
 static int64_t unix_ms(void)
 {
-    return clock_ms(CLOCK_REALTIME);
+    return (int64_t)clock_unix_ms();
 }
 
 static void say(struct loop *loop, const char *format, ...) PRINTF_LIKE(2, 3);
