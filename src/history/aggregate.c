@@ -21,13 +21,23 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double percentile(const double *sorted, size_t n, double fraction)
+void aggregate_sort(double *samples, size_t n)
+{
+    qsort(samples, n, sizeof(samples[0]), compare);
+}
+
+double aggregate_percentile(const double *highest, size_t n_highest, uint64_t n,
+                            double fraction)
 {
     double place = (double)(n - 1) * fraction;
-    size_t below = (size_t)place, above = MIN(below + 1, n - 1);
-    double part = place - (double)below;
+    uint64_t below = (uint64_t)place, above = MIN(below + 1, n - 1);
+    uint64_t missing = n - n_highest;
+    double part = place - (double)below, low;
 
-    return sorted[below] + part * (sorted[above] - sorted[below]);
+    if (below < missing)
+        return (double)NAN;
+    low = highest[below - missing];
+    return low + part * (highest[above - missing] - low);
 }
 
 static double mean(const double *samples, size_t n)
@@ -47,10 +57,10 @@ void aggregate(double *samples, size_t n, struct aggregate *ret)
     *ret = (struct aggregate){n, none, none, none, none, none};
     if (n == 0)
         return;
-    qsort(samples, n, sizeof(samples[0]), compare);
+    aggregate_sort(samples, n);
     ret->min = samples[0];
     ret->max = samples[n - 1];
     ret->mean = mean(samples, n);
-    ret->p95 = percentile(samples, n, 0.95);
-    ret->p99 = percentile(samples, n, 0.99);
+    ret->p95 = aggregate_percentile(samples, n, n, 0.95);
+    ret->p99 = aggregate_percentile(samples, n, n, 0.99);
 }

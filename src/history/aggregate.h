@@ -19,4 +19,14 @@ struct aggregate {
 /* Of `n` samples, which are put in another order. NAN: not known, and left out. */
 void aggregate(double *samples, size_t n, struct aggregate *ret);
 
+/* Rising; none is NAN. */
+void aggregate_sort(double *samples, size_t n);
+
+/*
+ * A percentile, which is a fraction here, of `n` samples, of which the highest are given in
+ * rising order. NAN: it is below them.
+ */
+double aggregate_percentile(const double *highest, size_t n_highest, uint64_t n,
+                            double fraction);
+
 #endif

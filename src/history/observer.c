@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "history/advice.h"
 
+#include "history/aggregate.h"
+
 #include <math.h>
 
 enum { HIGHEST_FIRST = 64 }; // room at first; it doubles
 
 struct observer {
     struct observation seen;
-    uint64_t *highest; // a heap: no value is below the first
+    double *highest; // a heap: no value is below the first
     size_t n_highest, room;
     uint64_t counter; // of preemptions, as last read; UNKNOWN: not yet
     double hits;      // percent times milliseconds
@@ -62,15 +64,15 @@ void observer_begin(struct observer *observer, const struct past_series *of)
     begin(observer, UNKNOWN);
 }
 
-static void swap(uint64_t *a, uint64_t *b)
+static void swap(double *a, double *b)
 {
-    uint64_t last = *a;
+    double last = *a;
 
     *a = *b;
     *b = last;
 }
 
-static void sift_up(uint64_t *heap, size_t at)
+static void sift_up(double *heap, size_t at)
 {
     while (at > 0 && heap[at] < heap[(at - 1) / 2]) {
         swap(&heap[at], &heap[(at - 1) / 2]);
@@ -78,7 +80,7 @@ static void sift_up(uint64_t *heap, size_t at)
     }
 }
 
-static void sift_down(uint64_t *heap, size_t n)
+static void sift_down(double *heap, size_t n)
 {
     size_t at = 0, least = 1;
 
@@ -96,7 +98,7 @@ static void sift_down(uint64_t *heap, size_t n)
 static int make_room(struct observer *observer)
 {
     size_t room = MAX(2 * observer->room, (size_t)HIGHEST_FIRST);
-    uint64_t *highest;
+    double *highest;
 
     if (observer->n_highest < observer->room)
         return 0;
@@ -109,9 +111,9 @@ static int make_room(struct observer *observer)
 }
 
 /* Keep it if it is among the highest. */
-static int note_high(struct observer *observer, uint64_t value)
+static int note_high(struct observer *observer, double value)
 {
-    uint64_t *heap = observer->highest;
+    double *heap = observer->highest;
     int r;
 
     if (observer->n_highest == OBSERVER_HIGHEST) {
@@ -187,7 +189,7 @@ int observer_add(struct observer *observer, const struct observed_row *row)
     if (seen->kv_pool_bytes != pool)
         begin(observer, pool);
     if (used != UNKNOWN) {
-        r = note_high(observer, used);
+        r = note_high(observer, (double)used);
         if (r < 0)
             return r;
         note_most(&seen->kv_used_max, used);
@@ -206,36 +208,18 @@ int observer_add(struct observer *observer, const struct observed_row *row)
     return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* As history/aggregate.h has it, of samples of which only the highest are there. */
-static uint64_t percentile(const uint64_t *sorted, size_t n_sorted, uint64_t n)
-{
-    double place = (double)(n - 1) * 0.999;
-    uint64_t below = (uint64_t)place, above = MIN(below + 1, n - 1),
-             missing = n - n_sorted;
-    double part = place - (double)below, low, high;
-
-    if (below < missing)
-        return UNKNOWN;
-    low = (double)sorted[below - missing];
-    high = (double)sorted[above - missing];
-    return (uint64_t)llround(low + part * (high - low));
-}
-
 void observer_end(struct observer *observer, struct observation *ret)
 {
+    double most;
+
     *ret = observer->seen;
     if (observer->hits_ms > 0)
         ret->hit_percent = observer->hits / (double)observer->hits_ms;
     if (ret->samples == 0)
         return;
     // One in order is a heap, too: more can be added.
-    qsort(observer->highest, observer->n_highest, sizeof(observer->highest[0]), compare);
-    ret->kv_used_p999 = percentile(observer->highest, observer->n_highest, ret->samples);
+    aggregate_sort(observer->highest, observer->n_highest);
+    most =
+        aggregate_percentile(observer->highest, observer->n_highest, ret->samples, 0.999);
+    ret->kv_used_p999 = isnan(most) ? UNKNOWN : (uint64_t)llround(most);
 }
