@@ -8,6 +8,7 @@
 #include "engine/engine_kind.h"
 #include "wire/prom.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { PAGE_TEXT_MAX = 512 * 1024 };
@@ -76,6 +77,12 @@ static inline char *page_load(const char *dir, const char *name, struct span *re
     *ret = (struct span){text, fread(text, 1, PAGE_TEXT_MAX, file)};
     (void)fclose(file);
     return text;
+}
+
+/* But for rounding; what is not known is the same as what is not known. */
+static inline bool page_same(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-12 * fmax(1, fabs(b));
 }
 
 #endif

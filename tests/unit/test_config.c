@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "test_folder.h"
+
 enum { WORDS_MAX = 12 };
 
 static const char FILE_NAME[] = "vramscope.yaml";
@@ -1033,29 +1035,6 @@ static void test_help(void **state)
             fail_msg("too long, or with blanks at its end: %.*s", (int)(end - line),
                      line);
     }
-}
-
-static int enter_folder(void **state)
-{
-    char *folder = strdup("/tmp/test_config.XXXXXX");
-
-    *state = folder;
-    return folder && mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-    static const char *const files[] = {
-        "vramscope.yaml", "key",     "empty",    "two-lines", "too-long", "crlf",
-        "pipe",           "longest", "big.yaml", "open.yaml", "help",     "last.yaml"};
-    char *folder = *state;
-    int r;
-
-    for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        (void)unlink(files[i]); // not every test writes every one
-    r = chdir("/") == 0 ? rmdir(folder) : -1;
-    free(folder);
-    return r;
 }
 
 int main(void)

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "test_folder.h"
+
 enum { NOBODY = 65534 };
 
 static const struct setting token_setting = {
@@ -198,25 +200,6 @@ static void test_secrets_of_engines(void **state)
     config->engines[1].api_key = strdup("key");
     assert_true(config_has_secret(config));
     config_free(config);
-}
-
-static int enter_folder(void **state)
-{
-    char *folder = strdup("/tmp/test_config_secret.XXXXXX");
-
-    *state = folder;
-    return folder && mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-    char *folder = *state;
-    int r;
-
-    (void)unlink("token");
-    r = chdir("/") == 0 ? rmdir(folder) : -1;
-    free(folder);
-    return r;
 }
 
 int main(void)

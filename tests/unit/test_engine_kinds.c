@@ -110,11 +110,6 @@ static const struct row captured[] = {
 };
 // clang-format on
 
-static bool same(double a, double b)
-{
-    return (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-12 * fmax(1, fabs(b));
-}
-
 static void check(const struct row *row, const struct engine_kind *kind,
                   const struct engine_page *page)
 {
@@ -154,7 +149,7 @@ static void check(const struct row *row, const struct engine_kind *kind,
                      (unsigned long long)counts[i].wanted,
                      page->kv_why ? page->kv_why : "no reason");
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
-        if (!same(values[i].is, values[i].wanted))
+        if (!page_same(values[i].is, values[i].wanted))
             fail_msg("[%s] %s: %.17g, not %.17g", row->files[0], values[i].what,
                      values[i].is, values[i].wanted);
     assert_true(page->kv_told_bytes == U || page->kv_told_error == 5368710);

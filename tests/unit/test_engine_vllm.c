@@ -118,11 +118,6 @@ static const struct row captured[] = {
 };
 // clang-format on
 
-static bool same(double a, double b)
-{
-    return (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-12 * fmax(1, fabs(b));
-}
-
 static void check_counts(const struct row *row, const struct engine_page *page)
 {
     const struct {
@@ -159,9 +154,10 @@ static void check_page(const struct row *row, const struct page_reading *reading
     if (strcmp(page->served_name, row->name) != 0)
         fail_msg("[%s] name '%s'", row->file, page->served_name);
     check_counts(row, page);
-    if (!same(page->kv_usage_ratio, row->usage))
+    if (!page_same(page->kv_usage_ratio, row->usage))
         fail_msg("[%s] usage %.17g", row->file, page->kv_usage_ratio);
-    if (!same(page->prefix.hits, row->hits) || !same(page->prefix.queries, row->queries))
+    if (!page_same(page->prefix.hits, row->hits) ||
+        !page_same(page->prefix.queries, row->queries))
         fail_msg("[%s] hits %.17g of %.17g", row->file, page->prefix.hits,
                  page->prefix.queries);
 }
@@ -332,7 +328,7 @@ static void test_usage_words(void **state)
                    "vllm:cache_config_info{engine=\"0\",num_gpu_blocks=\"101\"} 1\n"
                    "vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"m\"} ",
                    usages[i].word, "\n");
-        if (reading.r != 0 || !same(reading.page.kv_usage_ratio, usages[i].usage) ||
+        if (reading.r != 0 || !page_same(reading.page.kv_usage_ratio, usages[i].usage) ||
             reading.page.kv_used_blocks != usages[i].used ||
             (reading.page.kv_why != NULL) != isnan(usages[i].usage))
             fail_msg("[%s] %d, usage %g, used %lld", usages[i].word, reading.r,
@@ -461,7 +457,7 @@ static void test_orders(void **state)
         read_words(&reading, "vllm:cache_config_info{engine=\"0\",", orders[i].labels[0],
                    second);
         if (reading.r != 0 ||
-            !same(reading.page.gpu_memory_utilization, orders[i].utilization) ||
+            !page_same(reading.page.gpu_memory_utilization, orders[i].utilization) ||
             reading.page.kv_memory_option != orders[i].option)
             fail_msg("[%s] %d, %g", orders[i].row, reading.r,
                      reading.page.gpu_memory_utilization);

@@ -47,13 +47,6 @@ static void put_kfd(void)
     put(KFD_PROC "/x", "");
 }
 
-/* A descriptor of /dev/dri, and what fdinfo says about it. */
-static void put_fd(uint32_t pid, uint32_t fd, const char *text)
-{
-    put_link(name_of("proc/%u/fd/%u", pid, fd), "/dev/dri/renderD129");
-    put(name_of("proc/%u/fdinfo/%u", pid, fd), text);
-}
-
 #define CLIENT(pci, id, memory)                                                \
     "pos:\t0\nflags:\t02100002\nmnt_id:\t27\nino:\t620\ndrm-driver:\tamdgpu\n" \
     "drm-client-id:\t" id "\ndrm-pdev:\t" pci "\npasid:\t32771\n" memory       \
@@ -63,9 +56,8 @@ static void put_fd(uint32_t pid, uint32_t fd, const char *text)
 
 static int setup(void **state)
 {
-    source = NULL;
-    memset(&said, 0, sizeof(said));
-    if (files_setup(state) < 0)
+    tested = &gpu_amdgpu;
+    if (tree_setup(state) < 0)
         return -1;
     put("sys/class/drm/version", "drm 1.1.0 20060810\n");
     put_card(0, "0000:00:02.0", "0x8086\n", "i915");
@@ -77,37 +69,8 @@ static int setup(void **state)
     put_memory(SECOND_CARD, "206141652992\n", "297795584\n");
     put(SECOND_CARD "/product_name", "AMD Instinct MI300X OAM\n");
     put(SECOND_CARD "/unique_id", "8a1b2c3d4e5f6071\n");
-    put("proc/1/fd/0", "");
-    put("proc/1/fdinfo/0", "pos:\t0\nflags:\t02\n");
     put("proc/version", "Linux\n");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    if (source)
-        gpu_amdgpu.close(source);
-    return files_teardown(state);
-}
-
-static int open_it(void)
-{
-    char sys[512], proc[512];
-    const struct gpu_env env = {.sys_root = sys, .proc_root = proc};
-
-    (void)snprintf(sys, sizeof(sys), "%s", path_of("sys"));
-    (void)snprintf(proc, sizeof(proc), "%s", path_of("proc"));
-    return gpu_amdgpu.open(&env, &said, &source);
-}
-
-static void take(uint64_t now_ns, bool with_processes)
-{
-    if (!source)
-        assert_int_equal(open_it(), 0);
-    memset(&sample, 0, sizeof(sample));
-    sample.n_sources = 1;
-    sample.taken_ns = now_ns;
-    assert_int_equal(gpu_amdgpu.sample(source, with_processes, &said, &sample), 0);
 }
 
 static void test_two_cards(void **state)

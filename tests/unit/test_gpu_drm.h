@@ -23,6 +23,10 @@ static struct gpu_sample sample; // too large for the stack
 static struct gpu_source_state said;
 static struct gpu_source *source;
 
+/* What a test is of: set before it opens it. */
+static const struct gpu_backend *tested;
+static const struct intel_calls *tested_calls; // NULL: the kernel's
+
 static inline const char *path_of(const char *name)
 {
     static char path[512];
@@ -100,6 +104,53 @@ static inline void put_card(uint32_t n, const char *address, const char *vendor,
              name_of("../../devices/pci0000:00/%s/drm/renderD%u", address, 128 + n));
     put_link(name_of("sys/bus/pci/devices/%s", address),
              name_of("../../../devices/pci0000:00/%s", address));
+}
+
+/* A descriptor of /dev/dri, and what fdinfo says about it. */
+static inline void put_fd(uint32_t pid, uint32_t fd, const char *text)
+{
+    put_link(name_of("proc/%u/fd/%u", pid, fd), "/dev/dri/renderD129");
+    put(name_of("proc/%u/fdinfo/%u", pid, fd), text);
+}
+
+/* A folder with a process that has no such descriptor. */
+static inline int tree_setup(void **state)
+{
+    source = NULL;
+    memset(&said, 0, sizeof(said));
+    if (files_setup(state) < 0)
+        return -1;
+    put("proc/1/fd/0", "");
+    put("proc/1/fdinfo/0", "pos:\t0\nflags:\t02\n");
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    if (source)
+        tested->close(source);
+    return files_teardown(state);
+}
+
+static inline int open_it(void)
+{
+    char sys[512], proc[512];
+    const struct gpu_env env = {
+        .sys_root = sys, .proc_root = proc, .intel = tested_calls};
+
+    (void)snprintf(sys, sizeof(sys), "%s", path_of("sys"));
+    (void)snprintf(proc, sizeof(proc), "%s", path_of("proc"));
+    return tested->open(&env, &said, &source);
+}
+
+static inline void take(uint64_t now_ns, bool with_processes)
+{
+    if (!source)
+        assert_int_equal(open_it(), 0);
+    memset(&sample, 0, sizeof(sample));
+    sample.n_sources = 1;
+    sample.taken_ns = now_ns;
+    assert_int_equal(tested->sample(source, with_processes, &said, &sample), 0);
 }
 
 static inline int by_pid(const void *a, const void *b)

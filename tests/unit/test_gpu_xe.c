@@ -21,12 +21,12 @@ static void put_intel(uint32_t n, const char *address, const char *driver, const
 
 static int setup(void **state)
 {
-    source = NULL;
-    memset(&said, 0, sizeof(said));
+    tested = &gpu_xe;
+    tested_calls = &calls;
     memset(nodes, 0, sizeof(nodes));
     perfmon = true;
     n_opened = n_asked = 0;
-    if (files_setup(state) < 0)
+    if (tree_setup(state) < 0)
         return -1;
     put_intel(0, INTEGRATED, "i915", "0x4680\n");
     put_intel(1, DG2, "i915", "0x56a0\n");
@@ -36,36 +36,7 @@ static int setup(void **state)
     put_i915(0, system_only, 1);
     put_i915(1, dg2, 2);
     put_xe(3, pvc, 3);
-    put("proc/1/fd/0", "");
-    put("proc/1/fdinfo/0", "pos:\t0\nflags:\t02\n");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    if (source)
-        gpu_xe.close(source);
-    return files_teardown(state);
-}
-
-static int open_it(void)
-{
-    char sys[512], proc[512];
-    const struct gpu_env env = {.sys_root = sys, .proc_root = proc, .intel = &calls};
-
-    (void)snprintf(sys, sizeof(sys), "%s", path_of("sys"));
-    (void)snprintf(proc, sizeof(proc), "%s", path_of("proc"));
-    return gpu_xe.open(&env, &said, &source);
-}
-
-static void take(uint64_t now_ns, bool with_processes)
-{
-    if (!source)
-        assert_int_equal(open_it(), 0);
-    memset(&sample, 0, sizeof(sample));
-    sample.n_sources = 1;
-    sample.taken_ns = now_ns;
-    assert_int_equal(gpu_xe.sample(source, with_processes, &said, &sample), 0);
 }
 
 #define CLIENT(driver, pci, id, memory)                                              \
@@ -81,12 +52,6 @@ static void take(uint64_t now_ns, bool with_processes)
     CLIENT("i915", DG2, id,                                            \
            "drm-total-local0:\t8 MiB\ndrm-resident-local0:\t" resident \
            "\ndrm-resident-stolen-local0:\t3 MiB\ndrm-resident-system0:\t5 MiB\n")
-
-static void put_fd(uint32_t pid, uint32_t fd, const char *text)
-{
-    put_link(name_of("proc/%u/fd/%u", pid, fd), "/dev/dri/renderD129");
-    put(name_of("proc/%u/fdinfo/%u", pid, fd), text);
-}
 
 static void test_cards(void **state)
 {

@@ -7,7 +7,6 @@
 #include "host/model_files.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
@@ -22,6 +21,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "test_folder.h"
 
 enum { PID = 20, START = 200, NOBODY = 65534, TEXT_MAX = 4096 };
 
@@ -1209,39 +1210,16 @@ static void test_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-static int enter_folder(void **state)
+static int set_up(void **state)
 {
-    char *folder = strdup("/tmp/test_host_files.XXXXXX");
-
-    *state = folder;
-    if (!folder || !mkdtemp(folder) || chdir(folder) < 0)
+    if (enter_folder(state) < 0)
         return -1;
     make_folders(ROOT);
     write_stat(START);
     return symlink("/proc/self", "self");
 }
 
-static int remove_one(const char *path, const struct stat *status, int type,
-                      struct FTW *ftw)
-{
-    (void)status; // what it is, remove() finds out
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int leave_folder(void **state)
-{
-    char *folder = *state;
-    int r = chdir("/");
-
-    if (r == 0)
-        r = nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(folder);
-    return r;
-}
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, leave_folder)
 
 int main(void)
 {

@@ -9,7 +9,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +19,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+
+#include "test_folder.h"
 
 enum { PATH_ROOM = 128 };
 
@@ -132,34 +133,6 @@ static inline int listen_somewhere(int family, uint16_t *port)
     }
     *port = ntohs(family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     return fd;
-}
-
-static inline int enter_folder(void **state)
-{
-    char *folder = strdup("/tmp/test_host.XXXXXX");
-
-    *state = folder;
-    return folder && mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static inline int remove_one(const char *path, const struct stat *status, int type,
-                             struct FTW *ftw)
-{
-    (void)status; // what it is, remove() finds out
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static inline int leave_folder(void **state)
-{
-    char *folder = *state;
-    int r = chdir("/");
-
-    if (r == 0)
-        r = nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(folder);
-    return r;
 }
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)

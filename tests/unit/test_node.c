@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "test_folder.h"
+
 #define A16 "abcdefghijklmnop"
 #define A64 A16 A16 A16 A16
 
@@ -96,25 +98,6 @@ static void test_no_machine_id(void **state)
     assert_int_equal(unlink("sys/kernel/random/boot_id"), 0);
     assert_int_equal(node_read_machine(".", ".", boot), -ENOENT);
     assert_int_equal(rmdir("sys/kernel/random") + rmdir("sys/kernel") + rmdir("sys"), 0);
-}
-
-static int enter_folder(void **state)
-{
-    char *folder = strdup("/tmp/test_node.XXXXXX");
-
-    *state = folder;
-    return folder && mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-    char *folder = *state;
-    int r;
-
-    (void)unlink("machine-id");
-    r = chdir("/") == 0 ? rmdir(folder) : -1;
-    free(folder);
-    return r;
 }
 
 int main(void)
