@@ -70,6 +70,17 @@ size_t text_clean(char *dst, size_t room, struct span src)
     return out;
 }
 
+struct span text_trim(struct span text)
+{
+    static const char blanks[] = " \t\r\n";
+
+    while (text.len && memchr(blanks, *text.at, sizeof(blanks) - 1))
+        text = (struct span){text.at + 1, text.len - 1};
+    while (text.len && memchr(blanks, text.at[text.len - 1], sizeof(blanks) - 1))
+        text.len--;
+    return text;
+}
+
 bool text_is_of_name(char c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||

@@ -15,6 +15,9 @@
  */
 size_t text_clean(char *dst, size_t room, struct span src);
 
+/* Without the blanks and line ends at both ends. */
+struct span text_trim(struct span text) MUST_CHECK;
+
 /* A letter, digit, '_' or '-': what a name may have that stands in addresses and subjects. */
 bool text_is_of_name(char c);
 

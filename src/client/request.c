@@ -18,44 +18,6 @@ void request_refuse(struct request *request, const char *format, ...)
     va_end(args);
 }
 
-static bool is_field(struct span line, const char *name)
-{
-    size_t len = strlen(name);
-
-    return line.len > len && line.at[len] == ':' && strncasecmp(line.at, name, len) == 0;
-}
-
-static struct span trim(struct span text)
-{
-    static const char blanks[] = " \t\r\n";
-
-    while (text.len && memchr(blanks, *text.at, sizeof(blanks) - 1))
-        text = (struct span){text.at + 1, text.len - 1};
-    while (text.len && memchr(blanks, text.at[text.len - 1], sizeof(blanks) - 1))
-        text.len--;
-    return text;
-}
-
-/* Does the line name a coding that was not asked for? */
-static bool is_encoded(struct span line)
-{
-    static const struct {
-        const char *name, *only;
-    } fields[] = {{"Content-Encoding", "identity"}, {"Transfer-Encoding", "chunked"}};
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        size_t name_len = strlen(fields[i].name) + 1;
-        struct span value;
-
-        if (!is_field(line, fields[i].name))
-            continue;
-        value = trim((struct span){line.at + name_len, line.len - name_len});
-        return value.len != strlen(fields[i].only) ||
-               strncasecmp(value.at, fields[i].only, value.len) != 0;
-    }
-    return false;
-}
-
 /* The empty line: of an interim response, of the real one, or after trailers. */
 static int end_head(struct request *request)
 {
@@ -68,38 +30,21 @@ static int end_head(struct request *request)
     }
     if (status < 200 || request->status)
         return 0;
-    request->head_ended = true;
     request->status = (int)status;
     return request->handler.head(request->handler.ctx);
-}
-
-static bool check_head_line(struct request *request, struct span line)
-{
-    request->head_bytes += line.len;
-    if (request->head_bytes > REQUEST_HEAD_MAX)
-        request_refuse(request, "the answer's head is larger than 16 KiB");
-    else if (line.len > 5 && memcmp(line.at, "HTTP/", 5) == 0)
-        request->status_lines++;
-    else if (++request->head_fields > REQUEST_FIELDS_MAX)
-        request_refuse(request, "the answer has more than 100 fields");
-    if (request->status_lines > REQUEST_INTERIM_MAX + 1)
-        request_refuse(request, "too many interim responses");
-    if (is_encoded(line))
-        request_refuse(request, "the answer is encoded, which was not asked for");
-    return !request->refusal[0];
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     struct request *request = ctx;
     struct span line = {data, size * n};
-    int r = 0;
+    const char *why = response_head_take(&request->head, line);
 
-    if (line.len && (*line.at == '\r' || *line.at == '\n'))
-        r = end_head(request);
-    else if (!check_head_line(request, line))
-        r = -EPROTO;
-    return r < 0 ? 0 : line.len;
+    if (why)
+        request_refuse(request, "%s", why);
+    else if (!request->head.ended || end_head(request) >= 0)
+        return line.len;
+    return 0;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -248,10 +193,7 @@ int request_begin(struct request *request, const struct target *target, const ch
 
     (void)curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, NULL);
     drop_fields(request);
-    request->head_bytes = 0;
-    request->head_fields = 0;
-    request->status_lines = 0;
-    request->head_ended = false;
+    request->head = (struct response_head){0};
     request->status = 0;
     request->refusal[0] = '\0';
     request->curl_error[0] = '\0';
@@ -283,7 +225,7 @@ bool request_type_is(const struct request *request, const char *type)
 
     if (semicolon)
         given.len = (size_t)(semicolon - given.at);
-    given = trim(given);
+    given = text_trim(given);
     return given.len == strlen(type) && strncasecmp(given.at, type, given.len) == 0;
 }
 
@@ -304,11 +246,11 @@ static void find_fault(struct request *request, CURLcode code)
 
     if (request->refusal[0])
         return;
-    if (code == CURLE_OK && !request->head_ended)
-        request_refuse(request, "the answer's head is torn");
+    if (code == CURLE_OK && !request->head.ended)
+        request_refuse(request, RESPONSE_HEAD_TORN);
     (void)curl_easy_getinfo(request->easy, CURLINFO_STARTTRANSFER_TIME_T, &answered_us);
-    if (code == CURLE_OUT_OF_MEMORY && answered_us && !request->head_ended)
-        request_refuse(request, "the answer's head is larger than 16 KiB");
+    if (code == CURLE_OUT_OF_MEMORY && answered_us && !request->head.ended)
+        request_refuse(request, RESPONSE_HEAD_TOO_LARGE);
 }
 
 static const char *name_fault(const struct request *request, CURLcode code)

@@ -9,16 +9,12 @@
 #ifndef CLIENT_REQUEST_H
 #define CLIENT_REQUEST_H
 
+#include "base/response_head.h"
 #include "client/target.h"
 
 #include <curl/curl.h>
 
-enum {
-    REQUEST_HEAD_MAX = 16 * 1024,
-    REQUEST_FIELDS_MAX = 100,
-    REQUEST_INTERIM_MAX = 4, // 1xx responses before the real one
-    REQUEST_WHY_SIZE = 256,
-};
+enum { REQUEST_WHY_SIZE = 256 };
 
 struct request_handler {
     /* The head is complete. Negative ends the transfer; then request_refuse() before. */
@@ -32,11 +28,8 @@ struct request {
     struct request_handler handler;
     CURL *easy;
     struct curl_slist *fields;
-    size_t head_bytes;
-    unsigned head_fields;
-    unsigned status_lines;
-    bool head_ended; // with its empty line; libcurl does not mind when it is missing
-    int status;      // of the answer, not of an interim one; 0: none yet
+    struct response_head head;
+    int status;                     // of the answer, not of an interim one; 0: none yet
     char refusal[REQUEST_WHY_SIZE]; // why our side ended it; "": it did not
     char curl_error[CURL_ERROR_SIZE];
 };

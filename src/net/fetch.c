@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/fetch.h"
 
+#include "base/response_head.h"
 #include "net/curl_memory.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
-#include <strings.h>
 
 enum { READ_BYTES = 3 * 1024 }; // with libcurl's additions a whole piece of memory
 
@@ -31,10 +31,7 @@ struct fetch {
     CURL *easy;
     struct curl_slist *fields;
     bool in_flight;
-    size_t head_bytes;
-    unsigned head_fields;
-    unsigned status_lines;
-    bool head_ended; // with its empty line; libcurl does not mind when it is missing
+    struct response_head head;
     uint64_t body_bytes;
     const char *refusal; // why our side ended it
     char curl_error[CURL_ERROR_SIZE];
@@ -200,8 +197,6 @@ void fetcher_free(struct fetcher *fetcher)
     uv_close((uv_handle_t *)&fetcher->timer, on_timer_closed);
 }
 
-static const char too_large_head[] = "response head larger than 16 KiB";
-
 /* End the transfer from our side, saying why. */
 static size_t refuse(struct fetch *fetch, const char *why)
 {
@@ -209,65 +204,13 @@ static size_t refuse(struct fetch *fetch, const char *why)
     return 0;
 }
 
-static bool is_field(struct span line, const char *name)
-{
-    size_t len = strlen(name);
-
-    return line.len > len && line.at[len] == ':' && strncasecmp(line.at, name, len) == 0;
-}
-
-static struct span field_value(struct span line)
-{
-    static const char blanks[] = " \t\r\n";
-    const char *colon = memchr(line.at, ':', line.len);
-    struct span value = {colon + 1, (size_t)(line.at + line.len - colon - 1)};
-
-    while (value.len && strchr(blanks, *value.at))
-        value = (struct span){value.at + 1, value.len - 1};
-    while (value.len && strchr(blanks, value.at[value.len - 1]))
-        value.len--;
-    return value;
-}
-
-/* Does the line name a coding that was not asked for? */
-static bool is_encoded(struct span line)
-{
-    static const struct {
-        const char *name, *only;
-    } fields[] = {{"Content-Encoding", "identity"}, {"Transfer-Encoding", "chunked"}};
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        struct span value;
-
-        if (!is_field(line, fields[i].name))
-            continue;
-        value = field_value(line);
-        return value.len != strlen(fields[i].only) ||
-               strncasecmp(value.at, fields[i].only, value.len) != 0;
-    }
-    return false;
-}
-
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     struct fetch *fetch = ctx;
     struct span line = {data, size * n};
+    const char *why = response_head_take(&fetch->head, line);
 
-    fetch->head_bytes += line.len;
-    if (fetch->head_bytes > FETCH_HEAD_MAX)
-        return refuse(fetch, too_large_head);
-    if (line.len > 5 && memcmp(line.at, "HTTP/", 5) == 0) {
-        fetch->head_ended = false;
-        if (++fetch->status_lines > FETCH_INTERIM_MAX + 1)
-            return refuse(fetch, "too many interim responses");
-    } else if (*line.at == '\r' || *line.at == '\n') {
-        fetch->head_ended = true;
-    } else if (++fetch->head_fields > FETCH_FIELDS_MAX) {
-        return refuse(fetch, "more than 100 response fields");
-    }
-    if (is_encoded(line))
-        return refuse(fetch, "encoded response, which was not asked for");
-    return line.len;
+    return why ? refuse(fetch, why) : line.len;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -387,10 +330,7 @@ int fetch_start(struct fetch *fetch, const char *url)
         return -EBUSY;
     if (curl_easy_setopt(fetch->easy, CURLOPT_URL, url))
         return -ENOMEM;
-    fetch->head_bytes = 0;
-    fetch->head_fields = 0;
-    fetch->status_lines = 0;
-    fetch->head_ended = false;
+    fetch->head = (struct response_head){0};
     fetch->body_bytes = 0;
     fetch->refusal = NULL;
     fetch->curl_error[0] = '\0';
@@ -427,10 +367,10 @@ static bool has_come_to(const struct fetch *fetch, CURLINFO stage)
 /* What libcurl does not see, or names misleadingly. */
 static const char *find_fault(const struct fetch *fetch, CURLcode code)
 {
-    if (code == CURLE_OK && !fetch->head_ended)
-        return "torn response head";
+    if (code == CURLE_OK && !fetch->head.ended)
+        return RESPONSE_HEAD_TORN;
     if (code == CURLE_OUT_OF_MEMORY && has_come_to(fetch, CURLINFO_STARTTRANSFER_TIME_T))
-        return too_large_head; // a line longer than the 100 KB that libcurl would hold
+        return RESPONSE_HEAD_TOO_LARGE; // a line longer than the 100 KB that libcurl would hold
     return NULL;
 }
 

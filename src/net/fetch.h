@@ -17,9 +17,6 @@
 enum {
     FETCH_TOTAL_MS = 1000,
     FETCH_CONNECT_MS = 300,
-    FETCH_HEAD_MAX = 16 * 1024,
-    FETCH_FIELDS_MAX = 100,
-    FETCH_INTERIM_MAX = 4, // 1xx responses before the real one
     FETCH_BODY_MAX = 8 * 1024 * 1024,
     FETCH_WHY_MAX = 128,
 };
@@ -59,7 +56,7 @@ void fetcher_free(struct fetcher *fetcher);
 
 struct fetch_options {
     const char *bearer;    // Authorization: Bearer ..., or NULL
-    const char *ca_file;   // or NULL for the system's
+    const char *ca_file;   // in place of the system's; NULL: those
     bool insecure;         // accept any certificate
     const char *unix_path; // of a socket to connect to, whatever the URL's host; or NULL
     fetch_body_fn *body;

@@ -328,7 +328,7 @@ static const struct {
     {"error page without end", {.head = "HTTP/1.1 503 x\r\n\r\n", .fill = K,
      .fill_bytes = 4 * FETCH_BODY_MAX}, FETCH_BAD, 503, 0, "8 MiB", false},
     {"101 fields", {.head = EMPTY, .fill = FIELD, .fill_bytes = 100 * 6, .tail = "\r\n"},
-     FETCH_BAD, 200, 0, "100 response fields", false},
+     FETCH_BAD, 200, 0, "100 fields", false},
     {"head too large", {.head = EMPTY, .fill = "X: " K K K K "\r\n", .fill_bytes = 17000},
      FETCH_BAD, 200, 0, "16 KiB", false},
     {"field too large", {.head = EMPTY "X: ", .fill = K, .fill_bytes = 17000,
@@ -340,7 +340,7 @@ static const struct {
     {"five interim responses", {.head = HTTP_100 HTTP_100 HTTP_100 HTTP_100 HTTP_100 OK_2},
      FETCH_BAD, 200, 0, "interim", false},
     {"trailer without end", {.head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
-     .fill = FIELD, .fill_bytes = 6 * 10000}, FETCH_BAD, 200, 0, "100 response fields", false},
+     .fill = FIELD, .fill_bytes = 6 * 10000}, FETCH_BAD, 200, 0, "100 fields", false},
 
     {"torn body", {.head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok",
      .after = THEN_CLOSE}, FETCH_BAD, 200, 2, "", false},

@@ -91,12 +91,29 @@ static void test_clean_twice(void **state)
     }
 }
 
+static void test_trim(void **state)
+{
+    static const struct {
+        const char *text, *trimmed;
+    } trims[] = {
+        {"a b", "a b"}, {" \t a b\r\n", "a b"}, {"\r\n", ""},
+        {"", ""},       {"\va\v", "\va\v"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(trims); i++)
+        assert_true(span_is(text_trim(span_of(trims[i].text)), trims[i].trimmed));
+    assert_int_equal(text_trim((struct span){"\0 ", 2}).len, 1); // a NUL is no blank
+    assert_int_equal(text_trim((struct span){NULL, 0}).len, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_nul),
         cmocka_unit_test(test_clean_twice),
+        cmocka_unit_test(test_trim),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
