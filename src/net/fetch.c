@@ -253,8 +253,10 @@ static int set_options(struct fetch *fetch)
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_USERAGENT, "vramscope");
     SET(CURLOPT_HTTPHEADER, fetch->fields);
-    if (fetch->options.ca_file)
+    if (fetch->options.ca_file) {
         SET(CURLOPT_CAINFO, fetch->options.ca_file);
+        SET(CURLOPT_CAPATH, NULL); // the system's folder would be trusted beside it
+    }
     if (fetch->options.unix_path)
         SET(CURLOPT_UNIX_SOCKET_PATH, fetch->options.unix_path);
     if (fetch->options.insecure) {
