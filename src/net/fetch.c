@@ -7,7 +7,10 @@
 #include <curl/curl.h>
 #include <stdio.h>
 
-enum { READ_BYTES = 3 * 1024 }; // with libcurl's additions a whole piece of memory
+enum {
+    READ_BYTES = 3 * 1024, // with libcurl's additions a whole piece of memory
+    CONNECTIONS_MAX = 64,  // kept for the next request; a fetch has one
+};
 
 /* A socket that libcurl wants watched. Kept for reuse: one is needed for each transfer. */
 struct watch {
@@ -175,6 +178,8 @@ int fetcher_new(uv_loop_t *loop, struct fetcher **ret)
     (void)curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
     (void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
     (void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+    // Else 4 for each transfer in flight, so that the last to end would close the others'.
+    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
     *ret = fetcher;
     return 0;
 }

@@ -461,6 +461,32 @@ static void test_connection_is_kept(void **state)
     server_stop(server);
 }
 
+/* Those of all, whichever of them ends last. */
+static void test_all_connections_are_kept(void **state)
+{
+    enum { SERVERS = 20, ROUNDS = 3 };
+    static struct pull pulls[SERVERS];
+    struct server *servers[SERVERS];
+    struct world *world = *state;
+
+    for (size_t i = 0; i < SERVERS; i++) {
+        servers[i] = server_start(&(struct script){.head = OK_2});
+        pull_start(world, &pulls[i], "http", servers[i]->port);
+    }
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (size_t i = 0; i < SERVERS; i++)
+            pull_finish(world, &pulls[i], round);
+        for (size_t i = 0; round < ROUNDS && i < SERVERS; i++)
+            assert_int_equal(fetch_start(pulls[i].fetch, pulls[i].url), 0);
+    }
+    for (size_t i = 0; i < SERVERS; i++) {
+        assert_int_equal(servers[i]->requests, ROUNDS);
+        assert_int_equal(servers[i]->conns, 1);
+        fetch_free(pulls[i].fetch);
+        server_stop(servers[i]);
+    }
+}
+
 /* Whatever comes behind a response is not taken for the next one. */
 static void test_excess_ends_the_connection(void **state)
 {
@@ -642,6 +668,7 @@ int main(void)
         TEST(test_answers),
         TEST(test_request),
         TEST(test_connection_is_kept),
+        TEST(test_all_connections_are_kept),
         TEST(test_excess_ends_the_connection),
         TEST(test_connection_closed_meanwhile),
         TEST(test_silent_on_a_kept_connection),
