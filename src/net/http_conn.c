@@ -24,6 +24,7 @@ void http_conn_release(struct http_conn *conn)
     free(conn->in);
     free(conn->out);
     conn->in = conn->out = NULL;
+    http_response_give_back(conn);
     if (conn->stream)
         census_end_stream(conn->server->census);
     http_server_forget(conn->server, conn);

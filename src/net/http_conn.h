@@ -40,7 +40,11 @@ struct http_conn {
     void *stream;
     const char *allow_origin; // of the request being handled; NULL: our own pages alone
     char *in;                 // bytes read and not yet parsed
-    char *out;                // bytes of a response not yet sent
+    char *out;                // bytes of a response not yet sent; then those of `lent`
+    struct span lent;         // the rest of a body that is not ours
+    void (*release)(void *lender); // NULL: nothing is lent
+    void *lender;
+    uint64_t lent_at_ms;
     uint32_t in_len;
     uint32_t in_scanned;
     uint32_t out_len;

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
+/* A shorter body is copied: it may have been begun together with its head, as one record. */
+enum { LENT_MIN = 16 * 1024 };
+
 static const struct {
     int status;
     const char *reason;
@@ -88,6 +91,8 @@ static int keep_rest(struct http_conn *conn, struct span head, struct span body,
     size_t from_head = MIN(sent, head.len), from_body = sent - from_head;
     size_t len = head.len + body.len - sent;
 
+    if (len == 0)
+        return 0;
     conn->out = malloc(len);
     if (!conn->out)
         return -ENOMEM;
@@ -104,11 +109,47 @@ int http_response_send(struct http_conn *conn, struct span head, struct span bod
 {
     ssize_t n = transport_sendv(&conn->transport, head, body);
 
-    if (n < 0)
-        return (int)n;
-    if ((size_t)n == head.len + body.len)
-        return 0;
-    return keep_rest(conn, head, body, (size_t)n);
+    return n < 0 ? (int)n : keep_rest(conn, head, body, (size_t)n);
+}
+
+void http_response_give_back(struct http_conn *conn)
+{
+    if (conn->release)
+        conn->release(conn->lender);
+    conn->release = NULL;
+    conn->lender = NULL;
+    conn->lent.len = 0;
+}
+
+/* The same, with a body that stays where it is: only what is left of the head is copied. */
+static int send_lent(struct http_conn *conn, const struct http_response *response,
+                     struct span head)
+{
+    ssize_t n = transport_sendv(&conn->transport, head, response->body);
+    size_t sent = n < 0 ? 0 : (size_t)n, from_head = MIN(sent, head.len);
+
+    conn->release = response->release;
+    conn->lender = response->lender;
+    conn->lent = (struct span){response->body.at + (sent - from_head),
+                               response->body.len - (sent - from_head)};
+    conn->lent_at_ms = uv_now(conn->server->options.loop);
+    if (n < 0 || conn->lent.len == 0)
+        http_response_give_back(conn);
+    return n < 0 ? (int)n : keep_rest(conn, head, (struct span){NULL, 0}, from_head);
+}
+
+static int send_response(struct http_conn *conn, const struct http_response *response,
+                         struct span head, struct span body)
+{
+    int r = -EMSGSIZE;
+
+    if (head.len < RESPONSE_HEAD_MAX && response->release && body.len >= LENT_MIN)
+        return send_lent(conn, response, head);
+    if (head.len < RESPONSE_HEAD_MAX)
+        r = http_response_send(conn, head, body);
+    if (response->release)
+        response->release(response->lender);
+    return r;
 }
 
 void http_respond(struct http_conn *conn, const struct http_response *response)
@@ -122,17 +163,18 @@ void http_respond(struct http_conn *conn, const struct http_response *response)
         (void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
                        response->body.len);
     len = http_response_head(conn, response, framing, head);
-    if (len < 0 || len >= RESPONSE_HEAD_MAX ||
-        http_response_send(conn, (struct span){head, (size_t)len}, body) < 0) {
+    // What is negative is too long, too.
+    if (send_response(conn, response, (struct span){head, (size_t)len}, body) < 0) {
         conn->keep_alive = false;
         conn->state = CONN_LINGERING; // http_conn_next() will close it
         return;
     }
-    if (conn->out)
+    if (conn->out || conn->release)
         conn->state = CONN_ANSWERING;
 }
 
-int http_response_flush(struct http_conn *conn)
+/* 1: all of it has been sent. */
+static int flush_own(struct http_conn *conn)
 {
     ssize_t n =
         transport_send(&conn->transport, (struct span){conn->out + conn->out_sent,
@@ -146,6 +188,57 @@ int http_response_flush(struct http_conn *conn)
     free(conn->out);
     conn->out = NULL;
     return 1;
+}
+
+static int flush_lent(struct http_conn *conn)
+{
+    ssize_t n = transport_send(&conn->transport, conn->lent);
+
+    if (n < 0)
+        return (int)n;
+    conn->lent = (struct span){conn->lent.at + n, conn->lent.len - (size_t)n};
+    if (conn->lent.len)
+        return 0;
+    http_response_give_back(conn);
+    return 1;
+}
+
+int http_response_flush(struct http_conn *conn)
+{
+    int r = conn->out ? flush_own(conn) : 1;
+
+    return r == 1 && conn->release ? flush_lent(conn) : r;
+}
+
+/* Of the bodies that other connections of the server hold; NULL: there is none. */
+static struct http_conn *holder_of_oldest(const struct http_conn *conn)
+{
+    struct http_conn *oldest = NULL;
+
+    for (struct http_conn *c = conn->server->conns; c; c = c->next)
+        if (c->lender && c->lender != conn->lender &&
+            (!oldest || c->lent_at_ms < oldest->lent_at_ms))
+            oldest = c;
+    return oldest;
+}
+
+bool http_take_back(struct http_conn *conn)
+{
+    struct http_conn *next = conn->server->conns, *oldest = holder_of_oldest(conn);
+    void *lender = oldest ? oldest->lender : NULL;
+
+    if (!oldest)
+        return false;
+    while (next) {
+        struct http_conn *c = next;
+
+        next = c->next;
+        if (c->lender != lender)
+            continue;
+        http_count_limited(c, LIMITED_slow);
+        http_conn_abort(c);
+    }
+    return true;
 }
 
 void http_allow_origin(struct http_conn *conn, const char *origin)

@@ -3,7 +3,8 @@
  * http_response.h - the bytes of an answer, and their way into the socket; private to net/
  *
  * A response is a head and perhaps a body; what the socket does not take at once is kept
- * in the connection (`out`) until it does. http_respond() is here, too.
+ * in the connection (`out`) until it does, or stays where it is lent. http_respond() is
+ * here, too.
  */
 #ifndef NET_HTTP_RESPONSE_H
 #define NET_HTTP_RESPONSE_H
@@ -22,6 +23,9 @@ int http_response_head(struct http_conn *conn, const struct http_response *respo
 /* Send both; http_response_flush() sends what is left then, if there is `out`. */
 int http_response_send(struct http_conn *conn, struct span head,
                        struct span body) MUST_CHECK;
+
+/* Its body is lent no more, if one is. */
+void http_response_give_back(struct http_conn *conn);
 
 /* Send more of what is left. 1: it was all; 0: there is more. */
 int http_response_flush(struct http_conn *conn) MUST_CHECK;

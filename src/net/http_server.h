@@ -124,8 +124,13 @@ struct http_response {
     const char *type;   // Content-Type; NULL: no body and no type
     const char *extra;  // more fields, each ending in CRLF; NULL: none
     const char *policy; // Content-Security-Policy; NULL: it may load and frame nothing
-    struct span body;   // copied where the socket does not take it at once
+    struct span body;   // copied where the socket does not take it at once, unless lent
     bool open_ended;    // the answer to HEAD for a stream: no Content-Length
+
+    // The body is lent, and stays as it is until release(lender) is called, once, perhaps
+    // at once. NULL: it is not.
+    void (*release)(void *lender);
+    void *lender; // NULL: it is never wanted back
 };
 
 /* Did the client come by a Unix socket? */
@@ -142,6 +147,12 @@ void http_allow_origin(struct http_conn *conn, const char *origin);
 
 /* Answer the request being handled. A HEAD request gets the head alone. */
 void http_respond(struct http_conn *conn, const struct http_response *response);
+
+/*
+ * Take back the body that was lent for longest on the same server: whoever is still reading
+ * it is reset, which is counted. False: there is none but that of `conn`.
+ */
+bool http_take_back(struct http_conn *conn);
 
 /* Called on the loop's thread; a stream may be closed from within either. */
 struct http_stream_ops {

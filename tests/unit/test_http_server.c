@@ -35,6 +35,11 @@ struct stream {
     bool close_when_writable;
 };
 
+/* Of a body: how often it was given back. */
+struct lender {
+    unsigned released;
+};
+
 /* A server and what its handler has seen. */
 struct world {
     uv_loop_t loop;
@@ -43,6 +48,8 @@ struct world {
     uint16_t port;
     bool by_unix; // the last request
     char *big;
+    struct lender *lender; // of the next body that is lent
+    bool took_back;        // what the last request did
 };
 
 struct client {
@@ -85,6 +92,11 @@ static void answer_stream(struct world *world, struct http_conn *conn,
                                                   "X-Extra: 1\r\n", &ops, &world->stream);
 }
 
+static void release(void *lender)
+{
+    ((struct lender *)lender)->released++;
+}
+
 static void on_request(void *ctx, struct http_conn *conn,
                        const struct http_request *request)
 {
@@ -100,11 +112,21 @@ static void on_request(void *ctx, struct http_conn *conn,
         response.body = (struct span){world->big, BIG};
     else if (span_is(request->path, "/medium"))
         response.body = (struct span){world->big, MEDIUM};
+    else if (span_is(request->path, "/lent"))
+        response.body = (struct span){world->big, BIG};
+    else if (span_is(request->path, "/lent-medium"))
+        response.body = (struct span){world->big, MEDIUM};
     else if (span_is(request->path, "/nothing"))
         response = (struct http_response){.status = 204};
     else
         response.status = 404;
 
+    if (request->path.len >= 5 && memcmp(request->path.at, "/lent", 5) == 0) {
+        response.release = release;
+        response.lender = world->lender;
+    }
+    if (span_is(request->path, "/take-back"))
+        world->took_back = http_take_back(conn);
     if (span_is(request->path, "/stream"))
         answer_stream(world, conn, request);
     else if (!span_is(request->path, "/silent"))
@@ -523,6 +545,76 @@ static void test_large_answer_to_a_late_reader(void **state)
     assert_body(world, c, BIG);
     assert_non_null(strstr(c->got + head + BIG, "hello\n"));
     assert_false(c->ended);
+}
+
+/* A body that is not copied: given back once, when nobody needs it any more. */
+static void test_lent_answers(void **state)
+{
+    static const struct {
+        const char *row, *request;
+        unsigned released; // while it is not read
+        size_t body;       // that comes; 0: the reader leaves
+    } answers[] = {
+        {"read late", GET("/lent") GET("/hello"), 0, BIG},
+        {"never read", GET("/lent"), 0, 0},
+        {"a small one", GET("/lent-medium") GET("/hello"), 1, MEDIUM},
+        {"none is sent", "HEAD /lent HTTP/1.1\r\n" HOST "\r\n", 1, 0},
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        struct client *c = connect_from(world, "127.0.0.1", new_socket(SMALL_RECEIVER));
+        struct lender lender = {0};
+
+        world->lender = &lender;
+        say(c, answers[i].request);
+        let_pass(world, 30);
+        if (lender.released != answers[i].released)
+            fail_msg("[%s] released %u times", answers[i].row, lender.released);
+        if (answers[i].body) {
+            await_bytes(world, c, answers[i].body + 400);
+            assert_body(world, c, answers[i].body);
+            assert_non_null(strstr(c->got + answers[i].body, "hello\n"));
+        }
+        hang_up(c);
+        await_clients(world, 0);
+        if (lender.released != 1)
+            fail_msg("[%s] released %u times in the end", answers[i].row,
+                     lender.released);
+    }
+}
+
+/* Each time that which was lent first, from all who still read it, and nobody else. */
+static void test_taking_back(void **state)
+{
+    struct world *world = *state;
+    struct lender lenders[2] = {{0}, {0}};
+    struct client *readers[3], *asks;
+
+    for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+        world->lender = &lenders[i / 2]; // two have the same
+        readers[i] = connect_from(world, "127.0.0.1", new_socket(SMALL_RECEIVER));
+        say(readers[i], GET("/lent"));
+        let_pass(world, 10);
+    }
+    asks = connect_to(world);
+    say(asks, GET("/take-back"));
+    await_bytes(world, asks, 1);
+    assert_true(world->took_back);
+    assert_int_equal(lenders[0].released, 2);
+    assert_int_equal(lenders[1].released, 0);
+    await_end(world, readers[0]);
+    await_end(world, readers[1]);
+    assert_int_equal(readers[1]->error, ECONNRESET);
+    await_bytes(world, readers[2], BIG + 100);
+    assert_body(world, readers[2], BIG);
+    assert_int_equal(lenders[1].released, 1);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_slow], 2);
+
+    asks->len = 0;
+    say(asks, GET("/take-back"));
+    await_bytes(world, asks, 1);
+    assert_false(world->took_back);
 }
 
 /* The connection ends after the response, which must not be cut off by that. */
@@ -1076,6 +1168,8 @@ int main(void)
         TEST(test_response_fields),
         TEST(test_requests_of_one_connection),
         TEST(test_large_answer_to_a_late_reader),
+        TEST(test_lent_answers),
+        TEST(test_taking_back),
         TEST(test_closing_waits_for_a_slow_reader),
         TEST(test_closing_does_not_wait_for_ever),
         TEST(test_half_closed_peer),
