@@ -16,6 +16,24 @@ void answer_json(struct http_conn *conn, int status, const struct buf *body,
     http_respond(conn, &response);
 }
 
+static void release_frame(void *frame)
+{
+    frame_unref(frame);
+}
+
+void answer_frame(struct http_conn *conn, const struct http_response *response,
+                  struct frame *frame)
+{
+    struct http_response lending = *response;
+    bool scarce = frame_is_scarce(frame);
+
+    lending.release = release_frame;
+    lending.lender = frame;
+    http_respond(conn, &lending);
+    if (scarce)
+        (void)http_take_back(conn); // one for one: a request has at most one made
+}
+
 void answer_error(struct http_conn *conn, int status, const struct outage *error,
                   const char *extra)
 {

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "net/http_server.h"
+#include "serve/frame.h"
 #include "serve/outage.h"
 
 #define ANSWER_NO_STORE "Cache-Control: no-store\r\n"
@@ -24,5 +25,12 @@ void answer_failure(struct http_conn *conn);
 
 /* A document, unless `r` or its buffer says that it could not be made. */
 void answer_document(struct http_conn *conn, int r, const struct buf *body);
+
+/*
+ * The body is in `frame`, of which the reference is taken. While frames are scarce, others
+ * who have been reading theirs for longest lose them.
+ */
+void answer_frame(struct http_conn *conn, const struct http_response *response,
+                  struct frame *frame);
 
 #endif

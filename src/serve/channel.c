@@ -2,6 +2,7 @@
 #include "serve/channel.h"
 
 #include "base/number.h"
+#include "serve/answers.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -474,7 +475,6 @@ int outlet_answer_once(struct outlet *outlet, struct http_conn *conn)
         wake_all(channel);
     if (r < 0)
         return r;
-    http_respond(conn, &response);
-    frame_unref(frame);
+    answer_frame(conn, &response, frame);
     return 0;
 }

@@ -138,8 +138,7 @@ static void get_metrics(struct desk *desk, const struct question *question)
         answer_failure(question->conn);
     } else {
         response.body = frame_event(frame);
-        http_respond(question->conn, &response);
-        frame_unref(frame);
+        answer_frame(question->conn, &response, frame);
     }
 }
 

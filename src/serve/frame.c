@@ -6,13 +6,19 @@
 #include <stdatomic.h>
 
 /* Room in front of the event for its size: at most six hexadecimal digits and CRLF. */
-enum { SIZE_ROOM = 8, SPARE_MAX = 16 };
+enum {
+    SIZE_ROOM = 8,
+    SPARE_MAX = 16,
+    SPARE_LEAST = 2, // of any size: one is written while another is given back
+    SPARE_BYTES = 8 << 20,
+};
 
 struct frame {
     struct frame_pool *pool;
     struct frame *next; // while it is spare
     struct buf bytes;   // SIZE_ROOM, event, CRLF
     size_t start;       // of the chunk: the size's first digit
+    size_t counted;     // bytes of its pool's lent_bytes; 0 until it is sealed
     atomic_uint refs;
 };
 
@@ -20,8 +26,9 @@ struct frame_pool {
     size_t event_max;
     pthread_mutex_t lock; // of what follows
     struct frame *spare;
-    size_t n_spare;
+    size_t n_spare, spare_bytes;
     size_t lent;
+    atomic_size_t lent_bytes; // of sealed ones; read by anybody
 };
 
 int frame_pool_new(size_t event_max, struct frame_pool **ret)
@@ -65,6 +72,7 @@ static struct frame *take_spare(struct frame_pool *pool)
     if (frame) {
         pool->spare = frame->next;
         pool->n_spare--;
+        pool->spare_bytes -= frame->bytes.room;
     }
     pool->lent++;
     (void)pthread_mutex_unlock(&pool->lock);
@@ -78,11 +86,16 @@ static bool give_back(struct frame_pool *pool, struct frame *frame)
 
     (void)pthread_mutex_lock(&pool->lock);
     pool->lent--;
-    kept = frame && pool->n_spare < SPARE_MAX;
+    kept = frame && pool->n_spare < SPARE_MAX &&
+           (pool->n_spare < SPARE_LEAST ||
+            pool->spare_bytes + frame->bytes.room <= SPARE_BYTES);
+    if (frame)
+        pool->lent_bytes -= frame->counted;
     if (kept) {
         frame->next = pool->spare;
         pool->spare = frame;
         pool->n_spare++;
+        pool->spare_bytes += frame->bytes.room;
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return kept;
@@ -103,6 +116,7 @@ struct frame *frame_new(struct frame_pool *pool)
     }
     frame->pool = pool;
     frame->refs = 1;
+    frame->counted = 0;
     buf_clear(&frame->bytes);
     buf_add(&frame->bytes, room, sizeof(room));
     return frame;
@@ -133,7 +147,14 @@ int frame_seal(struct frame *frame)
         data[--frame->start] = hex[len & 15];
         len >>= 4;
     } while (len);
+    frame->counted = frame->bytes.room;
+    frame->pool->lent_bytes += frame->counted;
     return 0;
+}
+
+bool frame_is_scarce(const struct frame *frame)
+{
+    return frame->pool->lent_bytes > FRAMES_LENT_MAX;
 }
 
 struct frame *frame_ref(struct frame *frame)

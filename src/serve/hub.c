@@ -5,7 +5,11 @@
 
 #include <stdatomic.h>
 
-enum { SLICE_DEFAULT = 512 }; // some 5 ms of sending
+enum {
+    SLICE_DEFAULT = 512,   // some 5 ms of sending
+    SLICE_BYTES = 4 << 20, // so are these where they are taken at once, or encrypted
+    SLOW_EVENTS = 8,       // as many as came meanwhile: slow, where memory is scarce
+};
 
 static const char STREAM_TYPE[] = "text/event-stream";
 static const char STREAM_FIELDS[] = "Cache-Control: no-cache, no-transform\r\n"
@@ -20,6 +24,7 @@ struct subscriber {
     uint32_t sent;                  // bytes of `sending` already taken
     uint32_t round;                 // the last in which it was served
     uint64_t seen;                  // count of the last frame it was offered
+    uint64_t begun;                 // count of the newest frame when `sending` was begun
     uint64_t replay;    // count of the next kept frame to send; 0: it is up to date
     uint64_t skipped;   // and not yet told
     bool newest_counts; // it would be missed if it were left out
@@ -38,6 +43,7 @@ struct hub {
     struct frame *current;    // what the round is for
     bool current_counts;
     uint32_t round;
+    size_t slice_sent; // bytes, in this slice
     struct slices *slices;
     struct past *past; // a ring: the n-th frame is at n modulo options.past
     uint64_t count;    // frames ever sent
@@ -121,6 +127,7 @@ static ssize_t push(struct subscriber *s, const struct frame *frame, uint32_t se
     ssize_t n =
         http_stream_write(s->conn, (struct span){bytes.at + sent, bytes.len - sent});
 
+    s->hub->slice_sent += n > 0 ? (size_t)n : 0;
     *ret_whole = n >= 0 && sent + (size_t)n == bytes.len;
     if (*ret_whole)
         add(&s->hub->frames_sent, 1);
@@ -189,6 +196,13 @@ static struct frame *next_frame(struct subscriber *s)
     return lag;
 }
 
+static void begin(struct subscriber *s, struct frame *frame)
+{
+    s->sending = frame;
+    s->sent = 0;
+    s->begun = s->hub->count;
+}
+
 /* Send what is held until nothing is left or no room is; frees a broken subscriber. */
 static void flush(struct subscriber *s)
 {
@@ -206,8 +220,7 @@ static void flush(struct subscriber *s)
             return;
         }
         frame_unref(s->sending);
-        s->sending = next_frame(s);
-        s->sent = 0;
+        begin(s, next_frame(s));
     }
     if (s->hub->draining) {
         http_stream_end(s->conn);
@@ -235,10 +248,17 @@ static void send_now(struct subscriber *s, struct frame *frame)
     if (n < 0) {
         subscriber_drop(s);
     } else if (!whole) {
-        s->sending = frame_ref(frame);
+        begin(s, frame_ref(frame));
         s->sent = (uint32_t)n;
         http_stream_wait(s->conn);
     }
+}
+
+/* What it holds is of use to few, and there is much of the kind. */
+static bool is_too_slow(const struct subscriber *s)
+{
+    return s->sending && s->hub->count - s->begun > SLOW_EVENTS &&
+           frame_is_scarce(s->sending);
 }
 
 static void hold(struct subscriber *s, struct frame *frame, bool counts)
@@ -254,6 +274,11 @@ static void offer(struct subscriber *s, struct frame *frame, bool counts)
 {
     uint64_t missed = s->hub->count - s->seen;
 
+    if (is_too_slow(s)) {
+        http_count_limited(s->conn, LIMITED_slow);
+        subscriber_drop(s);
+        return;
+    }
     s->seen = s->hub->count;
     if (s->replay)
         return; // it comes to this frame in its turn
@@ -267,7 +292,7 @@ static void offer(struct subscriber *s, struct frame *frame, bool counts)
     }
     hold(s, frame, counts);
     if (!s->sending) {
-        s->sending = next_frame(s);
+        begin(s, next_frame(s));
         flush(s);
     }
 }
@@ -287,7 +312,7 @@ static void catch_up(struct subscriber *s, uint64_t after)
     while (count <= hub->count && hub->past[count % hub->options.past].seq <= after)
         count++;
     s->replay = count;
-    s->sending = next_frame(s);
+    begin(s, next_frame(s));
     flush(s);
 }
 
@@ -295,8 +320,10 @@ static void catch_up(struct subscriber *s, uint64_t after)
 static bool serve_slice(void *ctx)
 {
     struct hub *hub = ctx;
+    unsigned i = 0;
 
-    for (unsigned i = 0; i < hub->options.slice && hub->turn; i++) {
+    hub->slice_sent = 0;
+    while (hub->turn && i++ < hub->options.slice && hub->slice_sent < SLICE_BYTES) {
         struct subscriber *s = hub->turn;
 
         if (s->round == hub->round) {
@@ -445,7 +472,7 @@ static void say_last(struct subscriber *s, struct frame *last)
     s->newest = last ? frame_ref(last) : NULL;
     s->newest_counts = false;
     if (!s->sending)
-        s->sending = next_frame(s);
+        begin(s, next_frame(s));
     flush(s); // frees it where all was taken
 }
 

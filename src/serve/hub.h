@@ -5,7 +5,8 @@
  * A slow reader is never queued for: it holds the rest of one frame and at most one newer
  * frame, which later frames replace. A live monitor owes its readers the present, not the
  * past. Every frame is a whole snapshot, so that skipping one loses nothing but time; a
- * hub that is told to says how many were skipped, in an event of its own.
+ * hub that is told to says how many were skipped, in an event of its own. Where frames are
+ * scarce because slow readers hold so many, those who are slowest are parted from.
  *
  * A hub may keep its last frames, for readers who come back and say what they saw last.
  *

@@ -21,6 +21,12 @@ const struct page_file *page_find(struct span path)
     return file->path ? file : NULL;
 }
 
+/* They are part of the program, and stay. */
+static void release_file(void *file)
+{
+    (void)file;
+}
+
 void page_answer(struct http_conn *conn, const struct http_request *request,
                  const struct page_file *file)
 {
@@ -33,6 +39,8 @@ void page_answer(struct http_conn *conn, const struct http_request *request,
         .extra = extra,
         .policy = POLICY,
         .body = gzip ? file->gzip : file->plain,
+        .release = release_file,
+        .lender = NULL,
     };
 
     if (http_tag_matches(request->if_none_match, file->tag)) {

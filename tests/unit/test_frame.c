@@ -173,6 +173,37 @@ static void test_many(void **state)
     }
 }
 
+/* Large ones: there may be too many, and few of them are kept. */
+static void test_scarce(void **state)
+{
+    enum { LARGE = 13 << 20, N = FRAMES_LENT_MAX / LARGE + 1 };
+    struct frame *frames[N], *again[N];
+    struct frame_pool *large;
+
+    (void)state;
+    assert_int_equal(frame_pool_new(LARGE, &large), 0);
+    for (size_t i = 0; i < N; i++) {
+        frames[i] = frame_new(large);
+        (void)buf_reserve(frame_text(frames[i]), LARGE);
+        fill(frames[i], 1);
+        assert_int_equal(frame_seal(frames[i]), 0);
+        assert_int_equal(frame_is_scarce(frames[0]), i == N - 1);
+    }
+    frame_unref(frames[1]);
+    assert_false(frame_is_scarce(frames[0]));
+    for (size_t i = 0; i < N; i++)
+        if (i != 1)
+            frame_unref(frames[i]);
+
+    for (size_t i = 0; i < N; i++) {
+        again[i] = frame_new(large);
+        assert_int_equal(frame_text(again[i])->room > LARGE, i < 2);
+    }
+    for (size_t i = 0; i < N; i++)
+        frame_unref(again[i]);
+    frame_pool_free(large);
+}
+
 static void test_pool_of_nothing(void **state)
 {
     struct frame_pool *empty;
@@ -186,13 +217,10 @@ static void test_pool_of_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_memory_is_used_again),
-        cmocka_unit_test(test_references),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_pool_of_nothing),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_too_large),  cmocka_unit_test(test_memory_is_used_again),
+        cmocka_unit_test(test_references), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_scarce),     cmocka_unit_test(test_pool_of_nothing),
     };
 
     return cmocka_run_group_tests(tests, make_pool, free_pool);

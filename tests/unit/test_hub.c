@@ -690,6 +690,46 @@ static void test_draining_without_a_word(void **state)
     run_drain(*state, false);
 }
 
+/* Whoever does not come to the end of one is parted from; without need nobody is. */
+static void run_slow(struct world *world, bool scarce)
+{
+    struct frame *held[FRAMES_LENT_MAX / LARGE + 1];
+    struct client *slow, *quick;
+    size_t n = scarce ? ARRAY_LEN(held) : 0;
+
+    new_hub(world, 4, true);
+    for (size_t i = 0; i < n; i++)
+        held[i] = make_frame(world, "data: ", LARGE);
+    send_large(world, 1, 1);
+    slow = new_reader(world, 0);
+    quick = new_reader(world, 1);
+    for (uint64_t seq = 2; seq <= 9; seq++) {
+        send_large(world, seq, seq);
+        expect_last(world, quick, seq);
+    }
+    assert_int_equal(hub_stats(world->hub).subscribers, 2);
+    send_large(world, 10, 10);
+    expect_last(world, quick, 10);
+    assert_int_equal(hub_stats(world->hub).subscribers, scarce ? 1 : 2);
+    assert_int_equal(http_server_stats(world->server).limited[LIMITED_slow], scarce);
+    if (scarce)
+        assert_null(strstr(slow->got, "data: 10 "));
+    else
+        expect_last(world, slow, 10);
+    for (size_t i = 0; i < n; i++)
+        frame_unref(held[i]);
+}
+
+static void test_slow_readers_when_frames_are_scarce(void **state)
+{
+    run_slow(*state, true);
+}
+
+static void test_slow_readers_when_there_are_enough(void **state)
+{
+    run_slow(*state, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -702,6 +742,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forgetting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_slow_reader_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_hub_that_does_not_tell, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_readers_when_frames_are_scarce, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_readers_when_there_are_enough, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_draining, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_draining_without_a_word, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_comments_do_not_count, set_up, tear_down),
