@@ -89,6 +89,10 @@ static int check_gateway(const struct config *config, struct complaint *complain
                         "--uplink is given without --node: the name under which every "
                         "gateway of these nodes publishes their sum, so that it counts "
                         "once");
+    if (config->gateway && config->node && !config->uplink)
+        return complain(complaint, -EINVAL,
+                        "--node is given with --gateway, but without --uplink: a gateway "
+                        "has a name only where it publishes its sum");
     if (!config->gateway)
         return 0;
     if (config->nats.n == 0)

@@ -354,6 +354,7 @@ def test_refused_options():
         said = refusal(*nats, "--nats-prefix", prefix)
         assert "--nats-prefix" in said, (prefix, said)
     assert "--uplink" in refusal(*nats, "--uplink", "vramscope")  # which is its own
+    assert "--node is given with --gateway" in refusal(*nats, "--node", "eu")
     done = subprocess.run([DAEMON, "--check-config", *nats, "--nats-prefix", "vramscope.eu",
                            "--uplink", "vramscope.world", "--node", "eu"],
                           capture_output=True, text=True, check=False)

@@ -53,6 +53,10 @@ static const struct {
     {"its own prefix, given",
      {SERVER, "--gateway", "--uplink=a.b", "--nats-prefix=a.b"},
      BOTH("a.b")},
+    {"a name of nobody",
+     {SERVER, "--gateway", "--node=eu"},
+     "--node is given with --gateway, but without --uplink: a gateway has a name only "
+     "where it publishes its sum"},
     {"an uplink without a name",
      {SERVER, "--gateway", "--uplink=up"},
      "--uplink is given without --node: the name under which every gateway of these "
