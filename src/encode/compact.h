@@ -26,6 +26,7 @@ enum {
     COMPACT_PROCESSES_MAX = 32,   // the largest, that a message has
     COMPACT_TEXTS_MAX = 1280,     // different ones in a message: more than there can be
     COMPACT_LITERALS_MAX = 16384, // bytes of those that a snapshot only points at
+    COMPACT_FIELDS_MAX = 16384,   // and parts: nearly twice as many as there can be
     COMPACT_MAX = 512 * 1024, // bytes of a message: the largest there can be is smaller
 };
 
@@ -80,6 +81,7 @@ struct compact_message {
 
 /* What is needed while a message is read. */
 struct compact_reader {
+    size_t n_fields;
     size_t n_texts;
     struct span texts[COMPACT_TEXTS_MAX];
     const char *literals[COMPACT_TEXTS_MAX]; // where a text has been kept; NULL: not yet

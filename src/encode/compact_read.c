@@ -232,6 +232,8 @@ static int read_fields(struct compact_reader *reader, struct span bytes,
         const struct compact_field *field;
         char *member;
 
+        if (reader->n_fields++ == COMPACT_FIELDS_MAX)
+            return -E2BIG;
         r = read_field(&cursor, &key);
         if (r < 0 || key.number >= table->n)
             continue;
@@ -289,6 +291,7 @@ static const struct rows {
 
 struct counts {
     size_t n[COMPACT_PARTS];
+    size_t strange_events; // that have no row
 };
 
 static bool is_strange_event(enum compact_part part, const void *row)
@@ -304,14 +307,17 @@ static int read_row(struct compact_reader *reader, enum compact_part part,
     char *row = (char *)&reader->message->snapshot + rows->offset + *n * rows->size;
     int r;
 
-    if (*n == rows->max)
+    if (*n + (part == COMPACT_PART_EVENT ? counts->strange_events : 0) >= rows->max)
         return -E2BIG;
     memset(row, 0, rows->size);
     say_unknown(&compact_tables[part], row);
     if (part == COMPACT_PART_EVENT)
         ((struct event *)(void *)row)->kind = EVENT_KINDS;
     r = read_fields(reader, bytes, &compact_tables[part], row);
-    *n += !is_strange_event(part, row);
+    if (is_strange_event(part, row))
+        counts->strange_events++;
+    else
+        ++*n;
     return r;
 }
 
@@ -347,12 +353,14 @@ static int read_texts(struct compact_reader *reader, struct span bytes)
     uint64_t format = 0;
     struct key key;
 
-    reader->n_texts = 0;
+    reader->n_fields = reader->n_texts = 0;
     while (cursor.at < cursor.end) {
         int r = read_field(&cursor, &key);
 
         if (r < 0)
             return r;
+        if (reader->n_fields++ == COMPACT_FIELDS_MAX)
+            return -E2BIG;
         if (key.number == COMPACT_PART_FORMAT && key.wire == WIRE_VARINT)
             format = key.value;
         if (key.number != COMPACT_PART_TEXT || key.wire != WIRE_BYTES)
@@ -367,7 +375,7 @@ static int read_texts(struct compact_reader *reader, struct span bytes)
 
 static bool is_percent(double value)
 {
-    return value >= 0 && value <= 100; // NAN is not
+    return value >= 0 && value <= 100;
 }
 
 /* What indexes something here, or stands for a word. */
@@ -375,7 +383,7 @@ static int check(struct compact_message *message)
 {
     struct snapshot *snapshot = &message->snapshot;
 
-    if (message->has_figures && !is_percent(snapshot->hit_percent))
+    if (!isnan(snapshot->hit_percent) && !is_percent(snapshot->hit_percent))
         return -EBADMSG;
     for (uint32_t i = 0; i < snapshot->n_sources; i++)
         if (snapshot->sources[i].verdict >= GPU_VERDICTS)

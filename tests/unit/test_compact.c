@@ -521,7 +521,15 @@ static const struct {
     {"a port that is none", BYTES(FORMAT TEXTS HEAD_PART "\x32\x04\x18\x80\x80\x04"),
      -EBADMSG},
     {"a flag of 2", BYTES(FORMAT TEXTS HEAD_PART "\x32\x03\xc0\x01\x02"), -EBADMSG},
-    {"figures without a percentage", BYTES(FORMAT TEXTS HEAD_PART "\x1a\x00"), -EBADMSG},
+    {"figures without a percentage", BYTES(FORMAT TEXTS HEAD_PART "\x1a\x00"), 0},
+    {"a percentage that is no number",
+     BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\0\xf8\x7f"), 0},
+    {"a percentage of 101",
+     BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\x40\x59\x40"), -EBADMSG},
+    {"a percentage below 0",
+     BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\0\xf0\xbf"), -EBADMSG},
+    {"an endless percentage",
+     BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\0\xf0\x7f"), -EBADMSG},
     {"a process on no device", BYTES(FORMAT TEXTS HEAD_PART "\x3a\x02\x08\x01"),
      -EBADMSG},
     {"a strange state", BYTES(FORMAT TEXTS HEAD_PART "\x32\x02\x20\x63"), 0},
@@ -559,6 +567,39 @@ static void test_too_many(void **state)
         buf_add(&out, "\x0a\x01n", 3);
     assert_int_equal(read_it(), 0);
     buf_add(&out, "\x0a\x01n", 3);
+    assert_int_equal(read_it(), -E2BIG);
+}
+
+/* Rows of which nothing is kept, and fields that are said again and again, cost as well. */
+static void test_dear(void **state)
+{
+    static const char least[] = FORMAT TEXTS HEAD_PART;
+    size_t events = 0, fields = 0;
+
+    (void)state;
+    buf_clear(&out);
+    buf_add(&out, least, sizeof(least) - 1);
+    while (read_it() == 0 && events < 1000) {
+        buf_add(&out, "\x42\x00", 2); // an event of no kind that is known
+        events++;
+    }
+    assert_int_equal(events, SNAPSHOT_EVENTS_MAX + 1);
+    assert_int_equal(read_it(), -E2BIG);
+
+    buf_clear(&out);
+    buf_add(&out, least, sizeof(least) - 1);
+    for (fields = 6; fields < COMPACT_FIELDS_MAX - 1; fields += 2) // six are there
+        buf_add(&out, "\x12\x02\x48\x00", 4);
+    assert_int_equal(read_it(), 0);
+    buf_add(&out, "\x12\x02\x48\x00", 4);
+    assert_int_equal(read_it(), -E2BIG);
+
+    buf_clear(&out);
+    buf_add(&out, least, sizeof(least) - 1);
+    for (fields = 6; fields < COMPACT_FIELDS_MAX; fields++)
+        buf_add(&out, "\x12\x00", 2);
+    assert_int_equal(read_it(), 0);
+    buf_add(&out, "\x12\x00", 2);
     assert_int_equal(read_it(), -E2BIG);
 }
 
@@ -737,6 +778,7 @@ int main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_dear),
         cmocka_unit_test(test_texts_are_cleaned),
         cmocka_unit_test(test_cost),
         cmocka_unit_test(test_documented),
