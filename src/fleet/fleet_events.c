@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_parts.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,6 +120,23 @@ static int64_t our_time(const struct run *run, const struct event *event,
     return (int64_t)(unix_ms - MIN(ago, unix_ms));
 }
 
+/*
+ * With its own node, of a gateway's. What it says of its nodes is told as said by it: a
+ * node of ours is another, of whatever name.
+ */
+static void say_where(const struct event *said, const char *called,
+                      char ret[EVENT_TEXT_SIZE])
+{
+    char text[FLEET_NAME_SIZE + EVENT_TEXT_SIZE + 2];
+
+    if (!event_is_of_fleet(said->kind)) {
+        event_say_where(said, ret);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%s: %s", called, said->text);
+    (void)text_clean(ret, EVENT_TEXT_SIZE, span_of(text));
+}
+
 void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
                        const struct compact_message *message, uint64_t unix_ms)
 {
@@ -145,7 +164,7 @@ void fleet_take_events(struct fleet *fleet, struct name *name, struct run *run,
         event = add(fleet);
         *event = *said;
         event->id = 0;
-        event_say_where(said, event->text);
+        say_where(said, called, event->text);
         event->unix_ms = our_time(run, said, message->head.unix_ms, unix_ms);
         memcpy(event->node, called, sizeof(event->node));
     }

@@ -548,8 +548,8 @@ static void test_events_of_a_gateway(void **unused)
     eu.events[1].kind = EVENT_NODE_LOST;
     stage_say(&eu);
     expect_event(EVENT_KV_HIGH, "eu", "gpu17: event 1");
-    expect_event(EVENT_NODE_LOST, "eu", "node gpu17 is lost");
-    assert_memory_equal(event.text, "node", 4);
+    expect_event(EVENT_NODE_LOST, "eu", "eu: node gpu17 is lost");
+    assert_memory_equal(event.text, "eu: node", 8); // and no node of ours
 }
 
 static atomic_bool over;
