@@ -89,12 +89,12 @@ static uint64_t add_to_hash(uint64_t hash, const char *text)
 }
 
 /* The same in whatever order they are told. */
-static uint64_t hash_devices(const struct snapshot *snapshot)
+static uint64_t hash_devices(const struct snapshot *snapshot, uint64_t seed)
 {
     uint64_t hash = 0;
 
     for (uint32_t i = 0; i < snapshot->n_devices; i++) {
-        uint64_t one = add_to_hash(14695981039346656037U, snapshot->devices[i].uuid);
+        uint64_t one = add_to_hash(seed, snapshot->devices[i].uuid);
 
         hash += one ^ one >> 31;
     }
@@ -109,9 +109,9 @@ static uint32_t keep_name(struct run *run, const char *name)
     return (uint32_t)at;
 }
 
-static uint32_t hash_row(const char *id, uint16_t port)
+static uint32_t hash_row(const char *id, uint16_t port, uint64_t seed)
 {
-    uint64_t hash = add_to_hash(14695981039346656037U, id);
+    uint64_t hash = add_to_hash(seed, id);
 
     hash = (hash ^ port) * 1099511628211U;
     return (uint32_t)(hash ^ hash >> 32);
@@ -127,7 +127,7 @@ static const char *kind_name(const char *said)
 static void keep_row(struct run *run, const struct snapshot_model *model)
 {
     struct node_row row = {
-        .hash = hash_row(model->id, model->port),
+        .hash = hash_row(model->id, model->port, run->hash_seed),
         .port = model->port,
         .stale = model->stale,
         .state = model->state,
@@ -257,7 +257,7 @@ static void keep_figures(struct run *run, const struct compact_message *message)
     if (node->kv_unknown == 0 || node->kv_unknown < node->n_models ||
         snapshot->kv_used_bytes > 0) // of none is not 0
         node->kv_used_bytes = believe_count(snapshot->kv_used_bytes);
-    run->gpus = hash_devices(snapshot);
+    run->gpus = hash_devices(snapshot, run->hash_seed);
     keep_hits(run, snapshot);
     if (message->head.gateway)
         keep_requests(node, &message->head);

@@ -73,6 +73,7 @@ struct run {
     struct hit_counts minute, five_minutes, lifetime; // of all rows
     uint32_t pool_unknown; // models of which the KV pool's size is not known
     uint64_t gpus;         // of its devices' UUIDs; 0: it has none
+    uint64_t hash_seed;    // of the fleet
     uint64_t unix_ms;      // of its newest message, by its own clock
     uint64_t figures_ns;   // when its newest figures came
     struct node_delay delay;
@@ -139,6 +140,7 @@ struct fleet {
     uint64_t full_ns;       // when no room was found last; 0: never
     size_t kept_bytes;      // about, by the newest messages: exact at each sum
     char complaint[FLEET_COMPLAINT_SIZE];
+    uint64_t hash_seed; // by chance: no node knows which of its rows will collide
     struct event events[FLEET_EVENTS];
     uint32_t told_now[EVENT_KINDS]; // at this sum
     uint64_t first_event;           // numbers, modulo FLEET_EVENTS
@@ -182,6 +184,8 @@ size_t fleet_shown(const struct name *name, struct run *ret[FLEET_RUNS_MAX]);
 void fleet_call(const struct name *name, const struct run *run,
                 char ret[FLEET_NAME_SIZE]);
 struct run *fleet_find_run(const struct name *name, const struct compact_head *head);
+/* A new run of that head could be called by a name that no other goes by. */
+bool fleet_is_distinct(const struct name *name, const struct compact_head *head);
 bool fleet_began_later(const struct run *a, const struct run *b);
 /* Of two that are one: that which began last, or of gateways that which sums up more. */
 bool fleet_is_better(const struct run *a, const struct run *b);

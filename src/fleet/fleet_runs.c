@@ -53,6 +53,11 @@ struct run *fleet_best_gateway(const struct name *name, uint64_t now_ns)
     return best;
 }
 
+static bool same_digits(const char *a, const char *b)
+{
+    return strncmp(a, b, FLEET_TELLING_DIGITS) == 0;
+}
+
 /* "gpu17", or by machine where others go by that, too, or by boot where that is no help. */
 void fleet_call(const struct name *name, const struct run *run, char ret[FLEET_NAME_SIZE])
 {
@@ -61,8 +66,7 @@ void fleet_call(const struct name *name, const struct run *run, char ret[FLEET_N
     bool by_boot = !run || !run->node.machine[0];
 
     for (size_t i = 0; i < n && run; i++)
-        if (shown[i] != run &&
-            strncmp(shown[i]->node.machine, run->node.machine, FLEET_TELLING_DIGITS) == 0)
+        if (shown[i] != run && same_digits(shown[i]->node.machine, run->node.machine))
             by_boot = true;
     if (n < 2 || !run)
         (void)snprintf(ret, FLEET_NAME_SIZE, "%s", name->text);
@@ -78,6 +82,20 @@ struct run *fleet_find_run(const struct name *name, const struct compact_head *h
             strcmp(name->runs[i]->node.machine, head->machine) == 0)
             return name->runs[i];
     return NULL;
+}
+
+/* Nobody's digits are those of another by chance. */
+bool fleet_is_distinct(const struct name *name, const struct compact_head *head)
+{
+    for (size_t i = 0; i < name->n_runs; i++) {
+        const struct fleet_node *node = &name->runs[i]->node;
+
+        if (same_digits(head->boot, node->boot) ||
+            same_digits(head->boot, node->machine) ||
+            same_digits(head->machine, node->boot))
+            return false;
+    }
+    return true;
 }
 
 /*
@@ -137,6 +155,7 @@ static struct run *place_new(struct fleet *fleet, struct name *name,
 
     if (!run)
         return NULL;
+    run->hash_seed = fleet->hash_seed;
     supersede(run, now_ns);
     rival = find_rival(name, run);
     if (!rival) {

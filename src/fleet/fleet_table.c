@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <sys/random.h>
 
 #define FULL_NS (FLEET_SECOND_NS / 10)
 
@@ -184,6 +185,7 @@ int fleet_new(struct fleet **ret)
         free(fleet);
         return -ENOMEM;
     }
+    (void)!getrandom(&fleet->hash_seed, sizeof(fleet->hash_seed), GRND_NONBLOCK);
     (void)pthread_mutex_init(&fleet->lock, NULL); // it cannot fail
     *ret = fleet;
     return 0;

@@ -9,6 +9,7 @@
 enum { SPARE_TIMES = 8 }; // so much more memory than a message needs is given back
 
 static const char MALFORMED[] = "its messages are malformed";
+static const char ALIKE[] = "they cannot be told from another's of its name";
 static const char STRANGE[] = "it speaks a message format that is not known here";
 
 /* Each message costs its share of a second; two seconds can be spent at once. */
@@ -119,6 +120,13 @@ static bool keep(struct fleet *fleet, struct name *name, struct run *run,
     return name->watched || run->watched;
 }
 
+static void note_unreadable(struct fleet *fleet, struct name *name, const char *what)
+{
+    name->unreadable = what;
+    name->malformed++;
+    complain_of(fleet, span_of(name->text), what);
+}
+
 /* What has been read, of a node of that name. */
 static bool store(struct fleet *fleet, struct name *name, struct span bytes,
                   uint64_t now_ns, uint64_t unix_ms)
@@ -130,19 +138,16 @@ static bool store(struct fleet *fleet, struct name *name, struct span bytes,
     name->unreadable = NULL;
     if (run && is_old(run, message, now_ns))
         return false;
+    if (!run && !fleet_is_distinct(name, &message->head)) {
+        note_unreadable(fleet, name, ALIKE);
+        return false;
+    }
     run = fleet_place(fleet, name, &message->head, now_ns, &refused);
     fleet->link.refused += refused;
     if (!run)
         return false;
     note(run, message, now_ns, unix_ms);
     return !run->superseded_ns && keep(fleet, name, run, bytes, unix_ms);
-}
-
-static void note_unreadable(struct fleet *fleet, struct name *name, int error)
-{
-    name->unreadable = error == -EPROTONOSUPPORT ? STRANGE : MALFORMED;
-    name->malformed++;
-    complain_of(fleet, span_of(name->text), name->unreadable);
 }
 
 static bool take_read(struct fleet *fleet, struct span node, struct span bytes, int error,
@@ -161,7 +166,7 @@ static bool take_read(struct fleet *fleet, struct span node, struct span bytes, 
     name->spoke_ns = now_ns;
     if (error == 0)
         return store(fleet, name, bytes, now_ns, unix_ms);
-    note_unreadable(fleet, name, error);
+    note_unreadable(fleet, name, error == -EPROTONOSUPPORT ? STRANGE : MALFORMED);
     return false;
 }
 

@@ -192,6 +192,7 @@ static void test_names_by_boot(void **unused)
     a.machine = MACHINE_A;
     b.machine = MACHINE_A2;
     c.machine = MACHINE_B;
+    a.boot = "0a0a0a0a0a0a0a0a";
     b.boot = "cafe0123456789ab";
     c.boot = "dddddddddddddddd";
     b.started_unix_ms++;
@@ -201,9 +202,48 @@ static void test_names_by_boot(void **unused)
     }
     (void)stage_sum();
     assert_int_equal(stage.sum->fleet->n_nodes, 3);
-    assert_string_equal(stage.sum->fleet->nodes[0].name, "gpu1@aaaaaaaa"); // its boot
+    assert_string_equal(stage.sum->fleet->nodes[0].name, "gpu1@0a0a0a0a"); // its boot
     assert_string_equal(stage.sum->fleet->nodes[1].name, "gpu1@bbbbbbbb");
     assert_string_equal(stage.sum->fleet->nodes[2].name, "gpu1@cafe0123");
+}
+
+/* No two are called alike, whatever a hostile one says that it is. */
+static void test_names_alike(void **unused)
+{
+    static const struct {
+        const char *row, *machine, *boot;
+        uint32_t nodes;
+    } rows[] = {
+        {"another", MACHINE_B, "0000000000000000", 2},
+        {"the digits of the boot", MACHINE_B, "0a0a0a0affffffff", 1},
+        {"no machine, and these", "", "0a0a0a0affffffff", 1},
+        {"the machine's digits as its boot", MACHINE_B, "aaaaaaaaffffffff", 1},
+        {"the boot's as its machine", "0a0a0a0a", "0000000000000000", 1},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct stage_node a = stage_node("gpu1"), b = a;
+        char complaint[256];
+
+        print_message("# %s\n", rows[i].row);
+        assert_int_equal(stage_clear(NULL) | stage_set(NULL), 0);
+        a.machine = MACHINE_A;
+        a.boot = "0a0a0a0a0a0a0a0a";
+        b.machine = rows[i].machine;
+        b.boot = rows[i].boot;
+        speak_both(&a, &b, 4);
+        (void)stage_sum();
+        assert_int_equal(stage.sum->fleet->n_nodes, rows[i].nodes);
+        assert_int_equal(fleet_complaint(stage.fleet, complaint, sizeof(complaint)),
+                         rows[i].nodes == 1);
+        if (rows[i].nodes > 1)
+            continue;
+        assert_string_equal(stage.sum->fleet->nodes[0].name, "gpu1");
+        assert_string_equal(stage.sum->fleet->nodes[0].boot, a.boot);
+        assert_int_equal(stage.sum->fleet->nodes[0].malformed, 4);
+        assert_non_null(strstr(complaint, "cannot be told from another's"));
+    }
 }
 
 static void test_at_most_four(void **unused)
@@ -605,23 +645,15 @@ static void test_two_threads(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGED(test_restart),
-        STAGED(test_restart_in_the_past),
-        STAGED(test_two_of_a_name),
-        STAGED(test_order_of_names),
-        STAGED(test_names_by_boot),
-        STAGED(test_at_most_four),
-        STAGED(test_one_machine_twice),
-        STAGED(test_gateways),
-        STAGED(test_gateway_that_begins),
-        STAGED(test_events_of_nodes),
-        STAGED(test_events_of_the_fleet),
-        STAGED(test_ring_of_events),
-        STAGED(test_many_at_once),
-        STAGED(test_flood_of_events),
-        STAGED(test_events_of_a_gateway),
-        STAGED(test_slow_namesakes),
-        STAGED(test_two_threads),
+        STAGED(test_restart),         STAGED(test_restart_in_the_past),
+        STAGED(test_two_of_a_name),   STAGED(test_order_of_names),
+        STAGED(test_names_by_boot),   STAGED(test_names_alike),
+        STAGED(test_at_most_four),    STAGED(test_one_machine_twice),
+        STAGED(test_gateways),        STAGED(test_gateway_that_begins),
+        STAGED(test_events_of_nodes), STAGED(test_events_of_the_fleet),
+        STAGED(test_ring_of_events),  STAGED(test_many_at_once),
+        STAGED(test_flood_of_events), STAGED(test_events_of_a_gateway),
+        STAGED(test_slow_namesakes),  STAGED(test_two_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
