@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/publishing.h"
 #include "net/ticker.h"
+#include "publish/node.h"
 #include "publish/subscriber.h"
 
 #include <stdio.h>
@@ -59,9 +60,12 @@ static int open_parts(struct gateway *gateway, const struct config *config,
             config->model_id == MODEL_ID_SERVED ? SEED_SERVED_NAME : SEED_IDENTIFIER,
         .now_ns = ticker_now_ns,
     };
+    char node[COMPACT_NODE_SIZE];
     int r = fleet_new(&gateway->fleet);
 
     boards.fleet = gateway->fleet;
+    if (r == 0 && config->uplink && node_make_name(config->node, node) == 0)
+        fleet_publish_as(gateway->fleet, config->uplink, node);
     if (r == 0)
         r = node_boards_new(&boards, &gateway->boards);
     return r < 0 ? r : uv_async_init(loop, &gateway->news, on_news);
@@ -145,9 +149,10 @@ static struct outage outage_of(struct gateway *gateway,
         outage.remedy = "see the logs of the nodes";
         (void)snprintf(gateway->why, sizeof(gateway->why),
                        "none of %u nodes has figures: %u lost, %u in an outage, %u that "
-                       "cannot be read",
+                       "cannot be read, %u in a loop of uplinks",
                        fleet->n_nodes, fleet->by_state[NODE_LOST],
-                       fleet->by_state[NODE_OUTAGE], fleet->by_state[NODE_UNREADABLE]);
+                       fleet->by_state[NODE_OUTAGE], fleet->by_state[NODE_UNREADABLE],
+                       fleet->n_looped);
     }
     return outage;
 }

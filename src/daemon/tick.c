@@ -219,6 +219,8 @@ static void publish_fleet(struct daemon *daemon, uint64_t now_ns)
                                     snapshot, &outage)
                      : -ENOMEM;
 
+    if (daemon->publisher && snapshot && snapshot->fleet)
+        publisher_tell_via(daemon->publisher, &snapshot->fleet->via);
     if (r == 0) {
         snapshot->seq = daemon->seq;
         snapshot->self = daemon->self;

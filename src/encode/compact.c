@@ -10,7 +10,8 @@ enum {
     PART_MAX = (1 << 14) - 1,
     FIGURE_MAX = 4 * (1 + VARINT_MAX), // its length is one byte
     FIELD_MAX = 2 + 1 + FIGURE_MAX,
-    PART_ROOM = 64 * FIELD_MAX, // no table has more fields
+    VIA_ROOM = 2 * VARINT_MAX + FLEET_VIA_MAX * 8,
+    PART_ROOM = 64 * FIELD_MAX + VIA_ROOM, // no table has more fields
 };
 
 static_assert(PART_ROOM <= PART_MAX, "a part's length fits");
@@ -97,6 +98,7 @@ static char *put_real(char *at, const struct compact_field *field, const char *m
     return at + sizeof(value);
 }
 
+/* One of which there is nothing to say is not there. */
 static char *put_figure(struct compact_writer *writer, char *at,
                         const struct compact_field *field, const char *member)
 {
@@ -104,7 +106,19 @@ static char *put_figure(struct compact_writer *writer, char *at,
 
     end = put_fields(writer, length + 1, &compact_figure, member);
     *length = (char)(end - length - 1);
-    return end;
+    return *length ? end : at;
+}
+
+static char *put_via(char *at, const struct compact_field *field,
+                     const struct fleet_via *via)
+{
+    size_t len = MIN(via->n, (uint32_t)FLEET_VIA_MAX) * sizeof(via->ids[0]);
+
+    if (!len)
+        return at;
+    at = put_varint(put_key(at, field->number, WIRE_BYTES), len);
+    memcpy(at, via->ids, len);
+    return at + len;
 }
 
 static char *put_field(struct compact_writer *writer, char *at,
@@ -137,6 +151,8 @@ static char *put_field(struct compact_writer *writer, char *at,
         return put_text(writer, at, field, span_of(text));
     case COMPACT_FIGURE:
         return put_figure(writer, at, field, member);
+    case COMPACT_VIA:
+        return put_via(at, field, (const struct fleet_via *)(const void *)member);
     }
     return at;
 }
@@ -233,6 +249,74 @@ static uint32_t count_models(const struct snapshot *snapshot)
     return fleet ? fleet->n_models + fleet->models_left_out : snapshot->n_models;
 }
 
+static uint64_t add_count(uint64_t sum, uint64_t more)
+{
+    if (more == UNKNOWN)
+        return sum;
+    return sum == UNKNOWN ? more : add_saturating(sum, more);
+}
+
+static void add_hits(struct hit_counts *sum, struct hit_counts more)
+{
+    if (isnan(more.hits) || isnan(more.queries))
+        return;
+    if (isnan(sum->queries))
+        *sum = (struct hit_counts){0};
+    sum->hits += more.hits;
+    sum->queries += more.queries;
+}
+
+static void forget_sums(struct compact_head *head)
+{
+    static const struct hit_counts unknown = {(double)NAN, (double)NAN};
+
+    head->requests_running = head->requests_waiting = UNKNOWN;
+    head->kv_pool_bytes = figure_unknown(NULL);
+    head->kv_pool_unknown = UNKNOWN;
+    head->prefix_minute = head->prefix_five_minutes = head->prefix_lifetime = unknown;
+}
+
+static void sum_up_fleet(struct compact_head *head, const struct snapshot_fleet *fleet)
+{
+    head->requests_running = fleet->requests_running;
+    head->requests_waiting = fleet->requests_waiting;
+    head->kv_pool_bytes = fleet->kv_pool_bytes;
+    head->kv_pool_unknown = fleet->kv_pool_unknown;
+    head->prefix_minute = fleet->prefix_minute;
+    head->prefix_five_minutes = fleet->prefix_five_minutes;
+    head->prefix_lifetime = fleet->prefix_lifetime;
+}
+
+static void sum_up_models(struct compact_head *head, const struct snapshot *snapshot)
+{
+    uint32_t unknown = 0;
+
+    for (uint32_t i = 0; i < snapshot->n_models; i++) {
+        const struct snapshot_model *model = &snapshot->models[i];
+
+        head->requests_running =
+            add_count(head->requests_running, model->page.requests_running);
+        head->requests_waiting =
+            add_count(head->requests_waiting, model->page.requests_waiting);
+        figure_add(&head->kv_pool_bytes, model->kv_pool_bytes, &unknown);
+        add_hits(&head->prefix_minute, model->prefix_minute);
+        add_hits(&head->prefix_five_minutes, model->prefix_five_minutes);
+        add_hits(&head->prefix_lifetime, model->page.prefix);
+    }
+    head->kv_pool_unknown = unknown;
+}
+
+/* What rows come to, where they are not all there. */
+static void sum_up(struct compact_head *head, const struct snapshot *snapshot,
+                   const struct cut *cut)
+{
+    forget_sums(head);
+    if (snapshot && snapshot->fleet)
+        sum_up_fleet(head, snapshot->fleet);
+    else if (snapshot && cut->models < snapshot->n_models)
+        sum_up_models(head, snapshot);
+}
+
 static void write_message(struct compact_writer *writer, struct compact_head *head,
                           const struct snapshot *snapshot,
                           const struct snapshot_self *self, const struct cut *cut)
@@ -250,6 +334,7 @@ static void write_message(struct compact_writer *writer, struct compact_head *he
         head->processes_left_out = (uint32_t)(snapshot->n_processes - cut->processes) +
                                    snapshot->processes_left_out;
     }
+    sum_up(head, snapshot, cut);
     write_part(writer, COMPACT_PART_HEAD, head);
     if (snapshot)
         write_rows(writer, snapshot, cut);
@@ -276,7 +361,6 @@ int compact_write(struct compact_writer *writer, struct buf *out,
                   const struct snapshot_self *self, size_t max)
 {
     struct compact_head own = *head;
-    const struct snapshot_fleet *fleet = snapshot ? snapshot->fleet : NULL;
     struct cut cut = {0};
     bool more = true;
 
@@ -284,8 +368,6 @@ int compact_write(struct compact_writer *writer, struct buf *out,
         cut = (struct cut){snapshot->n_models,
                            MIN(snapshot->n_processes, (uint32_t)COMPACT_PROCESSES_MAX),
                            snapshot->n_events};
-    own.requests_running = fleet ? fleet->requests_running : UNKNOWN;
-    own.requests_waiting = fleet ? fleet->requests_waiting : UNKNOWN;
     writer->out = out;
     writer->error = 0;
     write_message(writer, &own, snapshot, self, &cut);

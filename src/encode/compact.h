@@ -43,11 +43,22 @@ struct compact_head {
     char outage_reason[COMPACT_REASON_SIZE];
     uint32_t models_left_out; // the smallest, for want of room
     uint32_t processes_left_out;
-    bool gateway;              // it sums up nodes of its own, and is no host
-    uint32_t nodes;            // how many of them
-    uint32_t gpus;             // of those nodes
-    uint64_t requests_running; // on them, as compact_write() finds; UNKNOWN: of a host
+    bool gateway;         // it sums up nodes of its own, and is no host
+    uint32_t nodes;       // how many of them
+    uint32_t gpus;        // of those nodes
+    struct fleet_via via; // gateways that its sum is made of
+
+    /*
+     * Over all models, as compact_write() finds; not known of a host with a row for each.
+     * NAN, UNKNOWN: not known.
+     */
+    uint64_t requests_running;
     uint64_t requests_waiting;
+    struct figure kv_pool_bytes;
+    uint64_t kv_pool_unknown; // models of which it is not
+    struct hit_counts prefix_minute;
+    struct hit_counts prefix_five_minutes;
+    struct hit_counts prefix_lifetime;
 };
 
 /* What is needed while a message is written; some 30 KiB, to be kept between two. */

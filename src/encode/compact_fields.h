@@ -20,6 +20,7 @@ enum compact_kind {
     COMPACT_LITERAL,    // const char *; not written where it is NULL
     COMPACT_EVENT_KIND, // enum event_kind, as its name
     COMPACT_FIGURE,     // struct figure, a message in the message
+    COMPACT_VIA,        // struct fleet_via, a packed list of fixed64
 };
 
 struct compact_field {

@@ -171,6 +171,18 @@ static int read_figure(struct compact_reader *reader, struct span bytes, char *m
     return 0;
 }
 
+/* As many as there is room for; `n` tells of the others, too. */
+static int read_via(struct span bytes, struct fleet_via *ret)
+{
+    size_t n = bytes.len / sizeof(ret->ids[0]);
+
+    if (bytes.len % sizeof(ret->ids[0]))
+        return -EBADMSG;
+    ret->n = (uint32_t)n;
+    memcpy(ret->ids, bytes.at, MIN(n, ARRAY_LEN(ret->ids)) * sizeof(ret->ids[0]));
+    return 0;
+}
+
 static int store_number(const struct compact_field *field, uint64_t value, char *member)
 {
     if (field->size < sizeof(value) && value >> (8 * field->size))
@@ -245,6 +257,8 @@ static int read_fields(struct compact_reader *reader, struct span bytes,
             memcpy(member, &key.value, sizeof(key.value));
         else if (key.wire == WIRE_BYTES && field->kind == COMPACT_FIGURE)
             r = read_figure(reader, key.bytes, member);
+        else if (key.wire == WIRE_BYTES && field->kind == COMPACT_VIA)
+            r = read_via(key.bytes, (struct fleet_via *)(void *)member);
     }
     return r;
 }
@@ -267,6 +281,8 @@ static void say_unknown(const struct compact_table *table, void *row)
             (void)read_figure(NULL, (struct span){"", 0}, member);
         else if (field->kind == COMPACT_TEXT)
             *member = '\0';
+        else if (field->kind == COMPACT_VIA)
+            ((struct fleet_via *)(void *)member)->n = 0;
         else
             memset(member, 0, field->size);
     }

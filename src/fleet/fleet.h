@@ -33,6 +33,12 @@ int fleet_new(struct fleet **ret) MUST_CHECK;
 void fleet_free(struct fleet *fleet);
 
 /*
+ * The sum is published as `node` under `prefix`, by this gateway and others of the same
+ * nodes: what is made of that is not counted. Before the first message.
+ */
+void fleet_publish_as(struct fleet *fleet, const char *prefix, const char *node);
+
+/*
  * A message of `node`, as its subject has it. By one thread. 1: it has something new of a
  * node that is watched, see fleet_watch(). Bad ones are counted, with their node where
  * that is known; nothing is logged here.

@@ -26,9 +26,6 @@ enum {
     FLEET_KEPT_MAX = 64 << 20, // bytes of messages; beyond, only what is summed up
 };
 
-/* More bytes than any node can have: 16 PiB. Whoever says more is not believed. */
-#define FLEET_BYTES_MAX (UINT64_C(1) << 54)
-
 /* A row of a message, as far as it goes into sums. Names are offsets in those of its run. */
 struct node_row {
     uint32_t served_name;
@@ -60,6 +57,8 @@ struct node_delay {
     uint64_t ns;          // of the newest figures
 };
 
+enum loop { LOOP_NONE, LOOP_FOUND, LOOP_HIDDEN };
+
 struct run {
     struct fleet_node node; // as it says; name, state and age are found when it is told
     char outage[FLEET_REASON_SIZE];
@@ -70,8 +69,13 @@ struct run {
     struct node_row *rows;
     size_t n_rows;
     size_t rows_room;
-    struct hit_counts minute, five_minutes, lifetime; // of all rows
+    uint32_t models_left_out;                         // that have no row
+    struct hit_counts minute, five_minutes, lifetime; // of all models
     uint32_t pool_unknown; // models of which the KV pool's size is not known
+    uint32_t n_via;        // gateways that its sum is made of,
+    struct buf via;        // and their ids
+    enum loop loop;        // as the last sum has found it,
+    enum loop told_loop;   // and as it was told
     uint64_t gpus;         // of its devices' UUIDs; 0: it has none
     uint64_t hash_seed;    // of the fleet
     uint64_t unix_ms;      // of its newest message, by its own clock
@@ -125,9 +129,9 @@ struct summing {
     uint32_t hosts[FLEET_HOST_SLOTS]; // 1 + index of `runs`, by machine and GPUs
     uint32_t slots[FLEET_ROW_SLOTS];  // 1 + index of `rows`, by id and port
     struct row_sum *rows;             // FLEET_ROWS_MAX
-    struct row_sum **order;
+    void **order;                     // of rows or of nodes, while they are put in order
     uint32_t n_rows;
-    uint32_t left_out;
+    uint32_t left_out; // rows, here and by nodes
 };
 
 struct fleet {
@@ -140,7 +144,9 @@ struct fleet {
     uint64_t full_ns;       // when no room was found last; 0: never
     size_t kept_bytes;      // about, by the newest messages: exact at each sum
     char complaint[FLEET_COMPLAINT_SIZE];
+    char loop_complaint[FLEET_COMPLAINT_SIZE];
     uint64_t hash_seed; // by chance: no node knows which of its rows will collide
+    uint64_t via_id;    // of this gateway's own sum; 0: it is published nowhere
     struct event events[FLEET_EVENTS];
     uint32_t told_now[EVENT_KINDS]; // at this sum
     uint64_t first_event;           // numbers, modulo FLEET_EVENTS
@@ -174,9 +180,8 @@ void fleet_empty_run(struct run *run); // gives its memory back
 /* fleet_keep.c: -ENOMEM leaves the run as one in an outage. */
 int fleet_keep(struct run *run, struct span bytes, const struct compact_message *message);
 void fleet_no_figures(struct fleet_node *node);
-struct figure fleet_believe(struct figure figure);
-void fleet_add_figure(struct figure *sum, struct figure figure, uint32_t *unknown);
 uint64_t fleet_add_count(uint64_t sum, uint64_t count);
+uint32_t fleet_add_few(uint32_t sum, uint32_t more);
 void fleet_add_hits(struct hit_counts *sum, struct hit_counts more);
 
 /* fleet_runs.c: who of a name is shown. */
@@ -211,6 +216,15 @@ enum node_state fleet_state(const struct name *name, const struct run *run,
 bool fleet_name_is_lost(const struct name *name, uint64_t now_ns);
 void fleet_explain(const struct name *name, const struct run *run, enum node_state state,
                    uint64_t now_ns, char ret[FLEET_REASON_SIZE]);
+
+/* fleet_via.c: those that are listed and would sum up this gateway again; fills `ret`. */
+void fleet_find_loops(struct fleet *fleet, struct fleet_via *ret);
+/* Why one that is in a loop does not count; "" of one that is in none. */
+const char *fleet_explain_loop(enum loop loop);
+
+/* fleet_sort.c: less than 0 where the first is to come first. Nothing is allocated. */
+typedef int fleet_order_fn(const void *a, const void *b);
+void fleet_sort(void **items, size_t n, fleet_order_fn *order);
 
 /* fleet_rows.c */
 void fleet_add_rows(struct summing *sum, const struct run *run);

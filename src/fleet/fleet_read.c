@@ -135,13 +135,15 @@ void fleet_watch(struct fleet *fleet, struct span name, bool watched)
 
 bool fleet_complaint(struct fleet *fleet, char *ret, size_t room)
 {
+    char *complaint;
     bool there;
 
     (void)pthread_mutex_lock(&fleet->lock);
-    there = fleet->complaint[0] && room;
+    complaint = fleet->loop_complaint[0] ? fleet->loop_complaint : fleet->complaint;
+    there = complaint[0] && room;
     if (there)
-        (void)snprintf(ret, room, "%s", fleet->complaint);
-    fleet->complaint[0] = '\0';
+        (void)snprintf(ret, room, "%s", complaint);
+    complaint[0] = '\0';
     (void)pthread_mutex_unlock(&fleet->lock);
     return there;
 }

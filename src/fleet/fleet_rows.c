@@ -103,7 +103,7 @@ static void add_row(struct summing *sum, const struct run *run,
     struct row_sum *to = find_row(sum, row, run->names.data + row->id);
 
     if (!to) {
-        sum->left_out++;
+        sum->left_out = fleet_add_few(sum->left_out, 1);
         return;
     }
     if (!to->served_name || strcmp(served_name, to->served_name) < 0)
@@ -114,66 +114,44 @@ static void add_row(struct summing *sum, const struct run *run,
         to->row.state = row->state;
     to->row.stale = to->row.stale || row->stale;
     count_node(to, run, row->state == ENGINE_READY);
-    fleet_add_figure(&to->figures[ALLOCATED], row->allocated_bytes,
-                     &to->unknown[ALLOCATED]);
-    fleet_add_figure(&to->figures[KV_USED], row->kv_used_bytes, &to->unknown[KV_USED]);
-    fleet_add_figure(&to->figures[KV_POOL], row->kv_pool_bytes, &to->unknown[KV_POOL]);
+    figure_add(&to->figures[ALLOCATED], row->allocated_bytes, &to->unknown[ALLOCATED]);
+    figure_add(&to->figures[KV_USED], row->kv_used_bytes, &to->unknown[KV_USED]);
+    figure_add(&to->figures[KV_POOL], row->kv_pool_bytes, &to->unknown[KV_POOL]);
     add_counts(&to->row, row);
 }
 
 void fleet_add_rows(struct summing *sum, const struct run *run)
 {
+    sum->left_out = fleet_add_few(sum->left_out, run->models_left_out);
     for (size_t i = 0; i < run->n_rows; i++)
         add_row(sum, run, &run->rows[i]);
 }
 
-static int by_place(const struct row_sum *a, const struct row_sum *b)
+static int by_place(const void *one, const void *other)
 {
+    const struct row_sum *a = one, *b = other;
+
     if (a->row.port != b->row.port)
         return a->row.port < b->row.port ? -1 : 1;
     return strcmp(a->id, b->id);
 }
 
-/* The largest first; what is not known is nothing. */
-static int by_size(const struct row_sum *a, const struct row_sum *b)
+/* What is not known is nothing. */
+static uint64_t size_of(const struct row_sum *row)
 {
-    const struct figure *one = &a->figures[ALLOCATED], *other = &b->figures[ALLOCATED];
-    uint64_t bytes = one->how == FROM_NOWHERE ? 0 : one->value;
-    uint64_t others = other->how == FROM_NOWHERE ? 0 : other->value;
+    const struct figure *figure = &row->figures[ALLOCATED];
+
+    return figure->how == FROM_NOWHERE ? 0 : figure->value;
+}
+
+/* The largest first. */
+static int by_size(const void *one, const void *other)
+{
+    uint64_t bytes = size_of(one), others = size_of(other);
 
     if (bytes != others)
         return bytes > others ? -1 : 1;
-    return by_place(a, b);
-}
-
-typedef int order_fn(const struct row_sum *a, const struct row_sum *b);
-
-static void sift(struct row_sum **rows, size_t at, size_t n, order_fn *order)
-{
-    for (size_t child = 2 * at + 1; child < n; at = child, child = 2 * at + 1) {
-        struct row_sum *row = rows[at];
-
-        if (child + 1 < n && order(rows[child], rows[child + 1]) < 0)
-            child++;
-        if (order(row, rows[child]) >= 0)
-            return;
-        rows[at] = rows[child];
-        rows[child] = row;
-    }
-}
-
-/* A heap sort: qsort() allocates. */
-static void sort(struct row_sum **rows, size_t n, order_fn *order)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sift(rows, i, n, order);
-    for (size_t i = n; i-- > 1;) {
-        struct row_sum *last = rows[i];
-
-        rows[i] = rows[0];
-        rows[0] = last;
-        sift(rows, 0, i, order);
-    }
+    return by_place(one, other);
 }
 
 /* In whichever form the document names models. */
@@ -237,13 +215,15 @@ uint32_t fleet_count_rows(const struct summing *sum)
 }
 
 /* The largest, in the order in which they are told. */
-static void choose_for_seed(struct row_sum **rows, uint32_t n)
+static void choose_for_seed(void **rows, uint32_t n)
 {
     size_t room = SEED_EVENT_MAX - SEED_REST, used = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        used += seed_bytes(rows[i]);
-        rows[i]->in_seed = used <= room;
+        struct row_sum *row = rows[i];
+
+        used += seed_bytes(row);
+        row->in_seed = used <= room;
     }
 }
 
@@ -254,18 +234,18 @@ void fleet_give_rows(struct summing *sum, struct snapshot *ret)
 
     for (uint32_t i = 0; i < sum->n_rows; i++)
         sum->order[i] = &sum->rows[i];
-    sort(sum->order, sum->n_rows, by_size);
+    fleet_sort(sum->order, sum->n_rows, by_size);
     fleet->n_models = fleet_count_rows(sum);
-    fleet->models_left_out = sum->n_rows - fleet->n_models + sum->left_out;
+    fleet->models_left_out = fleet_add_few(sum->n_rows - fleet->n_models, sum->left_out);
     choose_for_seed(sum->order, fleet->n_models);
 
-    sort(sum->order, few, by_place);
+    fleet_sort(sum->order, few, by_place);
     for (uint32_t i = 0; i < few; i++) {
         give_row(sum->order[i], &fleet->models[0]);
         fleet_model_to_row(&fleet->models[0], &ret->models[i]);
     }
     ret->n_models = few;
-    sort(sum->order, fleet->n_models, by_place);
+    fleet_sort(sum->order, fleet->n_models, by_place);
     for (uint32_t i = 0; i < fleet->n_models; i++)
         give_row(sum->order[i], &fleet->models[i]);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/fleet_parts.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -28,27 +29,56 @@ static void list(struct summing *sum, struct name *name, struct run *run, uint64
     sum->names[sum->n++] = name;
 }
 
-static void swap(struct summing *sum, uint32_t a, uint32_t b)
+static int by_name(const void *one, const void *other)
 {
-    struct fleet_node node = sum->nodes[a];
-    struct run *run = sum->runs[a];
-    struct name *name = sum->names[a];
+    const struct fleet_node *a = one, *b = other;
 
-    sum->nodes[a] = sum->nodes[b];
-    sum->runs[a] = sum->runs[b];
-    sum->names[a] = sum->names[b];
-    sum->nodes[b] = node;
-    sum->runs[b] = run;
-    sum->names[b] = name;
+    return strcmp(a->name, b->name);
 }
 
-/* It is in order but for qualified names. */
-static void put_in_order(struct summing *sum)
+static bool is_in_order(const struct summing *sum)
 {
     for (uint32_t i = 1; i < sum->n; i++)
-        for (uint32_t at = i;
-             at > 0 && strcmp(sum->nodes[at].name, sum->nodes[at - 1].name) < 0; at--)
-            swap(sum, at, at - 1);
+        if (by_name(&sum->nodes[i - 1], &sum->nodes[i]) > 0)
+            return false;
+    return true;
+}
+
+/* What belongs at `at`, and then what belongs where that was, until all of these are. */
+static void move_in_place(struct summing *sum, uint32_t at)
+{
+    struct fleet_node node = sum->nodes[at];
+    struct run *run = sum->runs[at];
+    struct name *name = sum->names[at];
+    uint32_t first = at, from;
+
+    for (;; at = from) {
+        from = (uint32_t)((struct fleet_node *)sum->order[at] - sum->nodes);
+        sum->order[at] = &sum->nodes[at];
+        if (from == first)
+            break;
+        sum->nodes[at] = sum->nodes[from];
+        sum->runs[at] = sum->runs[from];
+        sum->names[at] = sum->names[from];
+    }
+    sum->nodes[at] = node;
+    sum->runs[at] = run;
+    sum->names[at] = name;
+}
+
+/* It is in order but for qualified names. Each row, which is large, is moved once. */
+static void put_in_order(struct summing *sum)
+{
+    static_assert((int)FLEET_NODES_MAX <= (int)FLEET_ROWS_MAX,
+                  "there is room to order them");
+    if (is_in_order(sum))
+        return;
+    for (uint32_t i = 0; i < sum->n; i++)
+        sum->order[i] = &sum->nodes[i];
+    fleet_sort(sum->order, sum->n, by_name);
+    for (uint32_t i = 0; i < sum->n; i++)
+        if (sum->order[i] != &sum->nodes[i])
+            move_in_place(sum, i);
 }
 
 static void list_all(struct fleet *fleet, uint64_t now_ns)
@@ -137,20 +167,29 @@ static void count_namesakes(struct summing *sum, uint32_t node)
             settle(sum, node, i);
 }
 
-static void choose_counted(struct summing *sum)
+/* One in a loop has figures, and does not count. */
+static void leave_out(struct snapshot_fleet *fleet, struct fleet_node *node,
+                      const struct run *run)
+{
+    fleet->n_looped++;
+    (void)snprintf(node->reason, sizeof(node->reason), "%s",
+                   fleet_explain_loop(run->loop));
+}
+
+static void choose_counted(struct summing *sum, struct snapshot_fleet *fleet)
 {
     memset(sum->hosts, 0, sizeof(sum->hosts));
-    for (uint32_t i = 0; i < sum->n; i++)
-        if (may_count(&sum->nodes[i]))
+    for (uint32_t i = 0; i < sum->n; i++) {
+        if (!may_count(&sum->nodes[i]))
+            continue;
+        if (sum->runs[i]->loop)
+            leave_out(fleet, &sum->nodes[i], sum->runs[i]);
+        else
             count_host(sum, i);
+    }
     for (uint32_t i = 0; i < sum->n; i++)
         if (sum->nodes[i].counted)
             count_namesakes(sum, i);
-}
-
-static uint32_t add_few(uint32_t sum, uint32_t more)
-{
-    return more > UINT32_MAX - sum ? UINT32_MAX : sum + more;
 }
 
 /* Where both are known, and how it is made up. What no part explains is the rest. */
@@ -161,10 +200,10 @@ static uint32_t add_memory(struct snapshot *ret, const struct fleet_node *node)
     if (node->total_bytes.how == FROM_NOWHERE ||
         node->allocated_bytes.how == FROM_NOWHERE)
         return 1;
-    fleet_add_figure(&ret->total_bytes, node->total_bytes, &unknown);
+    figure_add(&ret->total_bytes, node->total_bytes, &unknown);
     if (unknown)
         return 1;
-    fleet_add_figure(&ret->allocated_bytes, node->allocated_bytes, &unknown);
+    figure_add(&ret->allocated_bytes, node->allocated_bytes, &unknown);
     ret->models_bytes = fleet_add_count(ret->models_bytes, node->models_bytes);
     ret->other_bytes = fleet_add_count(ret->other_bytes, node->other_bytes);
     ret->orphan_bytes = fleet_add_count(ret->orphan_bytes, node->orphan_bytes);
@@ -178,22 +217,19 @@ static void add_node(struct snapshot *ret, const struct fleet_node *node,
     uint32_t unused = 0;
 
     fleet->n_counted++;
-    fleet->n_devices = add_few(fleet->n_devices, node->n_devices);
+    fleet->n_devices = fleet_add_few(fleet->n_devices, node->n_devices);
     ret->kv_used_bytes = fleet_add_count(ret->kv_used_bytes, node->kv_used_bytes);
-    ret->kv_unknown =
-        add_few(ret->kv_unknown,
-                node->kv_used_bytes == UNKNOWN ? node->n_models : node->kv_unknown);
-    fleet_add_figure(&fleet->kv_pool_bytes, node->kv_pool_bytes, &unused);
-    fleet->kv_pool_unknown = add_few(fleet->kv_pool_unknown, run->pool_unknown);
+    ret->kv_unknown = fleet_add_few(ret->kv_unknown, node->kv_unknown);
+    figure_add(&fleet->kv_pool_bytes, node->kv_pool_bytes, &unused);
+    fleet->kv_pool_unknown = fleet_add_few(fleet->kv_pool_unknown, run->pool_unknown);
     fleet->requests_running =
         fleet_add_count(fleet->requests_running, node->requests_running);
     fleet->requests_waiting =
         fleet_add_count(fleet->requests_waiting, node->requests_waiting);
+    fleet_add_hits(&fleet->prefix_minute, run->minute);
+    fleet_add_hits(&fleet->prefix_five_minutes, run->five_minutes);
+    fleet_add_hits(&fleet->prefix_lifetime, run->lifetime);
 }
-
-struct hits {
-    struct hit_counts minute, five_minutes, lifetime;
-};
 
 static double percent(struct hit_counts counts)
 {
@@ -201,16 +237,18 @@ static double percent(struct hit_counts counts)
 }
 
 /* Of the last minute, of the last five, or of all time, as far back as there was a query. */
-static void give_hits(const struct hits *hits, struct snapshot *ret)
+static void give_hits(struct snapshot *ret)
 {
+    const struct snapshot_fleet *fleet = ret->fleet;
+
     ret->hit_percent_in_window =
-        hits->minute.queries > 0 || hits->five_minutes.queries > 0;
-    if (hits->minute.queries > 0)
-        ret->hit_percent = percent(hits->minute);
-    else if (hits->five_minutes.queries > 0)
-        ret->hit_percent = percent(hits->five_minutes);
-    else if (hits->lifetime.queries > 0)
-        ret->hit_percent = percent(hits->lifetime);
+        fleet->prefix_minute.queries > 0 || fleet->prefix_five_minutes.queries > 0;
+    if (fleet->prefix_minute.queries > 0)
+        ret->hit_percent = percent(fleet->prefix_minute);
+    else if (fleet->prefix_five_minutes.queries > 0)
+        ret->hit_percent = percent(fleet->prefix_five_minutes);
+    else if (fleet->prefix_lifetime.queries > 0)
+        ret->hit_percent = percent(fleet->prefix_lifetime);
 }
 
 static void finish(struct snapshot *ret, uint32_t unknown)
@@ -230,7 +268,6 @@ static void finish(struct snapshot *ret, uint32_t unknown)
 static int add_up(struct summing *sum, struct snapshot *ret)
 {
     static const char NONE[] = "it is known on no node";
-    struct hits hits = {0};
     uint32_t unknown = 0;
 
     ret->total_bytes = ret->allocated_bytes = figure_unknown(NONE);
@@ -247,13 +284,10 @@ static int add_up(struct summing *sum, struct snapshot *ret)
         unknown += add_memory(ret, &sum->nodes[i]);
         add_node(ret, &sum->nodes[i], run);
         fleet_add_rows(sum, run);
-        fleet_add_hits(&hits.minute, run->minute);
-        fleet_add_hits(&hits.five_minutes, run->five_minutes);
-        fleet_add_hits(&hits.lifetime, run->lifetime);
     }
     if (ret->allocated_bytes.how == FROM_NOWHERE)
         return -ENODATA;
-    give_hits(&hits, ret);
+    give_hits(ret);
     finish(ret, unknown);
     return 0;
 }
@@ -271,7 +305,8 @@ static int sum_up(struct fleet *fleet, uint64_t now_ns, struct snapshot *ret)
     ret->fleet->link = link;
     fleet->sum.nodes = ret->fleet->nodes;
     list_all(fleet, now_ns);
-    choose_counted(&fleet->sum);
+    fleet_find_loops(fleet, &ret->fleet->via);
+    choose_counted(&fleet->sum, ret->fleet);
     ret->fleet->n_nodes = fleet->sum.n;
     r = add_up(&fleet->sum, ret);
     fleet_give_rows(&fleet->sum, ret);

@@ -109,6 +109,7 @@ void fleet_empty_run(struct run *run)
 {
     buf_done(&run->message);
     buf_done(&run->names);
+    buf_done(&run->via);
     free(run->rows);
     run->rows = NULL;
     run->n_rows = run->rows_room = 0;

@@ -111,6 +111,11 @@ void publisher_offer(struct publisher *publisher, const struct snapshot *snapsho
     put_mail(publisher, r, true);
 }
 
+void publisher_tell_via(struct publisher *publisher, const struct fleet_via *via)
+{
+    publisher->options.identity.via = *via;
+}
+
 static void copy(char *dst, size_t room, const char *src)
 {
     size_t len = strnlen(src, room - 1);

@@ -40,6 +40,9 @@ int publisher_new(const struct publisher_options *options, struct publisher **re
 /* The newest snapshot, and what happened. Copies; waits for nobody. */
 void publisher_offer(struct publisher *publisher, const struct snapshot *snapshot);
 
+/* Of which gateways the sum is made, from now on: with or without figures. */
+void publisher_tell_via(struct publisher *publisher, const struct fleet_via *via);
+
 /* There is no snapshot, and why; the last one is not sent any more. */
 void publisher_offer_outage(struct publisher *publisher, const char *code,
                             const char *reason, const struct snapshot_self *self,

@@ -34,6 +34,12 @@ static inline struct figure figure_unknown(const char *why)
     return (struct figure){UNKNOWN, FROM_NOWHERE, why, UNKNOWN};
 }
 
+/*
+ * Add what is known; where it is not, or the sum is more than there can be, `unknown`
+ * counts one more. The weakest of the parts tells where the sum comes from.
+ */
+void figure_add(struct figure *sum, struct figure figure, uint32_t *unknown);
+
 const char *provenance_name(enum provenance how); // "unknown", "measured", "engine", ...
 
 #endif

@@ -20,6 +20,7 @@ enum {
     FLEET_BOOT_SIZE = 17,
     FLEET_VERSION_SIZE = 32,
     FLEET_REASON_SIZE = 160,
+    FLEET_VIA_MAX = 256, // gateways that a sum is made of
 };
 
 #define FLEET_STALE_NS UINT64_C(2000000000) // or three of the node's intervals if longer
@@ -117,17 +118,28 @@ struct fleet_link {
     uint64_t missed;     // did not get through: we were too slow for the server
 };
 
+/* Gateways that a sum is made of, itself among them, by where they publish (docs/fleet.md). */
+struct fleet_via {
+    uint32_t n; // of a message that was read: as many as it has, which may be more
+    uint64_t ids[FLEET_VIA_MAX];
+};
+
 struct snapshot_fleet {
     uint32_t by_state[NODE_STATES];
     uint32_t n_counted;
     uint32_t n_devices; // of nodes that are counted
     uint32_t n_nodes;
     uint32_t n_models;
-    uint32_t models_left_out;    // the smallest; totals have them
+    uint32_t n_looped;           // gateways that would be counted, but for a loop
+    uint32_t models_left_out;    // the smallest, here and by nodes; totals have them
     struct figure kv_pool_bytes; // of all models where it is known
     uint32_t kv_pool_unknown;    // models where it is not
     uint64_t requests_running;   // UNKNOWN where no model tells it
     uint64_t requests_waiting;
+    struct hit_counts prefix_minute; // of all models where they are known
+    struct hit_counts prefix_five_minutes;
+    struct hit_counts prefix_lifetime;
+    struct fleet_via via; // none: the sum is published nowhere
     struct fleet_link link;
     struct fleet_node *nodes;   // by name
     struct fleet_model *models; // by port, then id

@@ -16,6 +16,27 @@ struct snapshot_pool {
     size_t lent;
 };
 
+void figure_add(struct figure *sum, struct figure figure, uint32_t *unknown)
+{
+    if (figure.how == FROM_NOWHERE) {
+        ++*unknown;
+        return;
+    }
+    if (sum->how == FROM_NOWHERE) {
+        *sum = figure;
+        return;
+    }
+    if (add_saturating(sum->value, figure.value) > (uint64_t)INT64_MAX) {
+        ++*unknown;
+        return;
+    }
+    sum->value += figure.value;
+    sum->error = add_saturating(sum->error, figure.error);
+    if (figure.how > sum->how || !sum->why)
+        sum->why = figure.why;
+    sum->how = MAX(sum->how, figure.how);
+}
+
 const char *provenance_name(enum provenance how)
 {
     static const char *const names[] = {

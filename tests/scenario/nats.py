@@ -65,7 +65,7 @@ def fields(data):
 
 
 def row(part, data, texts):
-    """What a part says; an absent count, real or figure's value is None."""
+    """What a part says; an absent count, real, figure's value or list is None."""
     absent = {"number": 0, "signed": 0, "text": "", "count": None, "real": None}
     said = {name: absent.get(kind) for name, kind in FIELDS[part].values()}
     for number, value in fields(data):
@@ -80,6 +80,8 @@ def row(part, data, texts):
             value = struct.unpack("<d", value)[0]
         elif kind == "figure":
             value = row("figure", value, texts)
+        elif kind == "ids":
+            value = list(struct.unpack(f"<{len(value) // 8}Q", value))
         said[name] = value
     return said
 
@@ -130,6 +132,8 @@ def as_row(part, said, texts):
             value = value << 1 if value >= 0 else -value * 2 - 1
         elif kind == "figure":
             value = as_row("figure", value, texts)
+        elif kind == "ids":
+            value = struct.pack(f"<{len(value)}Q", *value)
         data += as_field(number, float(value) if kind == "real" else value)
     return data + said.get("more", b"")
 

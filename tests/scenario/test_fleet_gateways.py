@@ -9,7 +9,7 @@ import schema
 
 from fleet import DOCUMENT, GIB, Follower, Gateway, Node
 from harness import Stream, alone, eventually, run
-from nats import Broker, Subscriber
+from nats import Broker, Subscriber, decode
 
 SCHEMA = schema.Schema(json.loads(
     (pathlib.Path(__file__).resolve().parents[2] / "docs/detail.schema.json").read_text()))
@@ -172,5 +172,53 @@ def test_a_region_is_lost():
         eventually("all five again", lambda: has_total(top, 5), 3)
 
 
+def is_in_loop(gateway, name):
+    """All that go by that name are."""
+    rows = [row for called, row in gateway.nodes().items() if called.split("@")[0] == name]
+    return rows and all(not row["counted"] and "loop of uplinks" in (row["reason"] or "")
+                        for row in rows)
+
+
+def test_a_loop_by_mistake():
+    """Regions eu, of two gateways, and world, which sums up eu and publishes to it."""
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(Broker())
+        for region in ("eu", "world"):
+            stack.enter_context(Node(broker, f"{region}1", prefix=f"vramscope.{region}"))
+        prefix = ("--nats-prefix", "vramscope.world")
+        looped = [stack.enter_context(gateway) for gateway in (
+            region_gateway(broker, "eu"), region_gateway(broker, "eu"),
+            Gateway(broker, *prefix, "--uplink", "vramscope.eu", "--node", "top"))]
+        heard = stack.enter_context(Subscriber(broker, "vramscope.>"))
+        for gateway, name in zip(looped, ("top", "top", "eu")):
+            eventually("the loop is seen", lambda: is_in_loop(gateway, name), 5)
+        time.sleep(0.5)
+        readers = [stack.enter_context(Follower(gateway)) for gateway in looped]
+        time.sleep(3)
+        for gateway, reader, name in zip(looped, readers, ("top", "top", "eu")):
+            totals = {e["total_vram_bytes"] for e in reader.events()}
+            assert totals == {TOTAL} and not reader.comments(), (name, totals)
+            row = gateway.nodes()[name] if name == "top" else next(
+                r for n, r in gateway.nodes().items() if n.startswith("eu@"))
+            assert (row["state"], row["counted"]) == ("live", False), row
+            assert row["reason"] == "it sums up this gateway: a loop of uplinks", row
+            assert gateway.log().count("a loop of uplinks") in (1, 2), gateway.log()
+        vias = {subject: decode(payload)["head"]["via"] for _, subject, payload in heard.got
+                if subject.endswith(".snapshot")}
+        assert vias["vramscope.world.v1.eu.snapshot"] == vias["vramscope.eu.v1.top.snapshot"]
+        assert len(vias["vramscope.eu.v1.top.snapshot"]) == 2, vias
+        assert vias["vramscope.eu.v1.eu1.snapshot"] is None, vias
+
+        # The mistake is mended.
+        looped[2].process.kill()
+        looped[2].process.wait()
+        top = stack.enter_context(Gateway(broker, *prefix))
+        eventually("both regions", lambda: has_total(top, 2), 5)
+        assert all(row["reason"] is None or "same fleet" in row["reason"]
+                   for row in top.nodes().values()), top.nodes()
+        assert all(has_total(gateway, 1) for gateway in looped[:2])
+
+
 alone()
-run(at_once=(test_one_of_two_dies, test_gateway_of_gateways, test_a_region_is_lost))
+run(at_once=(test_one_of_two_dies, test_gateway_of_gateways, test_a_region_is_lost,
+             test_a_loop_by_mistake))

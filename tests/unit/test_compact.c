@@ -65,6 +65,13 @@ static void any_text(char *text, size_t room)
     text[len] = '\0';
 }
 
+static void any_via(struct fleet_via *via)
+{
+    via->n = (uint32_t)below(below(2) ? 3 : FLEET_VIA_MAX + 1);
+    for (uint32_t i = 0; i < via->n; i++)
+        via->ids[i] = random_u64();
+}
+
 /* A member of its kind; numbers that stand for words, and indices, are set later. */
 static void fill_member(const struct compact_field *field, char *member)
 {
@@ -103,6 +110,9 @@ static void fill_member(const struct compact_field *field, char *member)
         break;
     case COMPACT_FIGURE:
         memcpy(member, &figure, sizeof(figure));
+        break;
+    case COMPACT_VIA:
+        any_via((struct fleet_via *)(void *)member);
         break;
     }
 }
@@ -154,6 +164,16 @@ static void fill_rows(void)
     }
 }
 
+/* A host that tells all of its models does not say what they come to. */
+static void no_sums(void)
+{
+    static const struct hit_counts unknown = {(double)NAN, (double)NAN};
+
+    head.requests_running = head.requests_waiting = head.kv_pool_unknown = UNKNOWN;
+    head.kv_pool_bytes = figure_unknown("its node does not say why");
+    head.prefix_minute = head.prefix_five_minutes = head.prefix_lifetime = unknown;
+}
+
 static void make(uint32_t devices, uint32_t models)
 {
     memset(&snapshot, 0, sizeof(snapshot));
@@ -172,7 +192,7 @@ static void make(uint32_t devices, uint32_t models)
     strcpy(head.boot, "0123456789abcdef");
     head.unix_ms = snapshot.unix_ms = any_number();
     head.models_left_out = head.processes_left_out = 0;
-    head.requests_running = head.requests_waiting = UNKNOWN; // of a host
+    no_sums();
 }
 
 static int write_it(size_t max)
@@ -204,6 +224,7 @@ static bool same_figure(const char *a, const char *b)
 static bool same_member(const struct compact_field *field, const char *a, const char *b)
 {
     const char *one, *two;
+    uint32_t n;
 
     switch ((enum compact_kind)field->kind) {
     case COMPACT_NONE:
@@ -216,6 +237,9 @@ static bool same_member(const struct compact_field *field, const char *a, const 
         return same_text(one, two);
     case COMPACT_FIGURE:
         return same_figure(a, b);
+    case COMPACT_VIA:
+        memcpy(&n, a, sizeof(n));
+        return memcmp(a, b, offsetof(struct fleet_via, ids) + n * sizeof(uint64_t)) == 0;
     default:
         return memcmp(a, b, field->size) == 0; // NANs are the same one
     }
@@ -530,6 +554,14 @@ static const struct {
      BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\0\xf0\xbf"), -EBADMSG},
     {"an endless percentage",
      BYTES(FORMAT TEXTS HEAD_PART "\x1a\x09\x61\0\0\0\0\0\0\xf0\x7f"), -EBADMSG},
+    {"a part of a gateway's id",
+     BYTES(FORMAT TEXTS "\x12\x0e\x08\x00\x18\x01\xca\x01\x07"
+                        "abcdefg"),
+     -EBADMSG},
+    {"a gateway's id",
+     BYTES(FORMAT TEXTS "\x12\x0f\x08\x00\x18\x01\xca\x01\x08"
+                        "abcdefgh"),
+     0},
     {"a process on no device", BYTES(FORMAT TEXTS HEAD_PART "\x3a\x02\x08\x01"),
      -EBADMSG},
     {"a strange state", BYTES(FORMAT TEXTS HEAD_PART "\x32\x02\x20\x63"), 0},
@@ -703,7 +735,7 @@ static void check_part(const char *doc, const char *title,
         [COMPACT_COUNT] = "count",   [COMPACT_INSTANCE] = "count",
         [COMPACT_REAL] = "real",     [COMPACT_TEXT] = "text",
         [COMPACT_LITERAL] = "text",  [COMPACT_EVENT_KIND] = "text",
-        [COMPACT_FIGURE] = "figure",
+        [COMPACT_FIGURE] = "figure", [COMPACT_VIA] = "ids",
     };
     char heading[64];
     const char *section, *end;
@@ -744,6 +776,121 @@ static void test_documented(void **state)
     free(doc);
 }
 
+/* What the rows of make() come to, by a plain count. */
+static void count_models(struct compact_head *ret)
+{
+    uint64_t running = UNKNOWN, pool = 0;
+
+    ret->kv_pool_unknown = 0;
+    ret->prefix_minute = (struct hit_counts){0};
+    for (uint32_t i = 0; i < snapshot.n_models; i++) {
+        const struct snapshot_model *model = &snapshot.models[i];
+
+        if (model->page.requests_running != UNKNOWN)
+            running = (running == UNKNOWN ? 0 : running) + model->page.requests_running;
+        if (model->kv_pool_bytes.how == FROM_NOWHERE)
+            ret->kv_pool_unknown++;
+        else
+            pool += model->kv_pool_bytes.value;
+        if (!isnan(model->prefix_minute.hits) && !isnan(model->prefix_minute.queries)) {
+            ret->prefix_minute.hits += model->prefix_minute.hits;
+            ret->prefix_minute.queries += model->prefix_minute.queries;
+        }
+    }
+    ret->requests_running = running;
+    ret->kv_pool_bytes.value = pool;
+}
+
+/* A host with no room for all of its models says what they come to. */
+static void test_sums_of_a_host(void **state)
+{
+    struct compact_head counted;
+
+    (void)state;
+    make(2, 40);
+    for (uint32_t i = 0; i < 40; i++) {
+        snapshot.models[i].page.requests_running =
+            i % 3 ? snapshot.models[i].page.requests_running >> 8 : UNKNOWN;
+        snapshot.models[i].kv_pool_bytes.value >>=
+            snapshot.models[i].kv_pool_bytes.how == FROM_NOWHERE ? 0 : 8;
+    }
+    count_models(&counted);
+    assert_int_equal(write_it(8192), 0);
+    assert_int_equal(read_it(), 0);
+    assert_true(message.snapshot.n_models < 40);
+    assert_int_equal(message.head.requests_running, counted.requests_running);
+    assert_int_equal(message.head.kv_pool_bytes.value, counted.kv_pool_bytes.value);
+    assert_int_equal(message.head.kv_pool_unknown, counted.kv_pool_unknown);
+    assert_true(message.head.prefix_minute.hits == counted.prefix_minute.hits);
+    assert_true(message.head.prefix_minute.queries == counted.prefix_minute.queries);
+}
+
+/*
+ * Fields 17 to 25 of the head are newer than the first readers, for whom they have the
+ * numbers of nothing. All else is read as before, and of them nothing.
+ */
+static void test_older_reader(void **state)
+{
+    struct snapshot_fleet fleet = {.n_models = 70};
+    struct compact_head whole;
+    size_t at, end, n = 0;
+
+    (void)state;
+    make(2, 3);
+    snapshot.fleet = &fleet;
+    fleet.requests_running = 7;
+    fleet.requests_waiting = 8;
+    fleet.kv_pool_bytes = figure_of(9, MEASURED, NULL);
+    fleet.kv_pool_unknown = 10;
+    fleet.prefix_minute = (struct hit_counts){11, 12};
+    head.via.n = 5;
+    assert_int_equal(write_it(COMPACT_MAX), 0);
+    snapshot.fleet = NULL;
+    assert_int_equal(read_it(), 0);
+    whole = message.head;
+    assert_int_equal(whole.via.n, 5);
+    assert_int_equal(whole.kv_pool_unknown, 10);
+    assert_true(whole.prefix_minute.queries == 12);
+
+    // The head is the first part after the format: a key, a length of two bytes, fields.
+    assert_int_equal(out.data[2], 0x12);
+    at = 5;
+    end = at + ((unsigned char)out.data[3] & 0x7fU) + ((size_t)out.data[4] << 7);
+    while (at < end) {
+        unsigned number = (unsigned char)out.data[at] >> 3 & 15U, wire = out.data[at] & 7;
+
+        if (out.data[at++] & (char)0x80) {
+            number |= (unsigned)out.data[at] << 4;
+            assert_in_range(number, 16, 25);
+            if (number >= 17) {
+                out.data[at] = (char)(out.data[at] + 8); // 128 more
+                n++;
+            }
+            at++;
+        }
+        if (wire == 1)
+            at += 8;
+        else if (wire == 2)
+            at += 1U + (unsigned char)out.data[at];
+        else
+            while (out.data[at++] & (char)0x80)
+                ;
+    }
+    assert_int_equal(at, end);
+    assert_int_equal(n, 9);
+    assert_int_equal(read_it(), 0);
+    assert_int_equal(message.head.via.n, 0);
+    assert_int_equal(message.head.kv_pool_unknown, UNKNOWN);
+    assert_int_equal(message.head.kv_pool_bytes.how, FROM_NOWHERE);
+    assert_true(isnan(message.head.prefix_minute.queries));
+    assert_int_equal(message.head.requests_waiting, 8);
+    assert_int_equal(message.head.models_left_out, 67);
+    assert_string_equal(message.head.version, whole.version);
+    snapshot.n_models = 3;
+    assert_same_rows();
+    assert_same(COMPACT_PART_TOTALS, &message.snapshot, &snapshot);
+}
+
 /* What it tells of is a part of what it has. */
 static void test_gateway_of_many_models(void **state)
 {
@@ -779,6 +926,8 @@ int main(void)
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_dear),
+        cmocka_unit_test(test_sums_of_a_host),
+        cmocka_unit_test(test_older_reader),
         cmocka_unit_test(test_texts_are_cleaned),
         cmocka_unit_test(test_cost),
         cmocka_unit_test(test_documented),

@@ -337,7 +337,13 @@ static void test_part_of_a_gateway(void **unused)
 {
     struct stage_node eu = stage_node("eu");
     struct snapshot_fleet fleet = {
-        .n_models = 90, .requests_running = 500, .requests_waiting = UNKNOWN};
+        .n_models = 90,
+        .requests_running = 500,
+        .requests_waiting = UNKNOWN,
+        .kv_pool_bytes = figure_of(300 * GIB, BY_ENGINE, NULL),
+        .kv_pool_unknown = 400,
+        .prefix_minute = {10, 100},
+    };
 
     (void)unused;
     eu.gateway = true;
@@ -351,9 +357,49 @@ static void test_part_of_a_gateway(void **unused)
     assert_int_equal(stage_sum(), 0);
     assert_int_equal(stage_find("eu")->n_models, 90);
     assert_int_equal(stage.sum->kv_unknown, 1000);
-    assert_int_equal(stage.sum->fleet->kv_pool_unknown, 88);
+    assert_int_equal(stage.sum->fleet->kv_pool_unknown, 400);
+    assert_int_equal(stage.sum->fleet->kv_pool_bytes.value, 300 * GIB);
     assert_int_equal(stage.sum->fleet->requests_running, 500);
     assert_int_equal(stage.sum->fleet->requests_waiting, 2); // of the rows
+    assert_int_equal(stage.sum->fleet->models_left_out, 88);
+    assert_true(stage.sum->hit_percent == 10);
+}
+
+/* One of a version that says less, and has left out rows: they are what is known. */
+static void test_older_gateway(void **unused)
+{
+    struct stage_node eu = stage_node("eu");
+    struct compact_head head;
+
+    (void)unused;
+    eu.gateway = true;
+    eu.nodes = 40;
+    stage_fill(&eu, &stage.said); // with all rows, it says nothing of them together
+    stage.said.kv_unknown = 1000;
+    head = stage_head(&eu);
+    assert_int_equal(compact_write(&stage.writer, &stage.out, &head, &stage.said,
+                                   &stage.said.self, COMPACT_MAX),
+                     0);
+    (void)stage_take("eu");
+    assert_int_equal(stage_sum(), 0);
+    assert_int_equal(stage.sum->kv_unknown, 1000);
+    assert_int_equal(stage.sum->fleet->kv_pool_unknown, 0);
+    assert_int_equal(stage.sum->fleet->kv_pool_bytes.value, 8 * GIB);
+    assert_int_equal(stage.sum->fleet->requests_running, 6);
+    assert_true(stage.sum->hit_percent == 75);
+    assert_string_equal(stage_find("eu")->reason, "");
+
+    // 0 is known of the models of some node, though of more models than rows it is not.
+    eu.seq++;
+    stage_fill(&eu, &stage.said);
+    stage.said.kv_unknown = 1000;
+    stage.said.kv_used_bytes = 0;
+    stage.said.models[0].kv_used_bytes = figure_of(0, DERIVED, NULL);
+    stage_write(&eu);
+    (void)stage_take("eu");
+    assert_int_equal(stage_sum(), 0);
+    assert_int_equal(stage_find("eu")->kv_used_bytes, 0);
+    assert_int_equal(stage.sum->kv_unknown, 1000);
 }
 
 /* Who says more than there can be leaves the sums as they are. */
@@ -452,6 +498,7 @@ int main(void)
         STAGED(test_absurd),
         STAGED(test_large_fleet),
         STAGED(test_part_of_a_gateway),
+        STAGED(test_older_gateway),
         STAGED(test_kv_of_none),
     };
 
