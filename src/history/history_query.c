@@ -20,7 +20,11 @@ enum {
 #define TIME_MAX_MS INT64_C(253402300799999) // the end of the year 9999
 #define STEP_MAX_MS (INT64_C(366) * DAY_MS)
 
-/* What a step is rounded up to. */
+/*
+ * What a step is rounded up to. From ten seconds on all are multiples of a slot: any other
+ * would be read from rows at full rate, twenty times as many, and further back, where there
+ * are slots alone, now one of them and now two would be in a step.
+ */
 static const int64_t round_steps[] = {
     1,
     2,
@@ -35,7 +39,7 @@ static const int64_t round_steps[] = {
     2000,
     5000,
     10000,
-    15000,
+    20000,
     30000,
     MINUTE_MS,
     2 * MINUTE_MS,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "history/history_answer.h"
+#include "serve/accept.h"
 #include "serve/parameters.h"
 
 enum {
@@ -188,6 +189,8 @@ static int read_parameter(struct span query, const char *name, struct span *ret,
 static int read_query(struct history_desk *desk, const struct http_request *request,
                       struct history_query *ret, struct complaint *why)
 {
+    static const struct accept_type csv = {"text/csv", "text/*", NULL};
+    static const struct accept_type json = {"application/json", "application/*", NULL};
     struct history_parameters given = {.accepts_csv = false};
     struct {
         const char *name;
@@ -205,9 +208,7 @@ static int read_query(struct history_desk *desk, const struct http_request *requ
         if (r < 0)
             return r;
     }
-    given.accepts_csv =
-        request->accept.len &&
-        memmem(request->accept.at, request->accept.len, "text/csv", strlen("text/csv"));
+    given.accepts_csv = accept_prefers(request->accept, &csv, &json);
     return history_query_read(&given, (int64_t)clock_unix_ms(), desk->options.interval_ms,
                               ret, why);
 }

@@ -31,6 +31,8 @@ static const struct {
     {"relative", "-6h", "-30m", "2", NOW - 6 * HOUR, NOW - HOUR / 2, 2000},
     {"seconds", "-90s", NULL, "500ms", NOW - 90000, NOW, 500},
     {"days", "-2d", NULL, "1h", NOW - 48 * HOUR, NOW, HOUR},
+    {"in whole slots", "-2h", NULL, NULL, NOW - 2 * HOUR, NOW, 20000},
+    {"as it was asked for", "-2h", NULL, "15s", NOW - 2 * HOUR, NOW, 15000},
     {"full rate", "-10m", NULL, "0", NOW - 600000, NOW, 0},
     {"unix", "1789999000", "1789999999.5", "10", 1789999000000, 1789999999500, 10000},
     {"utc", "2026-09-21T14:00:00Z", "2026-09-21T14%3A00%3A30.25Z", "1s", 1789999200000,
@@ -102,7 +104,7 @@ static const struct {
     {NULL, NULL, "0.0001", "\"step\"", "366d"},
     {"-6h", NULL, "1s", "\"step\"", "step=2s would do"},
     {"-30d", NULL, "10s", "\"step\"", "step=5m would do"},
-    {"-110001s", NULL, "10", "\"step\"", "step=15s would do"},
+    {"-110001s", NULL, "10", "\"step\"", "step=20s would do"},
     {"-2h", NULL, "0", "\"step\"", "step=1s would do"},
 };
 
