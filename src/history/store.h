@@ -57,7 +57,8 @@ void store_roll_back(struct store *store);
 
 /*
  * Remove some of what is too old, or too much, at `unix_ms`: a bounded piece of work. 1:
- * there is more; 0: none.
+ * there is more; 0: none. A time far ahead of what is there is believed once it has lasted
+ * for hours.
  */
 int store_trim(struct store *store, int64_t unix_ms) MUST_CHECK;
 

@@ -183,6 +183,11 @@ static const char *const statements[STORE_STATEMENTS] = {
     [STORE_OLDEST_SLOT] = "SELECT min((SELECT min(unix_ms) FROM slot"
                           " WHERE slot.series=series.id)) FROM series",
     [STORE_OLDEST_EVENT] = "SELECT min(unix_ms) FROM event",
+    // Of a pause ?2 at most has passed; the last slot has its ten seconds.
+    [STORE_TIME_SEEN] =
+        "SELECT min(unix_ms) + sum(min(coalesce(next - unix_ms, 10000), ?2)) FROM"
+        " (SELECT unix_ms, lead(unix_ms) OVER (ORDER BY unix_ms) AS next FROM"
+        " (SELECT unix_ms FROM slot WHERE series=0 ORDER BY unix_ms DESC LIMIT ?1))",
     [STORE_TRIM_SAMPLES] =
         "DELETE FROM sample WHERE series IN (SELECT id FROM series) AND unix_ms<?",
     [STORE_TRIM_SLOTS] =

@@ -4,7 +4,9 @@
 enum {
     TRIM_ROWS = 2000, // removed at a time; more only where one slot's time has more
     TRIM_STEPS = 64,
-    FREE_PAGES_KEPT = 1024, // for what comes next, whatever the size of the file
+    FREE_PAGES_KEPT = 1024,    // for what comes next, whatever the size of the file
+    BELIEVED_SLOTS = 6 * 360,  // six hours of them
+    PAUSE_MS = 10 * 60 * 1000, // a longer one between two slots may be no time at all
 };
 
 #define NONE INT64_MAX
@@ -46,16 +48,40 @@ static int remove_some(struct store *store, enum store_kept what, int64_t until_
     return r < 0 ? r : 1;
 }
 
+/*
+ * The time by which things are old, at most the clock's. Where that was set far ahead, what
+ * is there is no older for it: time is what has been seen to pass since the slot of six
+ * hours of slots ago. So a new time is believed once it has lasted so long, and what was
+ * there before a machine was off for weeks goes six hours after it is on again.
+ */
+static int believed_ms(struct store *store, int64_t unix_ms, int64_t *ret)
+{
+    const int64_t numbers[] = {BELIEVED_SLOTS, PAUSE_MS};
+    int64_t seen_ms;
+    int r =
+        store_number(store, STORE_TIME_SEEN, ARRAY_LEN(numbers), numbers, NONE, &seen_ms);
+
+    if (r == 0)
+        *ret = MIN(unix_ms, seen_ms);
+    return r;
+}
+
 /* A little more than the age is left to grow, so that each page is written seldom. */
 static int trim_by_age(struct store *store, enum store_kept what, int64_t unix_ms)
 {
     const int64_t ages[STORE_KEPT] = {store->limits.full_rate_ms, store->limits.slots_ms,
                                       store->limits.events_ms};
-    int64_t until_ms = store_floor(unix_ms - ages[what], STORE_SLOT_MS), oldest_ms;
+    int64_t now_ms, until_ms, oldest_ms;
     int r = oldest_of(store, what, &oldest_ms);
 
+    if (r == 0 && !store->is_trimming[what] &&
+        oldest_ms >= store_floor(unix_ms - ages[what], STORE_SLOT_MS) - ages[what] / 64)
+        return 0; // by no clock
+    if (r == 0)
+        r = believed_ms(store, unix_ms, &now_ms);
     if (r < 0)
         return r;
+    until_ms = store_floor(now_ms - ages[what], STORE_SLOT_MS);
     if (oldest_ms < until_ms - ages[what] / 64)
         store->is_trimming[what] = true;
     if (!store->is_trimming[what])

@@ -387,6 +387,51 @@ static void test_clock_set_back_far(void **state)
     close_store();
 }
 
+/* What a clock says that was set far ahead is believed after six hours. */
+static void test_clock_set_ahead(void **state)
+{
+    const int64_t year_ms = INT64_C(365) * 86400000, hour_ms = 3600000;
+    const int64_t end_ms = START_MS + 7 * hour_ms;
+    const struct event event = {.id = 1, .unix_ms = START_MS, .kind = EVENT_GPU_LOST};
+    int64_t ms, samples;
+
+    (void)state;
+    limits.full_rate_ms = hour_ms;
+    limits.slots_ms = limits.events_ms = 12 * hour_ms;
+    open_store();
+    assert_int_equal(store_add_event(store, &event), 0);
+    for (ms = START_MS; ms < end_ms; ms += 10000)
+        add_plain(ms, 1, 100);
+    assert_int_equal(store_commit(store), 0);
+    trim_all(end_ms);
+    samples = count_rows("sample WHERE series=1");
+    assert_in_range(samples, 360, 362);
+    for (ms = 0; ms < 5 * hour_ms; ms += 10000) { // in five hours five grow older
+        add_plain(end_ms + year_ms + ms, 1, 100);
+        if (ms % hour_ms == 0) {
+            assert_int_equal(store_commit(store), 0);
+            reopen_store();
+            trim_all(end_ms + year_ms + ms);
+            assert_int_equal(count_rows("slot WHERE series=1"),
+                             (end_ms - START_MS + ms) / 10000);
+            assert_int_equal(count_rows("event"), 1);
+        }
+        if (ms == 0) // but for ten minutes
+            assert_in_range(count_rows("sample WHERE series=1"), samples - 60,
+                            samples + 1);
+    }
+    assert_int_equal(store_commit(store), 0);
+    trim_all(end_ms + hour_ms / 2); // and back: those are ahead of their time
+    assert_int_equal(oldest_of("slot"), START_MS);
+    for (; ms < 6 * hour_ms + 20000; ms += 10000)
+        add_plain(end_ms + year_ms + ms, 1, 100);
+    assert_int_equal(store_commit(store), 0);
+    trim_all(end_ms + year_ms + ms);
+    assert_int_equal(oldest_of("slot"), end_ms + year_ms);
+    assert_int_equal(count_rows("event"), 0);
+    close_store();
+}
+
 /* A slot that trimming catches under way is made first. */
 static void test_trim_under_way(void **state)
 {
@@ -788,17 +833,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_store)
-        TEST(test_round_trip),        TEST(test_events),
-        TEST(test_event_of_a_node),   TEST(test_batches),
-        TEST(test_slot_given_up),     TEST(test_series),
-        TEST(test_buckets),           TEST(test_buckets_of_the_old),
-        TEST(test_clock_set_back),    TEST(test_clock_set_back_far),
-        TEST(test_trim_under_way),    TEST(test_trim_by_age),
-        TEST(test_trim_by_size),      TEST(test_names_are_bounded),
-        TEST(test_damaged_files),     TEST(test_damage_while_open),
-        TEST(test_files_of_others),   TEST(test_paths),
-        TEST(test_two_at_once),       TEST(test_moved_away),
-        TEST(test_no_right_to_write), TEST(test_another_writer),
+        TEST(test_round_trip),
+        TEST(test_events),
+        TEST(test_event_of_a_node),
+        TEST(test_batches),
+        TEST(test_slot_given_up),
+        TEST(test_series),
+        TEST(test_buckets),
+        TEST(test_buckets_of_the_old),
+        TEST(test_clock_set_back),
+        TEST(test_clock_set_back_far),
+        TEST(test_clock_set_ahead),
+        TEST(test_trim_under_way),
+        TEST(test_trim_by_age),
+        TEST(test_trim_by_size),
+        TEST(test_names_are_bounded),
+        TEST(test_damaged_files),
+        TEST(test_damage_while_open),
+        TEST(test_files_of_others),
+        TEST(test_paths),
+        TEST(test_two_at_once),
+        TEST(test_moved_away),
+        TEST(test_no_right_to_write),
+        TEST(test_another_writer),
         TEST(test_reader_that_stays),
     };
 
