@@ -223,15 +223,17 @@ static bool is_due(int64_t since_ms, int64_t now_ms, int64_t wait_ms)
 }
 
 /* The alarm, once what followed it is there; it is not raised any more. */
-static struct alarm take_alarm(struct flight *flight, int64_t now_ms)
+static struct alarm take_alarm(struct flight *flight, int64_t now_ms, bool at_end)
 {
     struct alarm alarm;
 
     lock(flight);
     alarm = flight->alarm;
     alarm.raised =
-        alarm.raised && is_due(alarm.unix_ms, now_ms, FLIGHT_AFTER_MS) &&
-        (!flight->has_written || is_due(flight->written_ms, now_ms, FLIGHT_PAUSE_MS));
+        alarm.raised &&
+        (at_end ||
+         (is_due(alarm.unix_ms, now_ms, FLIGHT_AFTER_MS) &&
+          (!flight->has_written || is_due(flight->written_ms, now_ms, FLIGHT_PAUSE_MS))));
     if (alarm.raised)
         flight->alarm.raised = false;
     unlock(flight);
@@ -274,10 +276,11 @@ static int write_recording(struct flight *flight, const struct alarm *alarm,
     return r;
 }
 
-int flight_work(struct flight *flight, int64_t unix_ms, char *ret_path,
+static int work(struct flight *flight, int64_t unix_ms, bool at_end, char *ret_path,
                 struct complaint *complaint)
 {
-    struct alarm alarm = take_alarm(flight, unix_ms); // what it is about has come in
+    struct alarm alarm =
+        take_alarm(flight, unix_ms, at_end); // what it is about has come in
     int64_t begin_ms;
     size_t at = 0;
     int r;
@@ -298,4 +301,16 @@ int flight_work(struct flight *flight, int64_t unix_ms, char *ret_path,
                : complain(complaint, r, "%s: the recording of \"%s\" cannot be kept: %s",
                           flight_folder_path(flight->folder), event_name(alarm.kind),
                           strerror(-r));
+}
+
+int flight_work(struct flight *flight, int64_t unix_ms, char *ret_path,
+                struct complaint *complaint)
+{
+    return work(flight, unix_ms, false, ret_path, complaint);
+}
+
+int flight_end(struct flight *flight, int64_t unix_ms, char *ret_path,
+               struct complaint *complaint)
+{
+    return work(flight, unix_ms, true, ret_path, complaint);
 }

@@ -56,4 +56,8 @@ void flight_alarm(struct flight *flight, enum event_kind kind, int64_t unix_ms);
 int flight_work(struct flight *flight, int64_t unix_ms, char *ret_path,
                 struct complaint *complaint) MUST_CHECK;
 
+/* The same for the last time: an alarm waits for nothing more. */
+int flight_end(struct flight *flight, int64_t unix_ms, char *ret_path,
+               struct complaint *complaint) MUST_CHECK;
+
 #endif

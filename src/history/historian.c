@@ -45,13 +45,15 @@ static int give_up_rights(const struct historian_options *options)
     return r;
 }
 
-static void record_flight(struct historian *historian)
+/* At the end of all, what there is has to do. */
+static void record_flight(struct historian *historian, bool at_end)
 {
+    struct flight *flight = historian->options.flight;
     struct complaint complaint = {""};
     char path[4096] = "";
     int r;
 
-    if (!historian->options.flight) {
+    if (!flight) {
         historian->flight_ns = UINT64_MAX;
         return;
     }
@@ -59,7 +61,8 @@ static void record_flight(struct historian *historian)
         clock_now_ns() +
         MIN(FLIGHT_MOMENTS * historian->options.interval_ms, (uint64_t)WORK_MS) *
             NS_PER_MS;
-    r = flight_work(historian->options.flight, historian_unix_ms(), path, &complaint);
+    r = at_end ? flight_end(flight, historian_unix_ms(), path, &complaint)
+               : flight_work(flight, historian_unix_ms(), path, &complaint);
     if (r > 0)
         log_info("what came before was recorded: %s", path);
     else if (r < 0)
@@ -76,7 +79,7 @@ static void work(struct historian *historian)
         disk_write(historian);
     }
     if (clock_now_ns() >= historian->flight_ns)
-        record_flight(historian);
+        record_flight(historian, false);
     more = disk_trim(historian);
     more = observe(historian) || more;
     historian->work_ns = more ? clock_now_ns() + MORE_MS * NS_PER_MS
@@ -134,6 +137,7 @@ static void *run(void *ctx)
     run_until_stopped(historian);
     (void)pthread_mutex_unlock(&historian->lock);
 
+    record_flight(historian, true);
     disk_end(historian);
     (void)pthread_mutex_lock(&historian->lock);
     historian->ended = true;

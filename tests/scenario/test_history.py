@@ -491,8 +491,7 @@ def test_read_only():
             subprocess.run(["umount", home], check=False)
 
 
-def test_recorded():
-    """An engine is lost: the seconds before and after it can be replayed."""
+def record_a_loss(ends_with_it):
     with folder() as home, FakeDriver() as driver:
         port = free_port()
         with serve("org/model", port, driver) as server, Daemon(
@@ -502,14 +501,29 @@ def test_recorded():
             time.sleep(3)
             server.end()
             eventually("it is lost", lambda: "engine_lost" in daemon.log(), 20)
+            recordings = (home / "flight").glob
+            if ends_with_it:
+                daemon.process.terminate()
+                assert daemon.process.wait(6) == 0
             (path,) = eventually("a recording", lambda: list(
-                (home / "flight").glob("flight-*.ndjson.gz")), 30)
+                recordings("flight-*.ndjson.gz")), 1 if ends_with_it else 30)
             eventually("the log tells", lambda: str(path) in daemon.log(), 5)
         lines = [json.loads(line) for line in gzip.open(path)]
         kinds = [event["kind"] for line in lines if "detail" in line
                  for event in line["detail"]["events"]]
-        assert len(lines) > 100 and "engine_lost" in kinds, (len(lines), set(kinds))
+        assert "engine_lost" in kinds, set(kinds)
+        assert len(lines) > (30 if ends_with_it else 100), len(lines)
         assert lines[1]["detail"]["models"] and lines[0]["vramscope_recording"] == 1
+
+
+def test_recorded():
+    """An engine is lost: the seconds before and after it can be replayed."""
+    record_a_loss(False)
+
+
+def test_recorded_at_the_end():
+    """So can those before, where the daemon is told to end with the engine."""
+    record_a_loss(True)
 
 
 def test_where_it_is_kept():
@@ -540,4 +554,5 @@ def test_where_it_is_kept():
 alone()
 run(test_many_readers, at_once=(
     test_answers, test_what_is_refused, test_the_end_with_readers, test_killed, test_no_room,
-    test_another_file, test_read_only, test_recorded, test_where_it_is_kept, test_a_slow_reader))
+    test_another_file, test_read_only, test_recorded, test_recorded_at_the_end,
+    test_where_it_is_kept, test_a_slow_reader))

@@ -424,6 +424,30 @@ static void test_due(void **state)
     }
 }
 
+/* Who ends waits neither for what follows nor for a pause; without an alarm there is none. */
+static void test_at_the_end(void **state)
+{
+    struct flight *flight = make_flight();
+    struct held held;
+    uint64_t i = 0;
+
+    (void)state;
+    assert_int_equal(fly(flight, &i, 10, small), 0);
+    assert_int_equal(flight_end(flight, START + 10 * STEP_MS, path, &why), 0);
+    assert_int_equal(count_files("", false), 0);
+    for (int k = 1; k <= 2; k++) {
+        flight_alarm(flight, EVENT_ENGINE_LOST, START + (int64_t)i * STEP_MS);
+        add_document(flight, i++, small); // not compressed yet
+        assert_int_equal(flight_end(flight, START + (int64_t)i * STEP_MS, path, &why), 1);
+        assert_int_equal(count_files("", false), k);
+        held = read_back(path, small);
+        assert_int_equal(held.first, 0);
+        assert_int_equal(held.documents, i);
+        assert_int_equal(flight_end(flight, START + (int64_t)i * STEP_MS, path, &why), 0);
+    }
+    flight_free(flight);
+}
+
 /* An engine that is lost and comes back each second makes a file a minute. */
 static void test_joins(void **state)
 {
@@ -724,6 +748,7 @@ int main(void)
         TIDY(test_left_out),
         TIDY(test_tick_allocates_nothing),
         TIDY(test_due),
+        TIDY(test_at_the_end),
         TIDY(test_joins),
         TIDY(test_nothing_came_in),
         TIDY(test_full_disk),
