@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What history on disk costs: a day of a host with 16 busy models at 2 Hz goes through
- * past_add(), a reader and store_add_moment() in batches of five seconds, with trimming as
+ * past_add(), a reader and store_add_moment() in batches of a minute, with trimming as
  * the daemon does it; time is injected. Then ranges are read as `/v1/history` reads them.
  * Usage: bench_history [FOLDER] [HOURS] [SECONDS OF A BATCH]
  */
@@ -16,19 +16,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum {
-    MODELS = 16,
-    TICK_MS = 500,
-    BATCH_TICKS = 10,
-    POINTS = 11000,
-    TIMES_MAX = 1 << 17
-};
+enum { MODELS = 16, TICK_MS = 500, POINTS = 11000, TIMES_MAX = 1 << 17 };
 
 #define START_MS INT64_C(1790000000000)
 #define HOUR_MS INT64_C(3600000)
 
 static uint64_t dice = 88172645463325252;
-static uint64_t batch_ticks = 10;
+static uint64_t batch_ticks;
 static float batch_ms[TIMES_MAX];
 static size_t n_batches;
 
@@ -267,7 +261,7 @@ int main(int argc, char **argv)
     const struct store_limits limits = {6 * HOUR_MS, 30 * 24 * HOUR_MS, 30 * 24 * HOUR_MS,
                                         512 << 20};
     uint64_t hours = argc > 2 ? strtoul(argv[2], NULL, 10) : 24;
-    uint64_t seconds = argc > 3 ? strtoul(argv[3], NULL, 10) : 5;
+    uint64_t seconds = argc > 3 ? strtoul(argv[3], NULL, 10) : 60;
     char path[PATH_MAX];
     struct complaint complaint;
     struct store *store = NULL;

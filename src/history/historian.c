@@ -11,7 +11,7 @@
 #include <time.h>
 
 enum {
-    WORK_MS = 5 * 1000,  // what a crash may take with it
+    WORK_MS = 5 * 1000,  // between two looks at what is to be done
     MORE_MS = 50,        // between two pieces of longer work
     FLIGHT_MOMENTS = 10, // whose documents wait to be compressed
     READY_MS = 2 * 1000, // a disk that takes longer is not waited for
@@ -76,7 +76,8 @@ static void work(struct historian *historian)
 
     if (clock_now_ns() >= historian->write_ns) {
         historian->write_ns = clock_now_ns() + WORK_MS * NS_PER_MS;
-        disk_write(historian);
+        if (disk_is_due(historian))
+            disk_write(historian);
     }
     if (clock_now_ns() >= historian->flight_ns)
         record_flight(historian, false);

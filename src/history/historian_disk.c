@@ -5,7 +5,8 @@
 
 enum {
     BATCH_MOMENTS = 512,
-    PAUSE_MS = 4 * 1000, // after the first error; then twice that, and so on
+    BATCH_MS = 60 * 1000, // what a crash may take with it
+    PAUSE_MS = 4 * 1000,  // after the first error; then twice that, and so on
     PAUSE_MAX_MS = 60 * 1000,
     SETTLED_MS = 4 * 1000, // written without an error: it is well again
     AGAIN_MS = 10 * 60 * 1000,
@@ -185,6 +186,20 @@ static int write_events(struct historian *historian)
     if (r == 0 && n)
         disk->written_event = disk->events[n - 1].id - disk->ids_before;
     return r;
+}
+
+bool disk_is_due(const struct historian *historian)
+{
+    const struct disk *disk = &historian->disk;
+    uint64_t oldest_ns, newest_ns, from_ns;
+    struct event event;
+
+    past_span(historian->options.past, &oldest_ns, &newest_ns);
+    from_ns = MAX(disk->written_ns, oldest_ns);
+    return !disk->store || disk->is_in_trouble ||
+           newest_ns >= from_ns + BATCH_MS * NS_PER_MS ||
+           newest_ns + oldest_ns >= 2 * from_ns || // half of it
+           journal_next(historian->options.journal, disk->written_event, &event);
 }
 
 void disk_write(struct historian *historian)

@@ -85,7 +85,7 @@ struct historian {
     struct observation observations[SNAPSHOT_MODELS_MAX];
     size_t n_observations;
     uint64_t work_ns;   // when there is next something to be done unasked; the thread's
-    uint64_t write_ns;  // when to write; likewise
+    uint64_t write_ns;  // when to see whether to write; likewise
     uint64_t flight_ns; // when to compress what the flight recorder holds
     struct disk disk;
     struct observing observing;
@@ -95,6 +95,14 @@ int64_t historian_unix_ms(void);
 
 /* Open the database, and put its events into the journal. */
 void disk_begin(struct historian *historian);
+
+/*
+ * Is it time to write what is new? Each batch writes a page for each series at least, so
+ * that few large ones are written: not before a minute's moments wait, or half of what
+ * memory holds; but what has happened is written with what led to it, and in trouble it is
+ * tried each time.
+ */
+bool disk_is_due(const struct historian *historian);
 
 /* Write what is new. Errors are logged and counted. */
 void disk_write(struct historian *historian);

@@ -98,13 +98,13 @@ int store_make_schema(sqlite3 *db)
 }
 
 /*
- * What a killed program has committed is in the log, and read from there. Of a machine that
- * loses power, what was committed since the log was last moved into the file may be gone,
- * in whole batches from the newest on: NORMAL waits for the disk only then. Debian's SQLite
- * would overwrite all that is removed with zeros: as much writing again, and no secret.
+ * What a killed program has committed is in the log, and read from there; so is what was
+ * committed before a machine loses power: FULL waits for the disk at each commit, of which
+ * there is one a minute. Debian's SQLite would overwrite all that is removed with zeros: as
+ * much writing again, and no secret.
  */
 static const char settings[] = "PRAGMA journal_mode=WAL;"
-                               "PRAGMA synchronous=NORMAL;"
+                               "PRAGMA synchronous=FULL;"
                                "PRAGMA journal_size_limit=4194304;"
                                "PRAGMA cache_size=-256;"
                                "PRAGMA temp_store=MEMORY;"

@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { MODELS = 3, MOMENTS = 10, STEP_MS = 500, FAILURES = 3 };
 
@@ -22,6 +23,13 @@ static struct past *past;
 static struct past_moment moment; // with the numbers of the models
 
 static long writes_left;
+
+/* A kill takes nothing from the kernel: the disk need not be waited for. */
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+    (void)fd;
+    return 0;
+}
 
 static ssize_t write_half(int fd, const void *bytes, size_t n, off64_t at)
 {
@@ -142,7 +150,7 @@ static int write_all_batches(struct store *store)
 
 int main(int argc, char **argv)
 {
-    const struct store_limits limits = {20 * 60 * 1000, 2 * 3600 * 1000, 2 * 3600 * 1000,
+    const struct store_limits limits = {20 * 60 * 1000, 3600 * 1000, 3600 * 1000,
                                         3 << 20};
     const char *room = getenv("STORE_WRITER_ROOM");
     struct complaint complaint;

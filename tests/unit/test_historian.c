@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "history/historian.h"
-#include "history/history_answer.h"
+#include "history/historian_parts.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -35,7 +35,7 @@ static uint64_t now_ns(clockid_t clock)
     struct timespec now;
 
     (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
 static void add_moment(int i)
@@ -49,7 +49,7 @@ static void add_moment(int i)
     model->port = 8000;
     model->kv_used_bytes.value = (uint64_t)i;
     model->kv_pool_bytes.value = 1000;
-    snapshot->taken_ns = begun_ns + (uint64_t)i * 100 * MS;
+    snapshot->taken_ns = begun_ns + (uint64_t)i * 100 * NS_PER_MS;
     snapshot->unix_ms = (uint64_t)(begun_ms + (int64_t)i * 100);
     past_add(past, snapshot);
     snapshot_unref(snapshot);
@@ -59,8 +59,8 @@ static void add_moment(int i)
 static int make_past(void **state)
 {
     (void)state;
-    begun_ns = now_ns(CLOCK_MONOTONIC) - (uint64_t)MOMENTS * 100 * MS;
-    begun_ms = (int64_t)(now_ns(CLOCK_REALTIME) / MS) - (int64_t)MOMENTS * 100;
+    begun_ns = now_ns(CLOCK_MONOTONIC) - (uint64_t)MOMENTS * 100 * NS_PER_MS;
+    begun_ms = (int64_t)(now_ns(CLOCK_REALTIME) / NS_PER_MS) - (int64_t)MOMENTS * 100;
     assert_int_equal(snapshot_pool_new(&pool), 0);
     assert_int_equal(past_new(PAST_BYTES, &past), 0);
     assert_int_equal(journal_new(&journal), 0);
@@ -239,6 +239,55 @@ static void test_disk_comes_late(void **state)
     store_close(store);
 }
 
+static uint64_t taken_ns(int moment)
+{
+    return begun_ns + (uint64_t)moment * 100 * NS_PER_MS;
+}
+
+/* Few large batches, but what has happened, or is in doubt, is not waited with. */
+static void test_when_it_is_due(void **state)
+{
+    const struct event event = {.unix_ms = 1790000000000, .kind = EVENT_GPU_LOST};
+    static const struct {
+        const char *row;
+        int added;   // moments, all in all
+        int written; // the last of them that is
+        bool is_due;
+    } rows[] = {
+        {"nothing is new", MOMENTS, MOMENTS - 1, false},
+        {"nothing is written", MOMENTS, 0, true},
+        {"less than half waits", MOMENTS, MOMENTS / 2, false},
+        {"half of it waits", MOMENTS, MOMENTS / 2 - 1, true},
+        {"a minute waits", 5 * MOMENTS, 4 * MOMENTS - 1, true},
+        {"not quite", 5 * MOMENTS, 4 * MOMENTS, false},
+    };
+    static struct historian historian;
+    int n = MOMENTS;
+
+    (void)state;
+    historian.options.past = past;
+    historian.options.journal = journal;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        while (n < rows[i].added)
+            add_moment(n++);
+        historian.disk.store = (struct store *)&historian; // it is open
+        historian.disk.written_ns = taken_ns(rows[i].written);
+        if (disk_is_due(&historian) != rows[i].is_due)
+            fail_msg("[%s] is%s due", rows[i].row, rows[i].is_due ? " not" : "");
+    }
+    historian.disk.written_ns = taken_ns(n - 1);
+    assert_false(disk_is_due(&historian));
+    journal_add(journal, &event);
+    assert_true(disk_is_due(&historian));
+    historian.disk.written_event = 1;
+    assert_false(disk_is_due(&historian));
+    historian.disk.is_in_trouble = true;
+    assert_true(disk_is_due(&historian));
+    historian.disk.is_in_trouble = false;
+    historian.disk.store = NULL;
+    assert_true(disk_is_due(&historian));
+}
+
 struct reader {
     struct historian *historian;
     unsigned seed;
@@ -362,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_written_once_a_second, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_what_is_left, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_disk_comes_late, make_past, drop_past),
+        cmocka_unit_test_setup_teardown(test_when_it_is_due, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_readers, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_as_many_as_may_be, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_no_folder, make_past, drop_past),
