@@ -20,7 +20,9 @@
 #include "history/journal.h"
 
 enum {
-    HISTORIAN_ANSWERS_MAX = 8, // under way at a time
+    HISTORIAN_ANSWERS_MAX = 8,    // under way at a time
+    HISTORIAN_ANSWERS_OF_ONE = 6, // client: as many connections as a browser has
+    HISTORIAN_CLIENT_BYTES = 16,
     HISTORIAN_ANSWER_MS = 30 * 1000,
 };
 
@@ -61,12 +63,21 @@ size_t historian_observations(struct historian *historian, struct observation *r
                               size_t max);
 
 /*
- * Ask for an answer. ready(ctx) is called each time when history_request_piece() has
- * something to say: on the historian's thread, with its lock held, so it may do no more
- * than wake somebody. -EBUSY: as many answers are under way as may be.
+ * ready(ctx) is called each time when history_request_piece() has something to say: on the
+ * historian's thread, with its lock held, so it may do no more than wake somebody.
+ */
+struct history_asker {
+    void (*ready)(void *ctx);
+    void *ctx;
+    struct span client; // HISTORIAN_CLIENT_BYTES that tell who it is; empty: nobody's
+};
+
+/*
+ * Ask for an answer. -EBUSY: as many are under way as may be; -EUSERS: as many of this
+ * client's.
  */
 int historian_ask(struct historian *historian, const struct history_query *query,
-                  void (*ready)(void *ctx), void *ctx,
+                  const struct history_asker *asker,
                   struct history_request **ret) MUST_CHECK;
 
 /*

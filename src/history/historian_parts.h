@@ -29,6 +29,8 @@ struct history_request {
     struct history_query query;
     void (*ready)(void *ctx);
     void *ctx;
+    bool has_client;
+    uint8_t client[HISTORIAN_CLIENT_BYTES];
     enum request_state state;
     bool dropped; // while it was being made: the historian frees it
     int result;   // of what is ready: 1, 0 or a negative errno

@@ -6,6 +6,8 @@
 #include "history/bucket.h"
 #include "history/historian_parts.h"
 
+#include <assert.h>
+
 enum { FRESH_MS = 1000 };
 
 static void free_request(struct history_request *request)
@@ -16,33 +18,63 @@ static void free_request(struct history_request *request)
     free(request);
 }
 
-int historian_ask(struct historian *historian, const struct history_query *query,
-                  void (*ready)(void *ctx), void *ctx, struct history_request **ret)
+static struct history_request *new_request(struct historian *historian,
+                                           const struct history_query *query,
+                                           const struct history_asker *asker)
 {
     struct history_request *request = calloc(1, sizeof(*request));
+
+    if (!request)
+        return NULL;
+    *request = (struct history_request){.historian = historian,
+                                        .query = *query,
+                                        .ready = asker->ready,
+                                        .ctx = asker->ctx,
+                                        .has_client = asker->client.len > 0};
+    assert(asker->client.len == 0 || asker->client.len == HISTORIAN_CLIENT_BYTES);
+    if (request->has_client)
+        memcpy(request->client, asker->client.at, HISTORIAN_CLIENT_BYTES);
+    buf_init(&request->piece, HISTORY_PIECE_BYTES);
+    return request;
+}
+
+/* With the lock held. Behind all others, if there is room. */
+static int link_request(struct historian *historian, struct history_request *request)
+{
     struct history_request **last = &historian->requests;
-    bool full;
+    size_t of_client = 0;
+
+    if (historian->n_requests >= HISTORIAN_ANSWERS_MAX || historian->stopping)
+        return -EBUSY;
+    for (; *last; last = &(*last)->next)
+        of_client +=
+            request->has_client && (*last)->has_client &&
+            memcmp((*last)->client, request->client, HISTORIAN_CLIENT_BYTES) == 0;
+    if (of_client >= HISTORIAN_ANSWERS_OF_ONE)
+        return -EUSERS;
+    *last = request;
+    historian->n_requests++;
+    return 0;
+}
+
+int historian_ask(struct historian *historian, const struct history_query *query,
+                  const struct history_asker *asker, struct history_request **ret)
+{
+    struct history_request *request = new_request(historian, query, asker);
+    int r;
 
     if (!request)
         return -ENOMEM;
-    *request = (struct history_request){
-        .historian = historian, .query = *query, .ready = ready, .ctx = ctx};
-    buf_init(&request->piece, HISTORY_PIECE_BYTES);
     (void)pthread_mutex_lock(&historian->lock);
-    full = historian->n_requests >= HISTORIAN_ANSWERS_MAX || historian->stopping;
-    if (!full) {
-        while (*last)
-            last = &(*last)->next;
-        *last = request;
-        historian->n_requests++;
+    r = link_request(historian, request);
+    if (r == 0) {
         *ret = request; // before it can be ready
         (void)pthread_cond_broadcast(&historian->changed);
     }
     (void)pthread_mutex_unlock(&historian->lock);
-    if (!full)
-        return 0;
-    free_request(request);
-    return -EBUSY;
+    if (r < 0)
+        free_request(request);
+    return r;
 }
 
 static void unlink_request(struct history_request *request)

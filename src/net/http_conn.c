@@ -105,6 +105,11 @@ bool http_is_unix(const struct http_conn *conn)
     return peer_is_unix(&conn->peer);
 }
 
+const struct peer_address *http_peer(const struct http_conn *conn)
+{
+    return &conn->peer;
+}
+
 bool http_is_tls(const struct http_conn *conn)
 {
     return conn->transport.ssl != NULL;

@@ -136,6 +136,9 @@ struct http_response {
 /* Did the client come by a Unix socket? */
 bool http_is_unix(const struct http_conn *conn);
 
+/* Its address, as long as the connection; that of a Unix socket is everybody's there. */
+const struct peer_address *http_peer(const struct http_conn *conn);
+
 /* Is what passes between us encrypted? */
 bool http_is_tls(const struct http_conn *conn);
 

@@ -104,6 +104,8 @@ static void get_history(struct desk *desk, const struct question *question)
         "not-found", "a recording that is replayed has no history: ask the daemon", ""};
     static const struct outage busy = {
         "busy", "as many answers from history are under way as may be", ""};
+    static const struct outage of_one = {
+        "busy", "as many answers from history are under way as one address may have", ""};
     struct complaint why = {""};
     const struct outage bad = {"bad-parameter", why.text, ""};
     int r = desk->history ? history_desk_answer(desk->history, question->conn,
@@ -115,7 +117,7 @@ static void get_history(struct desk *desk, const struct question *question)
     else if (r == -EINVAL)
         answer_error(question->conn, 400, &bad, NULL);
     else if (r < 0)
-        answer_error(question->conn, 503, &busy,
+        answer_error(question->conn, 503, r == -EUSERS ? &of_one : &busy,
                      "Retry-After: 5\r\nCache-Control: no-store\r\n");
 }
 

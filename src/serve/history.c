@@ -4,8 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "history/history_answer.h"
+#include "net/peers.h"
 #include "serve/accept.h"
 #include "serve/parameters.h"
+
+#include <assert.h>
 
 enum {
     FRAMING_BYTES = 32, // of a chunk
@@ -224,19 +227,33 @@ static void link_answer(struct history_desk *desk, struct answer *answer)
         (void)uv_timer_start(&desk->look, on_look, LOOK_MS, LOOK_MS);
 }
 
+/* Unix sockets are not counted: all who come by one have one address. */
+static struct history_asker asker_of(struct history_desk *desk,
+                                     const struct http_conn *conn)
+{
+    struct history_asker asker = {.ready = on_ready, .ctx = desk};
+
+    static_assert(sizeof(struct peer_address) == HISTORIAN_CLIENT_BYTES, "the same");
+    if (!http_is_unix(conn))
+        asker.client = (struct span){(const char *)http_peer(conn)->bytes,
+                                     sizeof(http_peer(conn)->bytes)};
+    return asker;
+}
+
 static int start_answer(struct history_desk *desk, struct http_conn *conn,
                         const struct history_query *query, const char *type)
 {
     static const struct http_stream_ops ops = {.writable = on_writable,
                                                .closed = on_closed};
+    const struct history_asker asker = asker_of(desk, conn);
     struct answer *answer = calloc(1, sizeof(*answer));
     int r;
 
     if (!answer)
         return -ENOMEM;
-    r = historian_ask(desk->options.historian, query, on_ready, desk, &answer->request);
+    r = historian_ask(desk->options.historian, query, &asker, &answer->request);
     if (r < 0) {
-        if (r == -EBUSY)
+        if (r == -EBUSY || r == -EUSERS)
             http_count_limited(conn, LIMITED_history);
         free(answer);
         return r;

@@ -32,7 +32,8 @@ void history_desk_free(struct history_desk *desk); // takes NULL
 
 /*
  * 0: it is, or will be, answered. -EINVAL: `why` names the parameter; -EBUSY: too many
- * answers are under way; -ENOMEM: then it is the caller's to answer.
+ * answers are under way, -EUSERS: too many of this address; -ENOMEM: then it is the caller's
+ * to answer.
  */
 int history_desk_answer(struct history_desk *desk, struct http_conn *conn,
                         const struct http_request *request,

@@ -18,8 +18,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#define MS UINT64_C(1000000)
-
 enum { MOMENTS = 600, READERS = 6, ROUNDS = 30 };
 
 static struct snapshot_pool *pool;
@@ -132,7 +130,8 @@ static int read_answer(struct historian *historian, const struct history_query *
     int r = 0;
 
     (void)sem_init(&ready, 0, 0);
-    r = historian_ask(historian, query, post, &ready, &request);
+    r = historian_ask(historian, query, &(struct history_asker){post, &ready, {"", 0}},
+                      &request);
     if (r < 0)
         return r;
     for (int i = 0; i < pieces; i++) {
@@ -346,16 +345,17 @@ static void test_as_many_as_may_be(void **state)
     struct complaint why = {""};
     struct span piece;
     sem_t ready;
+    const struct history_asker asker = {post, &ready, {"", 0}};
 
     (void)state;
     (void)sem_init(&ready, 0, 0);
     for (int i = 0; i < HISTORIAN_ANSWERS_MAX; i++)
-        assert_int_equal(historian_ask(historian, &query, post, &ready, &requests[i]), 0);
+        assert_int_equal(historian_ask(historian, &query, &asker, &requests[i]), 0);
     assert_int_equal(
-        historian_ask(historian, &query, post, &ready, &requests[HISTORIAN_ANSWERS_MAX]),
+        historian_ask(historian, &query, &asker, &requests[HISTORIAN_ANSWERS_MAX]),
         -EBUSY);
     history_request_drop(requests[3]);
-    while (historian_ask(historian, &query, post, &ready, &requests[3]) == -EBUSY)
+    while (historian_ask(historian, &query, &asker, &requests[3]) == -EBUSY)
         (void)usleep(1000); // it may have been in the middle of the one that left
     historian_stop(historian);
     while (!historian_ended(historian))
@@ -371,9 +371,54 @@ static void test_as_many_as_may_be(void **state)
         }
         history_request_drop(requests[i]);
     }
-    assert_int_equal(historian_ask(historian, &query, post, &ready, &requests[0]),
-                     -EBUSY);
+    assert_int_equal(historian_ask(historian, &query, &asker, &requests[0]), -EBUSY);
     historian_free(historian);
+    (void)sem_destroy(&ready);
+}
+
+/* One client leaves room for others; who is nobody is not counted. */
+static void test_as_many_of_one(void **state)
+{
+    static const struct {
+        const char *client; // "": nobody
+        int r;
+    } rows[] = {
+        {"0123456789abcdef", 0},
+        {"0123456789abcdeg", 0},
+        {"", 0},
+        {"0123456789abcdef", -EUSERS},
+        {"", 0},
+        {"0123456789abcdeg", -EBUSY},
+    };
+    const struct history_query query = query_of(0, 0);
+    struct history_request *requests[HISTORIAN_ANSWERS_MAX];
+    struct historian *historian = begin(false);
+    sem_t ready;
+    int n = 0;
+
+    (void)state;
+    (void)sem_init(&ready, 0, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct history_asker asker = {post, &ready, span_of(rows[i].client)};
+        bool first = i == 0;
+        int r;
+
+        if (rows[i].r == -EUSERS) { // with one of the others gone
+            history_request_drop(requests[--n]);
+            do
+                r = historian_ask(historian, &query, &asker, &requests[n]);
+            while (r == -EBUSY);
+        } else {
+            r = historian_ask(historian, &query, &asker, &requests[n]);
+        }
+        assert_int_equal(r, rows[i].r);
+        n += r == 0;
+        for (int k = 1; first && k < HISTORIAN_ANSWERS_OF_ONE; k++)
+            assert_int_equal(historian_ask(historian, &query, &asker, &requests[n++]), 0);
+    }
+    while (n > 0)
+        history_request_drop(requests[--n]);
+    end(historian);
     (void)sem_destroy(&ready);
 }
 
@@ -414,6 +459,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_when_it_is_due, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_readers, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_as_many_as_may_be, make_past, drop_past),
+        cmocka_unit_test_setup_teardown(test_as_many_of_one, make_past, drop_past),
         cmocka_unit_test_setup_teardown(test_no_folder, make_past, drop_past),
     };
 
