@@ -79,7 +79,10 @@ static size_t max_payload(struct publisher *publisher)
     return max;
 }
 
-/* What is in the mailbox gives way to what was written; -E2BIG: to nothing. */
+/*
+ * What is in the mailbox gives way to what was written; -E2BIG, or -ENOMEM this once: to
+ * nothing.
+ */
 static void put_mail(struct publisher *publisher, int r, bool is_figures)
 {
     (void)pthread_mutex_lock(&publisher->thread.lock);
@@ -87,8 +90,10 @@ static void put_mail(struct publisher *publisher, int r, bool is_figures)
         publisher->state.skipped++;
     if (r == 0)
         swap(&publisher->written, &publisher->mail);
-    else
+    else if (r == -E2BIG)
         publisher->state.too_large += is_figures;
+    else
+        publisher->state.skipped += is_figures;
     publisher->is_new = true;
     publisher->has_mail = r == 0;
     publisher->mail_is_figures = is_figures;

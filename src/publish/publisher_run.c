@@ -62,7 +62,10 @@ static void write_event(struct publisher *publisher, const struct event *event)
     buf_add_str(out, "}\n");
 }
 
-/* They are not noted as told before the server has taken them. */
+/*
+ * They are not noted as told before the server has taken them. One for which there is no
+ * memory waits; one that is too large would do so for ever.
+ */
 static int send_events(struct publisher *publisher, uint64_t *told, size_t *n)
 {
     struct event event;
@@ -74,6 +77,8 @@ static int send_events(struct publisher *publisher, uint64_t *told, size_t *n)
         int r;
 
         write_event(publisher, &event);
+        if (publisher->event.error == -ENOMEM)
+            break;
         r = publisher->event.error
                 ? publisher->event.error
                 : link_publish(&publisher->link, publisher->link.event_subject,
