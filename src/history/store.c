@@ -115,6 +115,7 @@ static int check_log(struct store *store)
 {
     if (store->wal_pages <= STORE_WAL_PAGES_MAX)
         return 0;
+    errno = 0; // store_file_errno() looks at it
     if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                   NULL) != SQLITE_OK)
         return store_errno(store);
@@ -192,6 +193,7 @@ static int check_damage(struct store *store, off_t bytes)
 
     if (bytes > CHECKED_BYTES)
         return 0;
+    errno = 0; // store_file_errno() looks at it
     code = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &check, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(check);
@@ -247,6 +249,7 @@ static int open_database(struct store *store)
         return neg_errno();
     store->device = status.st_dev;
     store->inode = status.st_ino;
+    errno = 0; // store_file_errno() looks at it
     code = sqlite3_open_v2(store->path, &store->db,
                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
                                SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,

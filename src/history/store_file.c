@@ -38,10 +38,21 @@ static int system_error(int told, int last)
     return told > 0 ? -told : -EIO;
 }
 
+/*
+ * A read that the disk fails is called a damaged file by the database, too: that file may
+ * be read the next time, and is not to be put aside.
+ */
+static bool is_of_disk(int code, int last)
+{
+    return (code & 0xff) == SQLITE_CORRUPT && (last == EIO || last == ENXIO);
+}
+
 int store_file_errno(int code, sqlite3 *db)
 {
     int last = errno;
 
+    if (is_of_disk(code, last))
+        return -last;
     if (code == SQLITE_READONLY_DBMOVED)
         return -ESTALE;
     if (code == SQLITE_IOERR_NOMEM)

@@ -670,6 +670,54 @@ static void test_damage_while_open(void **state)
     close_store();
 }
 
+static int reads_left; // of the database, until one fails
+
+static ssize_t failing_read(int fd, void *to, size_t len, off_t at)
+{
+    if (reads_left-- == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return pread(fd, to, len, at);
+}
+
+static void fail_read(int n, sqlite3_syscall_ptr read)
+{
+    sqlite3_vfs *system = sqlite3_vfs_find(NULL);
+
+    reads_left = n;
+    assert_int_equal(system->xSetSystemCall(system, "pread", read), SQLITE_OK);
+    (void)system->xSetSystemCall(system, "pread64", read); // where it uses that
+}
+
+/* A read that the disk fails is no damage of the file: what is in it is there afterwards. */
+static void test_disk_that_fails_a_read(void **state)
+{
+    int failed = 0;
+
+    (void)state;
+    make_file(2000);
+    for (int n = 0;; n++) {
+        bool is_over;
+        int r;
+
+        fail_read(n, (sqlite3_syscall_ptr)failing_read);
+        r = try_open();
+        is_over = reads_left >= 0; // there were fewer
+        fail_read(0, NULL);
+        if (r == 0)
+            close_store();
+        if (is_over)
+            break;
+        failed += r == -EIO;
+        assert_int_equal(try_open(), 0);
+        assert_string_equal(complaint.text, "");
+        assert_true(store_newest_ms(store) > START_MS);
+        close_store();
+    }
+    assert_true(failed > 5);
+}
+
 static void test_files_of_others(void **state)
 {
     static const char text[] =
@@ -850,6 +898,7 @@ int main(void)
         TEST(test_names_are_bounded),
         TEST(test_damaged_files),
         TEST(test_damage_while_open),
+        TEST(test_disk_that_fails_a_read),
         TEST(test_files_of_others),
         TEST(test_paths),
         TEST(test_two_at_once),
