@@ -5,7 +5,9 @@
  * FAULTS_FILE names a file that the test maps too. It holds what shall fail next and, for
  * each function here, how often it was called since main(): so a fault can be armed in a
  * program that runs, and is seen to have happened. Only calls of one process count: the
- * one whose role is asked for, neither its children nor the libraries' constructors.
+ * one whose role is asked for, neither its children nor the libraries' constructors. Two
+ * threads of the daemon have roles of their own besides: the historian, and the one that
+ * speaks to NATS, with those that its library starts.
  *
  * A call fails without being made, and only as it can fail in the world: of pipes, timers
  * and event counters, reading and writing can be interrupted and no more. libuv ends the
@@ -52,7 +54,7 @@
     F(read)                                                                          \
     F(pread)                                                                         \
     F(write)                                                                         \
-    F(writev) F(recv) F(recvfrom) F(recvmsg) F(send) F(sendto) F(sendmsg) F(accept4) \
+    F(writev) F(pwrite) F(fdatasync) F(fsync) F(ftruncate) F(recv) F(recvfrom) F(recvmsg) F(send) F(sendto) F(sendmsg) F(accept4) \
         F(open) F(openat) F(fopen) F(fgets) F(socket) F(connect) F(bind) F(listen)   \
             F(epoll_create1) F(epoll_ctl) F(epoll_wait) F(poll) F(timerfd_create)    \
                 F(timerfd_settime) F(eventfd) F(pipe2) F(opendir) F(fdopendir)       \
@@ -71,7 +73,14 @@ enum function {
         FUNCTIONS
 };
 
-enum role { ROLE_DAEMON, ROLE_GPU_WORKER, ROLE_GPU_KEEPER, ROLES };
+enum role {
+    ROLE_DAEMON,
+    ROLE_GPU_WORKER,
+    ROLE_GPU_KEEPER,
+    ROLE_HISTORIAN,
+    ROLE_NATS,
+    ROLES
+};
 enum manner { FAIL_ONCE, FAIL_ALWAYS, CUT_SHORT };
 
 /* What the test sees, too; the offsets are known there. */
@@ -94,6 +103,7 @@ static struct control *control; // NULL: outside of main(), or not wanted
 static enum role role;
 static pid_t process;
 static _Thread_local bool is_asking; // calls of this file's own are not counted
+static _Thread_local enum role part; // of the daemon's; ROLE_DAEMON: none of its own
 
 /* Is this the call? */
 static bool is_due(enum function function)
@@ -103,7 +113,10 @@ static bool is_due(enum function function)
     if (!c || is_asking || getpid() != process)
         return false;
     c->seen[function].calls[role]++;
-    if (c->armed != (uint32_t)function + 1 || c->role != (uint32_t)role)
+    if (part != ROLE_DAEMON)
+        c->seen[function].calls[part]++;
+    if (c->armed != (uint32_t)function + 1 ||
+        (c->role != (uint32_t)role && (part == ROLE_DAEMON || c->role != (uint32_t)part)))
         return false;
     if (--c->left > 0 || (c->manner != FAIL_ALWAYS && c->left < 0))
         return false;
@@ -203,6 +216,7 @@ WRAP_BYTES(read, (int fd, void *to, size_t len), (fd, to, len))
 WRAP_BYTES(write, (int fd, const void *from, size_t len), (fd, from, len))
 WRAP_BYTES(recv, (int fd, void *to, size_t len, int flags), (fd, to, len, flags))
 WRAP_BYTES(send, (int fd, const void *from, size_t len, int flags), (fd, from, len, flags))
+WRAP_BYTES(pwrite, (int fd, const void *from, size_t len, off_t at), (fd, from, len, at))
 WRAP_BYTES(pread, (int fd, void *to, size_t len, off_t at), (fd, to, len, at))
 
 WRAP(writev, ssize_t, -1, (int fd, const struct iovec *v, int n), (fd, v, n))
@@ -287,16 +301,18 @@ WRAP_AS(setrlimit, setrlimit64, int, -1,
 WRAP_AS(pread, pread64, ssize_t, -1, (int fd, void *to, size_t len, off64_t at),
         (fd, to, len, at))
 WRAP_AS(lseek, lseek64, off64_t, -1, (int fd, off64_t at, int whence), (fd, at, whence))
+WRAP_AS(pwrite, pwrite64, ssize_t, -1,
+        (int fd, const void *from, size_t len, off64_t at), (fd, from, len, at))
+WRAP(fdatasync, int, -1, (int fd), (fd))
+WRAP(fsync, int, -1, (int fd), (fd))
+WRAP(ftruncate, int, -1, (int fd, off_t len), (fd, len))
+WRAP_AS(ftruncate, ftruncate64, int, -1, (int fd, off64_t len), (fd, len))
 WRAP(faccessat, int, -1, (int fd, const char *path, int mode, int flags),
      (fd, path, mode, flags))
 
 WRAP(getrandom, ssize_t, -1, (void *to, size_t len, unsigned flags), (to, len, flags))
 WRAP(dlopen, void *, NULL, (const char *path, int flags), (path, flags))
 WRAP(fork, pid_t, -1, (void), ())
-WRAP(pthread_create, int, errno,
-     (pthread_t *restrict to, const pthread_attr_t *restrict attr, void *(*start)(void *),
-      void *restrict argument),
-     (to, attr, start, argument))
 WRAP(posix_spawn, int, errno,
      (pid_t *restrict to, const char *restrict path,
       const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *restrict attr,
@@ -352,6 +368,55 @@ long syscall(long number, ...)
     return fails(FAULT_syscall) ? -1 : real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+/* What a thread does, and in whose part. */
+struct begun {
+    void *(*start)(void *);
+    void *argument;
+    enum role part;
+};
+
+void *__libc_malloc(size_t size);
+void __libc_free(void *p);
+
+static void *begin(void *ctx)
+{
+    struct begun begun = *(struct begun *)ctx;
+
+    __libc_free(ctx);
+    part = begun.part;
+    return begun.start(begun.argument);
+}
+
+int pthread_create(pthread_t *restrict to, const pthread_attr_t *restrict attr,
+                   void *(*start)(void *), void *restrict argument)
+{
+    struct begun *begun;
+    int error;
+
+    REAL(pthread_create);
+    if (fails(FAULT_pthread_create))
+        return errno;
+    begun = __libc_malloc(sizeof(*begun));
+    if (!begun)
+        return EAGAIN;
+    *begun = (struct begun){start, argument, part};
+    error = real(to, attr, begin, begun);
+    if (error)
+        __libc_free(begun);
+    return error;
+}
+
+/* Each gives itself its name when it begins. */
+int pthread_setname_np(pthread_t thread, const char *name)
+{
+    REAL(pthread_setname_np);
+    if (strcmp(name, "historian") == 0)
+        part = ROLE_HISTORIAN;
+    else if (strcmp(name, "publisher") == 0 || strcmp(name, "subscriber") == 0)
+        part = ROLE_NATS;
+    return real(thread, name);
+}
+
 int epoll_ctl(int fd, int what, int of, struct epoll_event *event)
 {
     bool asks = what == EPOLL_CTL_ADD && event && event->data.fd == -1;
@@ -361,7 +426,6 @@ int epoll_ctl(int fd, int what, int of, struct epoll_event *event)
 }
 
 /* dlsym() may allocate, so these have names of their own in libc. */
-void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 

@@ -23,7 +23,7 @@ from test_detail import check
 
 LIBRARY = os.environ.get("FAULTS", "")
 GIB = 1 << 30
-DAEMON_ROLE, WORKER_ROLE, KEEPER_ROLE = 0, 1, 2
+DAEMON_ROLE, WORKER_ROLE, KEEPER_ROLE, HISTORIAN_ROLE, NATS_ROLE = range(5)
 ONCE, ALWAYS, SHORT = 0, 1, 2
 ALL = os.environ.get("VRAMSCOPE_FAULTS") == "all"
 CUT_OFF = (OSError, http.client.HTTPException)
@@ -50,7 +50,8 @@ ERRORS = {
     "dlopen": ["ENOMEM"], "pthread_create": ["EAGAIN"], "fork": ["EAGAIN"],
     "posix_spawn": ["EAGAIN"], "socketpair": ["EMFILE"], "getrlimit": ["EINVAL"],
     "setrlimit": ["EPERM"], "lseek": ["EINVAL"], "faccessat": ["EACCES"],
-    "writev": ["EIO"],
+    "writev": ["EIO"], "pwrite": ["ENOSPC", SHORT], "fdatasync": ["EIO"], "fsync": ["EIO"],
+    "ftruncate": ["EIO"],
 }
 
 FUNCTIONS = os.environ.get("VRAMSCOPE_FAULTS_OF", "").split() or list(ERRORS)
@@ -65,7 +66,7 @@ class Faults:
     """What shall fail in a process, shared with it while it runs."""
 
     HEAD = struct.Struct("=IiiIIIII")
-    SEEN = struct.Struct("=24sQQQ")
+    SEEN = struct.Struct("=24s5Q")
     names = []
 
     def __init__(self):
@@ -283,12 +284,15 @@ class Judge:
     def __init__(self, scene):
         self.scene = scene
 
+    def honest(self, vram):
+        honest(vram, self.scene)
+
     def vram(self, piece):
         if self.COMMENT.fullmatch(piece):
             return False
         assert EVENT.fullmatch(piece), "not an event of the contract"
         vram = json.loads(piece[len(b"data: "):])
-        honest(vram, self.scene)
+        self.honest(vram)
         return vram == self.scene.truth
 
     def detail(self, piece):

@@ -15,6 +15,7 @@ from faults import (ABORTS, ALL, ALWAYS, CUT_OFF, DAEMON_ROLE, ENDLESS, ERRORS, 
 from harness import alone, eventually, run
 
 LANES = 8
+SOON = 11.0  # seconds: a server that answers slowly is asked every 5 s
 ROUND = 4  # calls that are tried before it is looked whether there are more
 
 
@@ -36,7 +37,7 @@ def serves_well(daemon, scene, manner):
         if vram:
             honest(vram, scene, all_found=False)
         return vram == scene.truth or manner == ALWAYS
-    eventually("all figures are true", says_what_it_can, 6, 0.03)
+    eventually("all figures are true", says_what_it_can, SOON, 0.03)
     daemon.process.send_signal(signal.SIGTERM)
     status = daemon.process.wait(5)
     assert status == 0, f"ended with {status} after SIGTERM"
