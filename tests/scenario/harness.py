@@ -24,6 +24,8 @@ import threading
 import time
 import traceback
 
+from standstill import stood_still, watch
+
 DAEMON = os.environ.get("VRAMSCOPED", "build/release/src/vramscoped")
 SIM = os.environ.get("VRAMSCOPE_SIM", "build/release/src/vramscope-sim")
 FIXTURES = os.environ.get("FIXTURES_DIR", "")
@@ -37,13 +39,15 @@ EVENT = re.compile(
 
 
 def eventually(what, condition, seconds=10.0, every=0.05):
-    """Wait for a condition to become true; its value is returned."""
-    deadline = time.monotonic() + seconds
+    """Wait for a condition to become true; its value is returned. Seconds in which the
+    machine stood still do not count."""
+    started = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now - started > seconds and now - started - stood_still(started, now) > seconds:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(every)
 
@@ -72,7 +76,15 @@ class Daemon:
             env={**os.environ, **(env or {})}, **as_user)
         self.port = None
         if wait:
+            self._wait()
+
+    def _wait(self):
+        try:
             eventually("the daemon listens", self._listening, 15)
+        except BaseException:
+            self.process.kill()  # nobody else will
+            self.process.wait()
+            raise
 
     def _copy(self):
         """The program where another user can reach it, whatever folder it was built in."""
@@ -442,6 +454,7 @@ def attempt(test):
 def run(*tests, at_once=()):
     """Call the tests, then those that wait more than they work, all at once; exit 0 when
     all passed, 77 when all were skipped, else 1."""
+    watch()
     results = [attempt(test) for test in tests]
     with concurrent.futures.ThreadPoolExecutor(len(at_once) or 1) as pool:
         results += pool.map(attempt, at_once)

@@ -37,12 +37,18 @@ class Processor(threading.Thread):
                    for start, end in list(self.spans))
 
 
-PROCESSORS = [Processor(number) for number in sorted(os.sched_getaffinity(0))[:4]]
+PROCESSORS = []
+
+
+def watch():
+    """From now on it is noted."""
+    if not PROCESSORS:
+        PROCESSORS.extend(map(Processor, sorted(os.sched_getaffinity(0))[:4]))
 
 
 def stood_still(since, until):
     """Seconds of that span of time.monotonic() in which a processor let nobody run."""
-    return max(processor.stood_still(since, until) for processor in PROCESSORS)
+    return max((processor.stood_still(since, until) for processor in PROCESSORS), default=0.0)
 
 
 def intervals(times):

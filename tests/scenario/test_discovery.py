@@ -258,13 +258,13 @@ def test_a_server_on_a_unix_socket():
     with FakeDriver() as driver, tempfile.TemporaryDirectory(dir="/tmp") as folder:
         path = f"{folder}/vllm.sock"
         with Fake("serve", "scene/unix", "--uds", path) as fake, daemon_on(driver) as daemon:
-            eventually("its row", lambda: state_of(daemon, "scene/unix") == "loading", 4)
+            eventually("its row", lambda: state_of(daemon, "scene/unix") == "loading")
             driver.hold(fake.pid, 0, GIB)
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(path)
             listener.listen()
             with Engine(page_answer(vllm_page("scene/unix")), listener=listener):
-                eventually("it answers", lambda: state_of(daemon, "scene/unix") == "ready", 4)
+                eventually("it answers", lambda: state_of(daemon, "scene/unix") == "ready")
                 assert model_of(daemon, "scene/unix")["port"] == 0
                 eventually("its memory", lambda: held_by(daemon, "scene/unix") == GIB)
             os.unlink(path)
@@ -310,18 +310,18 @@ def test_loading_ready_killed_restarted_moved():
             eventually("its row, with its memory", lambda: held_by(daemon, "scene/a"), 2)
             assert state_of(daemon, "scene/a") == "loading", detail(daemon)
             assert rows(daemon)[0][1] == port
-            eventually("ready", lambda: state_of(daemon, "scene/a") == "ready", 6)
-            assert 2.5 < time.monotonic() - start < 5, time.monotonic() - start
+            eventually("ready", lambda: state_of(daemon, "scene/a") == "ready", 8)
+            assert 2.5 < time.monotonic() - start < 7, time.monotonic() - start
             os.killpg(process.pid, signal.SIGKILL)  # and nobody waits for it
-            eventually("its row is gone", lambda: not rows(daemon), 1.7)
+            eventually("its row is gone", lambda: not rows(daemon), 3)
             eventually("its memory, too", lambda: daemon.vram()["allocated_vram_bytes"] == 0)
             with serve("scene/b", port, driver) as second:
-                eventually("another on its port", lambda: state_of(daemon, "scene/b") == "ready", 3)
+                eventually("another on its port", lambda: state_of(daemon, "scene/b") == "ready")
                 assert not model_of(daemon, "scene/a")
                 second.end()
                 with serve("scene/b", port, driver) as third:
                     eventually("restarted", lambda: (model_of(daemon, "scene/b") or {}).get("pid")
-                               == third.pid and state_of(daemon, "scene/b") == "ready", 3)
+                               == third.pid and state_of(daemon, "scene/b") == "ready")
                     assert len(models(daemon)) == 1
             with serve("scene/b", other, driver):
                 eventually("moved", lambda: [(m["model"], m["port"], m["state"])
@@ -424,7 +424,7 @@ def test_a_server_of_another_user_needs_memory():
         time.sleep(3)
         assert rows(daemon) == [] and fake.connections(port) == []
         driver.hold(fake.child, 0, GIB)
-        eventually("its row", lambda: state_of(daemon, "scene/d") == "ready", 4)
+        eventually("its row", lambda: state_of(daemon, "scene/d") == "ready")
         assert held_by(daemon, "scene/d") == GIB
 
 
@@ -435,7 +435,7 @@ def test_a_server_of_a_user_that_is_named():
                                       ports={port: "page"}, page=vllm_page("scene/d"),
                                       options=NOBODY), \
             daemon_on(driver, "--discover-users", "daemon,nobody") as daemon:
-        eventually("its row", lambda: state_of(daemon, "scene/d") == "ready", 4)
+        eventually("its row", lambda: state_of(daemon, "scene/d") == "ready")
 
 
 def test_a_crowd_of_others_hides_no_server():
@@ -450,7 +450,7 @@ def test_a_crowd_of_others_hides_no_server():
                                         cwd=folder, stdin=subprocess.PIPE, **NOBODY))
         daemon = stack.enter_context(daemon_on(driver))
         stack.enter_context(serve("scene/true", port, driver))
-        eventually("it is seen", lambda: state_of(daemon, "scene/true") == "ready", 4)
+        eventually("it is seen", lambda: state_of(daemon, "scene/true") == "ready")
         assert len(rows(daemon)) == 1
 
 
@@ -462,7 +462,7 @@ def test_among_two_thousand_processes():
         assert crowd.stdout.readline() == b"all\n"
         time.sleep(1)
         with serve("scene/one", port, driver):
-            eventually("it is seen", lambda: model_of(daemon, "scene/one"), 2)
+            eventually("it is seen", lambda: model_of(daemon, "scene/one"), 4)
 
 
 def test_named_and_found_is_one():

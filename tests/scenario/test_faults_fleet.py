@@ -2,7 +2,8 @@
 """Any call may fail in a daemon that publishes, in a gateway, or while history is written:
 nothing crashes, leaks or misleads, what is told goes on, and nothing is lost for good.
 
-With VRAMSCOPE_FAULTS=all each call within a round is tried, not a few of them only.
+With VRAMSCOPE_FAULTS=all each call within a round is tried, not a few of them only, and
+those of a new connection, too: that takes half an hour.
 VRAMSCOPE_FAULTS_OF names the functions to try.
 """
 import concurrent.futures
@@ -199,8 +200,8 @@ def times_of(path):
 
 
 def none_is_missing(times):
-    gaps = wall_intervals(times)
-    assert max(gaps) < 0.4, f"moments are missing: {sorted(gaps)[-10:]}"
+    gaps = wall_intervals(times)  # a batch is of 5 s
+    assert max(gaps) < 2, f"moments are missing: {sorted(gaps)[-10:]}"
 
 
 class HistoryLane(Lane):
@@ -295,8 +296,8 @@ def run_connecting(lanes, broker):
 
 def some(function, n, error, role, manner):
     """In a test that everybody runs: a few of each of the thread's."""
-    return ALL or (role != DAEMON_ROLE and manner == ONCE and (
-        n in (1, 2, 4, 8) if role == NATS_ROLE else n == 3 and error == ERRORS[function][0]))
+    return ALL or (role != DAEMON_ROLE and manner == ONCE and n in (1, 3)
+                   and error == ERRORS[function][0])
 
 
 def test_publishing():
@@ -406,16 +407,17 @@ def opened(path, started):
 
 
 def faults_of_opening(scene, path):
-    """Makes a history there, and opens it."""
+    """Makes a history there, and opens it: the end writes what there is."""
     for _ in range(2):
         with Faults() as faults, scene.daemon(faults, "--history", path) as daemon:
-            started = time.time()
-            eventually("it is written", lambda: path.exists() and opened(path, started), 20)
+            eventually("it is open", lambda: "history is kept in" in daemon.log())
+            time.sleep(1)
             calls = faults.calls(HISTORIAN_ROLE)
             assert daemon.process.poll() is None
+    assert times_of(path), "nothing was written"
     for function, error in ((f, e) for f in FUNCTIONS for e in ERRORS[f]):
         most = calls[function]
-        for n in range(1, 1 + most, 1 + most // 40 if ALL else 1 + most // 2):
+        for n in range(1, 1 + most, 1 + most // 40) if ALL else {1 + most // 2} & {*range(most)}:
             if ALL or error == ERRORS[function][0]:
                 yield function, n, error, HISTORIAN_ROLE, ONCE
 
@@ -430,5 +432,5 @@ def test_history_opening():
 
 alone()
 learn_names()
-run(test_starting, test_publishing, test_connecting, test_gateway, test_gateway_connecting, test_history,
-    test_history_opening)
+run(test_starting, test_publishing, test_gateway, test_history_opening,
+    *((test_connecting, test_gateway_connecting, test_history) if ALL else ()))

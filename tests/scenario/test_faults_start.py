@@ -59,7 +59,7 @@ def start_with(scene, function, n, error, manner, *arguments, role=DAEMON_ROLE):
         faults.arm(function, n, error, manner, role)
         daemon = scene.daemon(faults, *arguments, wait=False)
         try:
-            eventually("it listens or has ended", lambda: settled(daemon), 8, 0.01)
+            eventually("it listens or has ended", lambda: settled(daemon), 20, 0.01)
             if daemon.process.poll() is None:
                 serves_well(daemon, scene, manner)
             else:

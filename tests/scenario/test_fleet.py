@@ -322,7 +322,7 @@ def begin_another():
         said = eventually("an event", event, 5, every=0.02)
         took = time.monotonic() - started
         assert said["models"] == FLEET.gateway.vram()["models"], said  # the first has all
-        eventually("both are live", lambda: second.is_live("a", "b"), 2)
+        eventually("both are live", lambda: second.is_live("a", "b"))
     return took
 
 

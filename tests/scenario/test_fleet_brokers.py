@@ -142,7 +142,7 @@ def test_broker_restarts():
     with scene() as (broker, gateway, reader):
         for i, seconds in enumerate((0, 3)):
             broker.kill()
-            eventually("it is known", lambda: not gateway.fleet()["nats"]["connected"], 2)
+            eventually("it is known", lambda: not gateway.fleet()["nats"]["connected"])
             time.sleep(seconds)
             broker.start()
             start = time.monotonic()
@@ -177,10 +177,10 @@ def test_gateway_is_stopped():
         time.sleep(4)
         gateway.process.send_signal(signal.SIGCONT)
         took = wait_whole(gateway, 4)
-        assert took < 1.5, took
+        assert took < 2.5, took
         assert not reader.comments() and not gateway.events("node_lost"), gateway.events()
         del reader.got[:]  # the hole is ours
-        eventually("it reads on", lambda: len(reader.got) > 3, 2)
+        eventually("it reads on", lambda: len(reader.got) > 3)
 
 
 def test_credentials():

@@ -27,7 +27,7 @@ def unharmed(*names):
         of_node = stack.enter_context(Follower(gateway, f"/vram/stream?node={names[0]}"))
         since = time.monotonic()
         yield broker, gateway, nodes
-        eventually("they are live", lambda: gateway.is_live(*names), 2)
+        eventually("they are live", lambda: gateway.is_live(*names))
         for follower in (reader, of_node):
             assert not follower.ended and not follower.comments(), follower.comments()
             assert follower.longest_gap(since) < 1.5, follower.longest_gap(since)
@@ -57,7 +57,7 @@ def test_flood():
         stop = time.monotonic() + 5
         sent = flood(client, "vramscope.v1.loud.snapshot", encode(loud.message()), stop, 5000)
         assert sent > 8000, sent
-        row = eventually("it is counted", lambda: gateway.nodes()["loud"], 2)
+        row = eventually("it is counted", lambda: gateway.nodes()["loud"])
         fleet = gateway.fleet()["nats"]
         assert row["dropped"] > sent / 2, (row, sent)
         assert fleet["dropped"] + fleet["missed"] >= sent - 400, (fleet, sent)

@@ -61,27 +61,27 @@ def test_silent_node():
             eventually("it is lost", lambda: gateway.state("a") == "lost", 12)
             took = time.monotonic() - silent
             assert 9 < took < 13, took
-            eventually("it is left out", lambda: counted(gateway, 1), 1)
+            eventually("it is left out", lambda: counted(gateway, 1), 3)
             row = gateway.nodes()["a"]
             assert not row["counted"] and row["reason"], row
             assert code(gateway, "/v1/detail?node=a") == (503, "node-lost")
-            lost = eventually("it is told", lambda: gateway.events("node_lost"), 2)
+            lost = eventually("it is told", lambda: gateway.events("node_lost"))
             assert [(e["node"], e["severity"]) for e in lost] == [("a", "critical")], lost
             found = b'vramscope_node_up{node="a"} 0\n'
             assert found in gateway.get("/metrics")[2]
             since = time.monotonic()
             a.resume()
-            eventually("it is back", lambda: counted(gateway, 2), 2)
+            eventually("it is back", lambda: counted(gateway, 2))
             took = time.monotonic() - since
-            assert took < 1, took
+            assert took < 2, took
             gateway.wait_live("a")
             with Node(broker, "newcomer"):
-                found = eventually("it is found", lambda: gateway.events("node_found"), 2)
+                found = eventually("it is found", lambda: gateway.events("node_found"))
                 assert [e["node"] for e in found] == ["newcomer"], found
-            back = eventually("that is told", lambda: gateway.events("node_back"), 2)
+            back = eventually("that is told", lambda: gateway.events("node_back"))
             assert [e["node"] for e in back] == ["a"], back
             eventually("its readers have it", lambda: of_node.events(since) and
-                       details.events(since), 2)
+                       details.events(since))
             for follower in (of_node, details):
                 said = follower.comments(silent)
                 assert len(said) > 20 and not follower.ended, said
@@ -96,7 +96,7 @@ def test_outage_of_a_node():
         wait_counted(gateway, 2)
         with Follower(gateway) as reader:
             a.outage = ("driver-silent", "the driver says nothing")
-            eventually("it is known", lambda: gateway.state("a") == "outage", 2)
+            eventually("it is known", lambda: gateway.state("a") == "outage")
             row = gateway.nodes()["a"]
             assert not row["counted"] and "the driver says nothing" in row["reason"], row
             assert counted(gateway, 1) and gateway.fleet()["outage"] == 1
@@ -106,7 +106,7 @@ def test_outage_of_a_node():
             assert gateway.json("/vram?node=a")[0] == 200
             since = time.monotonic()
             a.outage = b.outage = ("driver-silent", "the driver says nothing")
-            eventually("nothing is left", lambda: reader.comments(since), 2)
+            eventually("nothing is left", lambda: reader.comments(since))
             assert gateway.get("/vram")[0] == 503
             assert gateway.detail() is None or gateway.fleet()["outage"] == 2
             a.outage = b.outage = None
@@ -233,7 +233,7 @@ def test_restart():
             for _ in range(3):
                 a.restart()
                 boots.append(a.boot)
-                eventually("the new run", lambda: gateway.nodes()["a"]["boot"] == a.boot, 2)
+                eventually("the new run", lambda: gateway.nodes()["a"]["boot"] == a.boot)
                 assert gateway.nodes()["a"]["seq"] < 1000
                 time.sleep(0.5)
             time.sleep(0.5)

@@ -150,7 +150,7 @@ def test_broker_restarts():
         with Node(broker, "--engine", f"http://127.0.0.1:{port}", driver=driver) as node:
             eventually("snapshots", reader.snapshots)
             broker.kill()
-            eventually("it is known", lambda: not node.is_connected(), 2)
+            eventually("it is known", lambda: not node.is_connected())
             before = node.nats()
             with Engine(page_answer(vllm_page()), port):  # an event while nobody hears
                 eventually("it is found", lambda: b"engine_found" in node.get("/v1/events")[2],

@@ -255,12 +255,12 @@ def test_a_daemon_that_is_started_again():
 
 def test_outages_and_ids():
     text = HEAD + "".join((
-        entry(1000, 7), entry(1100, 8), entry(1200, 9),
-        '{"unix_ms":1300,"no_data":"the NVIDIA kernel driver is not loaded"}\n',
-        '{"unix_ms":2300,"disconnected":"connection reset"}\n',
-        '{"unix_ms":2400,"skipped":4}\n',
-        entry(2500, 1, BOOTS[1]), entry(2600, 2, BOOTS[1]), entry(2700, 3, BOOTS[1]),
-        entry(42700, 4, BOOTS[1])))
+        entry(1000, 7), entry(4000, 8), entry(4100, 9),  # readers come before the second
+        '{"unix_ms":4200,"no_data":"the NVIDIA kernel driver is not loaded"}\n',
+        '{"unix_ms":6200,"disconnected":"connection reset"}\n',
+        '{"unix_ms":6300,"skipped":4}\n',
+        entry(6400, 1, BOOTS[1]), entry(6500, 2, BOOTS[1]), entry(6600, 3, BOOTS[1]),
+        entry(46600, 4, BOOTS[1])))
     with recording(text) as path, Replay(path) as replay:
         readers = [Reader(replay, route) for route in ("/vram/stream", DETAIL)]
         eventually("an outage", lambda: replay.get("/vram")[0] == 503)

@@ -99,7 +99,7 @@ def difference(window, name):
         return ""
     wanted = path.read_text() if path.exists() else ""
     try:
-        eventually(name, lambda: readable(window.coloured_screen()) == wanted, 2)
+        eventually(name, lambda: readable(window.coloured_screen()) == wanted)
     except AssertionError:
         return "".join(difflib.unified_diff(
             wanted.splitlines(True), readable(window.coloured_screen()).splitlines(True),
