@@ -173,12 +173,14 @@ static void get_advice(struct desk *desk, const struct question *question)
     OWNED(buf_done) struct buf body;
 
     buf_init(&body, ADVICE_BODY_MAX);
-    if (desk->options.observations.read)
+    if (!desk->options.observations.read)
+        answer_error(question->conn, 404, desk->nodes ? &gateway : &none, NULL);
+    else if (board_is_out(desk->options.board))
+        answer_outage(desk->options.board, question->conn);
+    else
         answer_document(
             question->conn,
             advice_write(desk->options.board, &desk->options.observations, &body), &body);
-    else
-        answer_error(question->conn, 404, desk->nodes ? &gateway : &none, NULL);
 }
 
 static uint64_t age_ms(uint64_t then_ns, uint64_t now_ns)
@@ -239,7 +241,7 @@ enum of_node {
 static const struct {
     const char *path;
     void (*get)(struct desk *desk, const struct question *question);
-    bool always; // else 503 with the reason while there is no snapshot
+    bool always; // it sees to itself; else 503 with the reason while there are no figures
     bool open;   // needs no token: tells nothing of models, and probes have none
     enum of_node of_node;
 } routes[] = {
@@ -248,7 +250,7 @@ static const struct {
     {"/vram/aggregated", get_aggregated, false, false, OF_BOARD},
     {"/v1/detail", get_detail, false, false, OF_BOARD},
     {"/v1/detail/stream", get_detail_stream, false, false, OF_BOARD},
-    {"/v1/advice", get_advice, false, false, OF_OTHER},
+    {"/v1/advice", get_advice, true, false, OF_OTHER},
     {"/v1/events", get_events, true, false, OF_EVENT},
     {"/v1/history", get_history, true, false, OF_OTHER},
     {"/metrics", get_metrics, true, false, OF_OTHER},
