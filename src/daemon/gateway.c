@@ -13,7 +13,7 @@
 enum {
     HEARING_MS = 600, // a node says something each 500 ms, unless it is told otherwise
     COMPLAINT_MS = 10000, // between two lines of the log
-    WHY_SIZE = 256,
+    COMPLAINT_SIZE = 256,
 };
 
 struct gateway {
@@ -23,7 +23,6 @@ struct gateway {
     uv_async_t news;
     uint64_t connected_ns; // for the first time; 0: not yet
     uint64_t complained_ns;
-    char why[WHY_SIZE]; // of the outage told last
 };
 
 /* On the subscriber's thread. */
@@ -110,7 +109,7 @@ static void take_events(struct gateway *gateway, struct journal *journal)
 /* A node that sends what cannot be read does so all the time. */
 static void log_complaint(struct gateway *gateway, uint64_t now_ns)
 {
-    char text[WHY_SIZE];
+    char text[COMPLAINT_SIZE];
 
     if (now_ns - gateway->complained_ns < COMPLAINT_MS * NS_PER_MS ||
         !fleet_complaint(gateway->fleet, text, sizeof(text)))
@@ -130,35 +129,34 @@ static void add_link(struct gateway *gateway, struct fleet_link *link)
     link->missed = own.missed;
 }
 
-/* There is nothing to sum up; the reason is lent until the next tick. */
-static struct outage outage_of(struct gateway *gateway,
-                               const struct snapshot_fleet *fleet)
+/* Why there is nothing to sum up. */
+static void explain(struct snapshot_fleet *fleet)
 {
-    struct outage outage = {"no-nodes", gateway->why, ""};
+    struct fleet_outage *outage = &fleet->outage;
 
+    outage->code = "no-nodes";
     if (!fleet->link.connected) {
-        outage.code = "nats-lost";
-        outage.remedy = "see the log of the gateway, and whether the NATS server runs";
-        (void)snprintf(gateway->why, sizeof(gateway->why),
+        outage->code = "nats-lost";
+        outage->remedy = "see the log of the gateway, and whether the NATS server runs";
+        (void)snprintf(outage->reason, sizeof(outage->reason),
                        "there is no connection to the NATS server that nodes publish to");
     } else if (fleet->n_nodes == 0) {
-        outage.remedy = "start vramscoped with --nats on the hosts";
-        (void)snprintf(gateway->why, sizeof(gateway->why),
+        outage->remedy = "start vramscoped with --nats on the hosts";
+        (void)snprintf(outage->reason, sizeof(outage->reason),
                        "no node has been heard of yet");
     } else {
-        outage.remedy = "see the logs of the nodes";
-        (void)snprintf(gateway->why, sizeof(gateway->why),
+        outage->remedy = "see the logs of the nodes";
+        (void)snprintf(outage->reason, sizeof(outage->reason),
                        "none of %u nodes has figures: %u lost, %u in an outage, %u that "
                        "cannot be read, %u in a loop of uplinks",
                        fleet->n_nodes, fleet->by_state[NODE_LOST],
                        fleet->by_state[NODE_OUTAGE], fleet->by_state[NODE_UNREADABLE],
                        fleet->n_looped);
     }
-    return outage;
 }
 
 int gateway_tick(struct gateway *gateway, struct journal *journal, uint64_t now_ns,
-                 uint64_t unix_ms, struct snapshot *snapshot, struct outage *why)
+                 uint64_t unix_ms, struct snapshot *snapshot)
 {
     int r = fleet_sum(gateway->fleet, now_ns, unix_ms, snapshot);
 
@@ -168,10 +166,9 @@ int gateway_tick(struct gateway *gateway, struct journal *journal, uint64_t now_
     if (snapshot->fleet)
         add_link(gateway, &snapshot->fleet->link);
     if (r == -ENODATA)
-        *why = outage_of(gateway, snapshot->fleet);
-    else
-        snapshot->n_events =
-            (uint32_t)journal_copy(journal, 0, snapshot->events, SNAPSHOT_EVENTS_MAX);
+        explain(snapshot->fleet);
+    snapshot->n_events =
+        (uint32_t)journal_copy(journal, 0, snapshot->events, SNAPSHOT_EVENTS_MAX);
     return r;
 }
 

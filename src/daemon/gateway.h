@@ -12,7 +12,6 @@
 #include "config/config.h"
 #include "history/journal.h"
 #include "serve/node_boards.h"
-#include "serve/outage.h"
 
 #include <uv.h>
 
@@ -34,11 +33,10 @@ bool gateway_is_waiting(struct gateway *gateway, uint64_t now_ns);
 /*
  * Fill `snapshot` but for its number and what it says of the program itself, put what has
  * happened into the journal, and tell readers of single nodes. -ENODATA: there are no
- * figures, and why.
+ * figures; why is in `snapshot->fleet->outage`.
  */
 int gateway_tick(struct gateway *gateway, struct journal *journal, uint64_t now_ns,
-                 uint64_t unix_ms, struct snapshot *snapshot,
-                 struct outage *why) MUST_CHECK;
+                 uint64_t unix_ms, struct snapshot *snapshot) MUST_CHECK;
 
 void gateway_stop(struct gateway *gateway);  // takes NULL, as the others
 bool gateway_ended(struct gateway *gateway); // its thread; then it may be freed

@@ -214,18 +214,22 @@ static void publish_fleet(struct daemon *daemon, uint64_t now_ns)
 {
     struct snapshot *snapshot = snapshot_new(daemon->snapshots);
     uint64_t unix_ms = clock_unix_ms();
-    struct outage outage;
     int r = snapshot ? gateway_tick(daemon->gateway, daemon->journal, now_ns, unix_ms,
-                                    snapshot, &outage)
+                                    snapshot)
                      : -ENOMEM;
 
     if (daemon->publisher && snapshot && snapshot->fleet)
         publisher_tell_via(daemon->publisher, &snapshot->fleet->via);
-    if (r == 0) {
+    if (snapshot) {
         snapshot->seq = daemon->seq;
         snapshot->self = daemon->self;
+    }
+    if (r == 0) {
         put_out(daemon, snapshot);
     } else if (r == -ENODATA) {
+        const struct fleet_outage *why = &snapshot->fleet->outage;
+        const struct outage outage = {why->code, why->reason, why->remedy};
+
         put_out_outage(daemon, &outage, snapshot, unix_ms);
     } else {
         log_failure(r);

@@ -181,9 +181,20 @@ static void write_nodes(struct buf *out, const struct snapshot_fleet *fleet, siz
     json_put_number(out, "nodes_left_out", fleet->n_nodes - written);
 }
 
+static void write_outage(struct buf *out, const struct fleet_outage *outage)
+{
+    detail_begin(out, "outage");
+    json_put_text(out, "code", outage->code);
+    json_put_text(out, "message", outage->reason);
+    json_put_text_or_null(out, "remedy", outage->remedy);
+    detail_end(out);
+}
+
 void detail_fleet(struct buf *out, const struct snapshot *snapshot, size_t start)
 {
     json_put_number(out, "models_left_out", snapshot->fleet->models_left_out);
     write_sums(out, snapshot->fleet);
     write_nodes(out, snapshot->fleet, start + FLEET_DETAIL_MAX - REST_MAX);
+    if (snapshot->fleet->outage.code)
+        write_outage(out, &snapshot->fleet->outage);
 }

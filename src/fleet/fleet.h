@@ -49,7 +49,7 @@ int fleet_take(struct fleet *fleet, struct span node, struct span message,
 /*
  * Fill `ret`, an empty snapshot: its `fleet` but for `link`, whose counts that fleet_take()
  * keeps are added; totals; and `models`, the largest rows. By one thread. -ENODATA: no node
- * that counts has figures, and only `fleet` is filled. -ENOMEM.
+ * that counts has figures, totals are not known, and `fleet` is filled. -ENOMEM.
  */
 int fleet_sum(struct fleet *fleet, uint64_t now_ns, uint64_t unix_ms,
               struct snapshot *ret) MUST_CHECK;

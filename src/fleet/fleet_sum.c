@@ -285,8 +285,11 @@ static int add_up(struct summing *sum, struct snapshot *ret)
         add_node(ret, &sum->nodes[i], run);
         fleet_add_rows(sum, run);
     }
-    if (ret->allocated_bytes.how == FROM_NOWHERE)
+    if (ret->allocated_bytes.how == FROM_NOWHERE) {
+        ret->kv_used_bytes = UNKNOWN;
+        ret->hit_percent = (double)NAN;
         return -ENODATA;
+    }
     give_hits(ret);
     finish(ret, unknown);
     return 0;

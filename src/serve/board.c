@@ -217,19 +217,26 @@ int board_publish(struct board *board, const struct snapshot *snapshot)
     return ret;
 }
 
+/* Without any node it would say no more than the reason does. */
+static bool is_document(const struct board *board, const struct snapshot *nodes)
+{
+    return nodes && (board->options.documents || nodes->fleet->n_nodes > 0);
+}
+
+/* The past and the tap are told of no figures, whatever document there is. */
 int board_publish_outage(struct board *board, const struct outage *outage,
                          const struct snapshot *nodes)
 {
     const struct snapshot *last_nodes = board->nodes;
-    int ret = 0;
+    struct channel *detail = board->channels[CHANNEL_DETAIL];
+    int ret, r;
 
     set_outage(board, outage);
-    for (size_t i = 0; i < CHANNELS; i++) {
-        int r = channel_publish_outage(board->channels[i], outage->reason);
-
-        ret = ret < 0 ? ret : r;
-    }
     board->nodes = nodes ? snapshot_ref(nodes) : NULL;
+    ret = channel_publish_outage(board->channels[CHANNEL_SEED], outage->reason);
+    r = is_document(board, nodes) ? channel_publish(detail, nodes)
+                                  : channel_publish_outage(detail, outage->reason);
+    ret = ret < 0 ? ret : r;
     if (board->metrics)
         metrics_page_publish_outage(board->metrics, nodes ? nodes->fleet : NULL);
     snapshot_unref(replace_snapshot(board, NULL));

@@ -75,7 +75,11 @@ struct metrics_page *board_metrics_page(struct board *board);
 /* By one thread at a time. The snapshot is kept; texts are copied. */
 int board_publish(struct board *board, const struct snapshot *snapshot) MUST_CHECK;
 
-/* `nodes`: of a gateway, a snapshot of which `fleet` holds all the same; kept. NULL: none. */
+/*
+ * There are no figures. `nodes`, kept: of a gateway, a snapshot of which `fleet` holds all
+ * the same, with its number, events and `self`; it becomes a detail document where it has
+ * any node, or where documents are there already. NULL: none.
+ */
 int board_publish_outage(struct board *board, const struct outage *outage,
                          const struct snapshot *nodes) MUST_CHECK;
 

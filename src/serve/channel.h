@@ -37,7 +37,10 @@ struct channel_options {
 int channel_new(const struct channel_options *options, struct channel **ret) MUST_CHECK;
 void channel_free(struct channel *channel); // after its outlets
 
-/* The newest snapshot, lent until the next call. -E2BIG: the event is too large. */
+/*
+ * The newest snapshot, lent until the next call of this or of channel_publish_outage().
+ * -E2BIG: the event is too large.
+ */
 int channel_publish(struct channel *channel, const struct snapshot *snapshot) MUST_CHECK;
 
 /*

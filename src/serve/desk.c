@@ -43,17 +43,24 @@ static void answer_outage(struct board *board, struct http_conn *conn)
     answer_error(conn, 503, &outage, "Retry-After: 1\r\n" ANSWER_NO_STORE);
 }
 
+static void answer_why_not(const struct question *question, int r)
+{
+    if (r == -ENODATA)
+        answer_outage(board_view_board(question->view), question->conn);
+    else if (r < 0)
+        answer_failure(question->conn);
+}
+
 static void answer_stream(const struct question *question, enum channel_kind kind)
 {
-    if (board_view_answer_stream(question->view, kind, question->conn,
-                                 question->request) < 0)
-        answer_failure(question->conn);
+    answer_why_not(question, board_view_answer_stream(question->view, kind,
+                                                      question->conn, question->request));
 }
 
 static void answer_once(const struct question *question, enum channel_kind kind)
 {
-    if (board_view_answer_once(question->view, kind, question->conn) < 0)
-        answer_failure(question->conn);
+    answer_why_not(question,
+                   board_view_answer_once(question->view, kind, question->conn));
 }
 
 static void get_stream(struct desk *desk, const struct question *question)
@@ -248,8 +255,8 @@ static const struct {
     {"/vram/stream", get_stream, false, false, OF_BOARD},
     {"/vram", get_vram, false, false, OF_BOARD},
     {"/vram/aggregated", get_aggregated, false, false, OF_BOARD},
-    {"/v1/detail", get_detail, false, false, OF_BOARD},
-    {"/v1/detail/stream", get_detail_stream, false, false, OF_BOARD},
+    {"/v1/detail", get_detail, true, false, OF_BOARD},
+    {"/v1/detail/stream", get_detail_stream, true, false, OF_BOARD},
     {"/v1/advice", get_advice, true, false, OF_OTHER},
     {"/v1/events", get_events, true, false, OF_EVENT},
     {"/v1/history", get_history, true, false, OF_OTHER},

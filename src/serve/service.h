@@ -75,7 +75,7 @@ int service_start(struct service *service) MUST_CHECK;
 int service_publish(struct service *service, const struct snapshot *snapshot) MUST_CHECK;
 
 /*
- * There is nothing to show: subscribers get a comment, newcomers a 503. Copies the texts.
+ * There are no figures: subscribers get a comment, newcomers a 503. Copies the texts.
  * `nodes`: as board_publish_outage() has it.
  */
 int service_publish_outage(struct service *service, const struct outage *outage,

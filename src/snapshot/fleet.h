@@ -124,7 +124,15 @@ struct fleet_via {
     uint64_t ids[FLEET_VIA_MAX];
 };
 
+/* Why there are no sums, as the error of a 503 has it. */
+struct fleet_outage {
+    const char *code;   // a literal; NULL: there are sums
+    const char *remedy; // likewise; "": none
+    char reason[FLEET_REASON_SIZE];
+};
+
 struct snapshot_fleet {
+    struct fleet_outage outage;
     uint32_t by_state[NODE_STATES];
     uint32_t n_counted;
     uint32_t n_devices; // of nodes that are counted

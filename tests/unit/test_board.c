@@ -147,6 +147,69 @@ static void test_given_documents(void **state)
     board_free(board);
 }
 
+/* ---- A gateway in an outage ---- */
+
+/* Of a gateway with so many nodes, none of which counts. */
+static struct snapshot *uncounted(uint64_t seq, uint32_t n_nodes)
+{
+    struct snapshot *snapshot = snapshot_new(pool);
+
+    assert_non_null(snapshot);
+    assert_int_equal(snapshot_make_fleet(snapshot, n_nodes, 0), 0);
+    snapshot->seq = seq;
+    snapshot->hit_percent = (double)NAN;
+    snapshot->fleet->n_nodes = n_nodes;
+    snapshot->fleet->outage = (struct fleet_outage){.code = "no-nodes", .remedy = ""};
+    for (uint32_t i = 0; i < n_nodes; i++)
+        snapshot->fleet->nodes[i] =
+            (struct fleet_node){.name = "gpu1", .age_ns = UNKNOWN};
+    return snapshot;
+}
+
+static bool has_document(struct board *board)
+{
+    struct span id, json;
+
+    return channel_newest(board_channel(board, CHANNEL_DETAIL), &id, &json) &&
+           memmem(json.at, json.len, "\"outage\":{", 10);
+}
+
+/* Its nodes are a detail document, and nothing else: no figures, nothing for the past. */
+static void test_nodes_in_outage(void **state)
+{
+    static const struct outage outage = {"no-nodes", "none of 1", ""};
+    const struct board_options options = {
+        .interval_ms = 500, .now_ns = now_ns, .fleet = true, .tap = &tap};
+    struct board *board = make_board(&options);
+    uint64_t oldest_ns, newest_ns;
+
+    (void)state;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        struct snapshot *nodes = uncounted(seq, seq == 2 ? 0 : 1);
+        struct board_newest newest;
+        struct buf rows;
+
+        assert_int_equal(board_publish_outage(board, &outage, nodes), 0);
+        snapshot_unref(nodes);
+        assert_int_equal(has_document(board), seq != 2); // without nodes there is none
+        assert_true(board_is_out(board));
+        buf_init(&rows, 1);
+        assert_int_equal(board_newest(board, &rows, &newest), -ENODATA);
+        buf_done(&rows);
+        assert_int_equal(told.outages, seq);
+        assert_string_equal(told.text, "none of 1");
+    }
+    assert_int_equal(told.documents, 0);
+    past_span(board_past(board), &oldest_ns, &newest_ns);
+    assert_int_equal(newest_ns, 0);
+    publish(board, 4);
+    assert_false(has_document(board));
+    assert_int_equal(told.documents, 1);
+    assert_int_equal(board_publish_outage(board, &outage, NULL), 0);
+    assert_false(has_document(board));
+    board_free(board);
+}
+
 /* One that is too large is sent to nobody, and nobody is told the one before again. */
 static void write_too_much(void *ctx, struct buf *out, const struct snapshot *snapshot)
 {
@@ -230,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_tap),
         cmocka_unit_test(test_given_documents),
         cmocka_unit_test(test_document_too_large),
+        cmocka_unit_test(test_nodes_in_outage),
         cmocka_unit_test(test_lent_past),
     };
 

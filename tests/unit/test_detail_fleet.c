@@ -227,6 +227,32 @@ static void test_sums(void **state)
            "\"malformed\":24,\"dropped\":25,\"refused\":26,\"missed\":27}},\"nodes\":[");
 }
 
+/* None of them counts: why, and all that is known of them. */
+static void test_outage(void **state)
+{
+    static const char NODES[] = "\"nodes\":[{\"node\":\"gpu1\",\"state\":\"lost\",";
+
+    (void)state;
+    (void)add_node("gpu1", NODE_LOST);
+    snapshot->total_bytes = snapshot->allocated_bytes = figure_unknown("on no node");
+    snapshot->kv_used_bytes = UNKNOWN;
+    snapshot->hit_percent = (double)NAN;
+    expect("not yet", NODES);
+    assert_null(strstr(out.data, "\"outage\":{"));
+    fleet->outage.code = "no-nodes";
+    fleet->outage.remedy = "look";
+    (void)snprintf(fleet->outage.reason, sizeof(fleet->outage.reason), "1 \"lost\"");
+    expect("why", "\"nodes_left_out\":0,\"outage\":{\"code\":\"no-nodes\",\"message\":"
+                  "\"1 \\\"lost\\\"\",\"remedy\":\"look\"},\"events\":[");
+    expect("nodes", NODES);
+    expect("totals", "\"vram\":{\"total_bytes\":{\"value\":null,\"from\":\"unknown\","
+                     "\"error\":null,\"reason\":\"on no node\"}");
+    expect("the others", "\"kv_cache\":{\"used_bytes\":null,\"unknown_models\":0},"
+                         "\"prefix_cache\":{\"hit_percent\":null,");
+    fleet->outage.remedy = "";
+    expect("nothing helps", "\"remedy\":null},");
+}
+
 /* The keys of a host's rows, and what is not known of a sum is null. */
 static void test_rows(void **state)
 {
@@ -379,6 +405,10 @@ static void fill_fleet(bool absurd)
         FILL(event->node);
         FILL(event->text);
     }
+    if (!absurd)
+        return;
+    fleet->outage.code = fleet->outage.remedy = "as long as any";
+    FILL(fleet->outage.reason);
 }
 
 static size_t length(const json_t *json, const char *key)
@@ -426,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nodes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sums, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_of_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_events, set_up, tear_down),

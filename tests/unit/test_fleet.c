@@ -216,6 +216,12 @@ static void test_outage(void **unused)
     assert_int_equal(stage_find("gpu1")->total_bytes.how, FROM_NOWHERE);
     assert_int_equal(stage_find("gpu1")->age_ns, UNKNOWN);
     assert_int_equal(stage_sum(), -ENODATA);
+    assert_int_equal(stage.sum->kv_used_bytes, UNKNOWN);
+    assert_true(isnan(stage.sum->hit_percent));
+    assert_int_equal(stage.sum->total_bytes.how, FROM_NOWHERE);
+    assert_int_equal(stage.sum->fleet->kv_pool_bytes.how, FROM_NOWHERE);
+    assert_int_equal(stage.sum->fleet->requests_running, UNKNOWN);
+    assert_int_equal(stage.sum->fleet->n_models, 0);
     assert_int_equal(ask("gpu1"), 0);
     assert_int_equal(status.state, NODE_OUTAGE);
 
