@@ -290,6 +290,13 @@ struct vramscope_fleet {
     int64_t nats_missed;
 };
 
+/* Why a gateway has no sums at present: none of its nodes counts. */
+struct vramscope_outage {
+    const char *code;    /* as "no-nodes", "nats-lost" */
+    const char *message; /* a sentence for people */
+    const char *remedy;  /* what would help; NULL: nothing to say */
+};
+
 struct vramscope_detail {
     int64_t schema;
     const char *version;
@@ -331,6 +338,9 @@ struct vramscope_detail {
     const struct vramscope_node *const *nodes;
     int64_t nodes_left_out;  /* for want of room in the document */
     int64_t models_left_out; /* rows of a gateway: the smallest */
+
+    /* NULL: there are figures. Else totals are not known, and `nodes` have their reasons. */
+    const struct vramscope_outage *outage;
 };
 
 /*
@@ -354,7 +364,8 @@ void vramscope_detail_unref(const struct vramscope_detail *detail); /* takes NUL
  * alone. When the daemon refuses the stream because it has no figures (503), that is
  * NO_DATA with `status` 503, `code`, `remedy` and `retry_ms`, in place of it; the attempts
  * after it are quiet until there is a stream or another reason. Within a stream NO_DATA
- * has `status` 200 and comes in place of each document.
+ * has `status` 200 and comes in place of each document. A gateway that has heard of nodes,
+ * none of which counts, goes on to send documents: those have an `outage`.
  *
  * Between attempts are 0.5 s, or what the daemon asks for (`retry:`, Retry-After), at most
  * 60 s; it doubles with each failure up to 30 s, until a stream has held for 10 s.

@@ -240,6 +240,15 @@ static const struct member fleet_members[] = {
 #undef AT
 static const struct shape fleet = {SHAPE(vramscope_fleet, fleet_members)};
 
+#define AT(member) .offset = offsetof(struct vramscope_outage, member)
+static const struct member outage_members[] = {
+    {NULL, "code",    MEMBER_TEXT, AT(code)},
+    {NULL, "message", MEMBER_TEXT, AT(message)},
+    {NULL, "remedy",  MEMBER_TEXT, AT(remedy)},
+};
+#undef AT
+static const struct shape outage = {SHAPE(vramscope_outage, outage_members)};
+
 #define AT(member) .offset = offsetof(struct vramscope_detail, member)
 #define N(member) .n_offset = offsetof(struct vramscope_detail, member)
 static const struct member detail_members[] = {
@@ -280,6 +289,7 @@ static const struct member detail_members[] = {
     {NULL, "nodes", MEMBER_LIST,     AT(nodes), &node, N(n_nodes), NODES_MAX},
     {NULL, "nodes_left_out",  MEMBER_COUNT, AT(nodes_left_out)},
     {NULL, "models_left_out", MEMBER_COUNT, AT(models_left_out)},
+    {NULL, "outage", MEMBER_OPTIONAL, AT(outage), &outage},
 };
 #undef AT
 #undef N

@@ -279,6 +279,29 @@ static void test_nobody(void **state)
     vramscope_detail_unref(detail);
 }
 
+static void test_outage(void **state)
+{
+    const struct vramscope_detail *detail = written_and_read(NULL);
+
+    (void)state;
+    assert_null(detail->outage);
+    vramscope_detail_unref(detail);
+    fleet.outage = (struct fleet_outage){.code = "no-nodes", .remedy = ""};
+    COPY(fleet.outage.reason, "none of 2 nodes has figures");
+    snapshot.allocated_bytes = figure_unknown("it is known on no node");
+    snapshot.kv_used_bytes = UNKNOWN;
+    detail = written_and_read(NULL);
+    assert_non_null(detail->outage);
+    assert_string_equal(detail->outage->code, "no-nodes");
+    assert_string_equal(detail->outage->message, "none of 2 nodes has figures");
+    assert_null(detail->outage->remedy);
+    assert_int_equal(detail->n_nodes, 2);
+    assert_int_equal(detail->allocated.value, VRAMSCOPE_UNKNOWN);
+    assert_string_equal(detail->allocated.reason, "it is known on no node");
+    assert_int_equal(detail->kv_used_bytes, VRAMSCOPE_UNKNOWN);
+    vramscope_detail_unref(detail);
+}
+
 static void test_one_alone(void **state)
 {
     const struct vramscope_detail *detail;
@@ -297,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sums, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_alone, set_up, tear_down),
     };
 
