@@ -103,6 +103,9 @@ void cli_print_detail(const char *name, const struct vramscope_detail *detail);
 enum { CLI_COUNTS_SIZE = 256 };
 void cli_node_counts(char ret[CLI_COUNTS_SIZE], const struct vramscope_fleet *fleet);
 
+/* The sentence of a document's `outage`. */
+const char *cli_outage_text(const struct vramscope_detail *detail);
+
 /* The nodes of a gateway that need a person, as a table; nothing where all are well. */
 void cli_print_nodes(const struct vramscope_detail *detail);
 

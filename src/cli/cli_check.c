@@ -233,6 +233,8 @@ static void judge_daemon(struct check *check, size_t which, const struct newest 
     }
     if (newest->detail->fleet && !check->cli->model)
         judge_fleet(check, which, newest->detail);
+    if (newest->detail->outage)
+        find(check, SEVERITY_UNKNOWN, "%s: %s", source, cli_outage_text(newest->detail));
     for (size_t i = 0; i < newest->detail->n_models; i++)
         if (is_meant(check->cli, newest->detail->models[i]))
             judge(check, which, newest->detail->models[i]);

@@ -121,6 +121,10 @@ static void look_at_nats(struct doctor *doctor, const struct vramscope_fleet *fl
 
 void doctor_look_at_fleet(struct doctor *doctor, const struct vramscope_detail *detail)
 {
+    if (detail->outage)
+        doctor_row(doctor, VERDICT_FAIL, "figures", text_or_empty(detail->outage->remedy),
+                   "%s (%s)", cli_outage_text(detail),
+                   text_or_empty(detail->outage->code));
     look_at_nats(doctor, detail->fleet);
     look_at_counts(doctor, detail->fleet);
     look_at_nodes(doctor, detail);

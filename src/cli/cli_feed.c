@@ -220,6 +220,10 @@ void feed_tell(struct feed *feed, size_t which, const struct vramscope_event *ev
     switch (event->type) {
     case VRAMSCOPE_SNAPSHOT:
     case VRAMSCOPE_DETAIL:
+        if (event->detail && event->detail->outage) {
+            tell(follow, cli_outage_text(event->detail), event->detail->outage->remedy);
+            break;
+        }
         if (*follow->told.text)
             cli_message("%s: figures again", follow->name);
         follow->told.text[0] = '\0';

@@ -37,6 +37,11 @@ void cli_node_counts(char ret[CLI_COUNTS_SIZE], const struct vramscope_fleet *fl
                        "; not connected to NATS, so that no node is heard");
 }
 
+const char *cli_outage_text(const struct vramscope_detail *detail)
+{
+    return detail->outage->message ? detail->outage->message : "no reason given";
+}
+
 static void node_state(const struct vramscope_detail *detail, size_t i, char *ret)
 {
     const struct vramscope_node *node = detail->nodes[i];

@@ -4,6 +4,7 @@
 #include "cli/cli_output.h"
 #include "cli/cli_table.h"
 #include "tui/draw.h"
+#include "tui/model_value.h"
 
 #include <stdio.h>
 
@@ -161,8 +162,13 @@ static void print_totals(const char *url, const struct vramscope_detail *detail)
         cli_node_counts(counts, detail->fleet);
         cli_print("%s", counts);
     }
-    cli_print("VRAM %s of %s   KV cache in use %s   prefix cache hit %s", used, total, kv,
-              hit);
+    if (detail->outage)
+        cli_print_word(LOOK_WORST, "no figures", ": %s%s%s", cli_outage_text(detail),
+                       detail->outage->remedy ? "; " : "",
+                       text_or_empty(detail->outage->remedy));
+    else
+        cli_print("VRAM %s of %s   KV cache in use %s   prefix cache hit %s", used, total,
+                  kv, hit);
     if (detail->kv_unknown_models > 0)
         cli_print("KV cache in use is not known of %lld models",
                   (long long)detail->kv_unknown_models);
@@ -185,7 +191,7 @@ void cli_print_detail(const char *url, const struct vramscope_detail *detail)
     cli_print_table(detail, &models);
     if (detail->models_left_out > 0)
         cli_print("and %lld smaller models", (long long)detail->models_left_out);
-    if (detail->n_models == 0)
+    if (detail->n_models == 0 && !detail->outage)
         cli_print("no models");
 }
 
@@ -211,8 +217,9 @@ int cli_once(const struct cli *cli)
     for (size_t i = 0; i < cli->n_urls; i++) {
         struct span json = {newest[i].json, newest[i].json_len};
 
-        if (!newest[i].detail) {
+        if (!newest[i].detail || newest[i].detail->outage)
             status = CLI_FAILED;
+        if (!newest[i].detail) {
             tell(cli, cli->urls[i], &newest[i]);
         } else if (cli->json) {
             cli_print_document(cli->urls[i], "detail", json, cli->n_urls > 1);

@@ -137,6 +137,24 @@ static int take_document(struct server *server, struct span document)
     return server->document.error;
 }
 
+/* A gateway's document without figures is shown, and taken for none elsewhere. */
+static int put_out(struct server *server, const struct snapshot *snapshot,
+                   const struct vramscope_outage *said)
+{
+    char texts[3][OUTAGE_TEXT_SIZE];
+    const char *words[3] = {"", "", ""};
+    const struct outage outage = {texts[0], texts[1], texts[2]};
+
+    if (!said)
+        return service_publish(server->service, snapshot);
+    words[0] = said->code;
+    words[1] = said->message;
+    words[2] = said->remedy;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        (void)text_clean(texts[i], sizeof(texts[i]), span_of(words[i] ? words[i] : ""));
+    return service_publish_outage(server->service, &outage, snapshot);
+}
+
 static int publish(struct server *server, const struct recording_entry *entry,
                    const struct vramscope_detail *detail, struct complaint *why)
 {
@@ -155,7 +173,7 @@ static int publish(struct server *server, const struct recording_entry *entry,
         set_times(snapshot, detail, seq);
         r = take_document(server, entry->text);
         if (r == 0)
-            r = service_publish(server->service, snapshot);
+            r = put_out(server, snapshot, detail->outage);
         if (r < 0)
             (void)complain(why, r, "it cannot be served: %s", strerror(-r));
     }

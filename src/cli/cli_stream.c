@@ -180,8 +180,11 @@ static void print_event(const struct cli *cli, size_t which,
         print_text(cli, which, event->detail);
 }
 
-static bool is_document(const struct vramscope_event *event)
+/* What a line can be made of; of a document without figures as it came alone. */
+static bool is_document(const struct cli *cli, const struct vramscope_event *event)
 {
+    if (event->type == VRAMSCOPE_DETAIL && event->detail->outage)
+        return cli->json;
     return event->type == VRAMSCOPE_DETAIL || event->type == VRAMSCOPE_SNAPSHOT;
 }
 
@@ -199,7 +202,7 @@ static int follow(const struct cli *cli, struct feed *feed)
         if (!event)
             return errno == EINTR ? CLI_OK : CLI_FAILED;
         feed_tell(feed, which, event);
-        if (!is_document(event) || !is_due(&pace, cli, which))
+        if (!is_document(cli, event) || !is_due(&pace, cli, which))
             continue;
         print_event(cli, which, event);
         if (++shown == cli->count)

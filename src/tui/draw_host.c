@@ -123,11 +123,12 @@ static void put_hosts(struct pen *pen)
 
     for (size_t i = 0; i < n_hosts; i++) {
         const struct host *host = drawing->view->hosts[i];
-        bool faded = is_faded(drawing, host);
+        bool is_live = has_news(drawing, host);
+        bool is_lost = host->state == HOST_LOST || host->state == HOST_GONE;
 
-        lost += host->state == HOST_LOST || host->state == HOST_GONE;
-        live += !faded;
-        silent += faded && host->state != HOST_LOST && host->state != HOST_GONE;
+        lost += is_lost;
+        live += is_live;
+        silent += !is_live && !is_lost;
     }
     pen_print(pen, STYLE_STRONG, "%zu hosts", n_hosts);
     pen_print(pen, live ? STYLE_GOOD : STYLE_DIM, "  %s %zu live", signs->live, live);
@@ -242,7 +243,7 @@ void draw_mini_totals(struct drawing *drawing, struct area area)
     if (!badge && drawing->view->is_over)
         badge = "ENDED";
     for (size_t i = 0; i < drawing->view->n_hosts; i++)
-        lost += is_faded(drawing, drawing->view->hosts[i]);
+        lost += !has_news(drawing, drawing->view->hosts[i]);
     pen.faded = totals.faded;
     pen_print(&pen, STYLE_DIM, "VRAM ");
     put_share(&pen, "", totals.allocated, totals.total);
@@ -286,7 +287,8 @@ static bool needs_banner(const struct drawing *drawing, const struct host *host)
 
     if (!detail)
         return host->state != HOST_CONNECTING;
-    return is_driver_faded(drawing, host) || is_cut_off(detail);
+    return host->state == HOST_NO_DATA || is_driver_faded(drawing, host) ||
+           is_cut_off(detail);
 }
 
 int host_banners(const struct drawing *drawing)
@@ -321,6 +323,9 @@ static void put_why(struct pen *pen, const struct host *host, const char *age)
 
     if (host->state != HOST_LIVE) {
         pen_print(pen, STYLE_TEXT, "%s", host->reason);
+        if (!is_faded(pen->drawing, host) && host->remedy[0] &&
+            pen_room(pen) >= display_width(span_of(host->remedy)) + 2)
+            pen_print(pen, STYLE_DIM, "; %s", host->remedy);
     } else if (is_faded(pen->drawing, host)) {
         pen_print(pen, STYLE_TEXT, "connected, but nothing has come for %s", age);
     } else if (detail && is_driver_stale(detail)) {
@@ -347,7 +352,7 @@ static void draw_banner(struct drawing *drawing, int row, const struct host *hos
     }
     put_why(&pen, host, age);
     put_retry(&pen, host);
-    if (detail_of(drawing, host) && host->state != HOST_LIVE &&
+    if (detail_of(drawing, host) && host->state != HOST_LIVE && is_faded(drawing, host) &&
         !drawing->view->is_recording)
         pen_print(&pen, STYLE_DIM, "  figures are %s old", age);
 }

@@ -324,6 +324,20 @@ static void draw_row(struct drawing *drawing, int line, const struct shape *shap
         draw_table_chosen(drawing, line);
 }
 
+/* Why there is no row. */
+static const char *words_of_none(const struct drawing *drawing)
+{
+    const struct view *view = drawing->view;
+
+    if (view->n_rows_hidden)
+        return "No model passes the filter: / then Esc clears it.";
+    for (size_t i = 0; i < view->n_hosts; i++)
+        if (view->shown[i] && view->shown[i]->outage)
+            return "No node has figures.";
+    return view->has_gateway ? "No node serves a model."
+                             : "No model server has been found.";
+}
+
 void draw_models(struct drawing *drawing, struct area area)
 {
     struct view *view = drawing->view;
@@ -344,8 +358,5 @@ void draw_models(struct drawing *drawing, struct area area)
         draw_row(drawing, area.row + (int)i, &shape, view->top + i);
     if (view->n_rows || area.rows < 1)
         return;
-    pen_print(&pen, STYLE_DIM, "%s",
-              view->n_rows_hidden ? "No model passes the filter: / then Esc clears it."
-              : view->has_gateway ? "No node serves a model."
-                                  : "No model server has been found.");
+    pen_print(&pen, STYLE_DIM, "%s", words_of_none(drawing));
 }

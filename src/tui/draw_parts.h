@@ -117,6 +117,9 @@ const char *standstill(const struct view *view);
 /* What is drawn of `host` is not of now. */
 bool is_faded(const struct drawing *drawing, const struct host *host);
 
+/* It is of now, and there are figures. */
+bool has_news(const struct drawing *drawing, const struct host *host);
+
 /* So is what its driver says, which may have fallen silent by itself. */
 bool is_driver_faded(const struct drawing *drawing, const struct host *host);
 bool is_driver_stale(const struct vramscope_detail *detail);

@@ -78,9 +78,21 @@ const char *standstill(const struct view *view)
     return view->held ? "HELD" : NULL;
 }
 
+/* A gateway without figures goes on to tell of its nodes. */
+static bool tells_outage(const struct host *host)
+{
+    return host->state == HOST_NO_DATA && host->detail && host->detail->outage;
+}
+
 bool is_faded(const struct drawing *drawing, const struct host *host)
 {
-    return host->state != HOST_LIVE || host_is_stale(host, drawing->view->now_unix_ms);
+    return (host->state != HOST_LIVE && !tells_outage(host)) ||
+           host_is_stale(host, drawing->view->now_unix_ms);
+}
+
+bool has_news(const struct drawing *drawing, const struct host *host)
+{
+    return host->state == HOST_LIVE && !is_faded(drawing, host);
 }
 
 /* The daemon looks each beat; it takes two seconds for silence (docs/wire.md, /healthz). */

@@ -86,10 +86,10 @@ bool host_is_stale(const struct host *host, int64_t now_unix_ms)
     return now_unix_ms - host->last_detail_ms > limit_ms;
 }
 
-static void set_reason(struct host *host, const struct vramscope_event *event)
+static void set_reason(struct host *host, const char *reason, const char *remedy)
 {
-    cut_text(host->reason, sizeof(host->reason), text_or_empty(event->reason));
-    cut_text(host->remedy, sizeof(host->remedy), text_or_empty(event->remedy));
+    cut_text(host->reason, sizeof(host->reason), text_or_empty(reason));
+    cut_text(host->remedy, sizeof(host->remedy), text_or_empty(remedy));
 }
 
 static bool is_connected(const struct host *host)
@@ -124,15 +124,26 @@ static void take_connected(struct host *host, int64_t unix_ms)
     set_state(host, HOST_LIVE, unix_ms);
 }
 
-static void take_no_data(struct host *host, const struct vramscope_event *event,
+static void take_no_data(struct host *host, const char *reason, const char *remedy,
                          int64_t unix_ms)
 {
     if (host->state != HOST_NO_DATA)
         host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_WARNING, "no data: %s",
-                  text_or_empty(event->reason));
+                  text_or_empty(reason));
     host->connected_once = true;
     set_state(host, HOST_NO_DATA, unix_ms);
-    set_reason(host, event);
+    set_reason(host, reason, remedy);
+}
+
+static void take_data(struct host *host, int64_t unix_ms)
+{
+    char passed[DURATION_TEXT_SIZE];
+
+    if (host->state != HOST_NO_DATA)
+        return;
+    duration_text(passed, unix_ms - host->since_ms);
+    host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_INFO, "data is back after %s", passed);
+    set_state(host, HOST_LIVE, unix_ms);
 }
 
 static void take_bye(struct host *host, int64_t unix_ms)
@@ -160,7 +171,7 @@ static void take_disconnected(struct host *host, const struct vramscope_event *e
     set_state(host, event->retry_ms < 0 ? HOST_GONE : HOST_LOST, unix_ms);
     if (event->retry_ms >= 0)
         host->retry_at_ms = unix_ms + MIN(event->retry_ms, (int64_t)RETRY_MAX_MS);
-    set_reason(host, event);
+    set_reason(host, event->reason, event->remedy);
 }
 
 static void take_lag(struct host *host, const struct vramscope_event *event,
@@ -214,18 +225,16 @@ static int take_detail(struct host *host, const struct vramscope_detail *detail,
         .interval_ms = interval_of(detail),
         .went_back = before && went_back(before, detail),
     };
-    char passed[DURATION_TEXT_SIZE];
+    const struct vramscope_outage *outage = detail->outage;
     int r;
 
     if (detail->unix_ms <= 0 || detail->unix_ms > HISTORY_TIME_MAX)
         look.document_ms = unix_ms;
     take_connected(host, unix_ms);
-    if (host->state == HOST_NO_DATA) {
-        duration_text(passed, unix_ms - host->since_ms);
-        host_tell(host, unix_ms, VRAMSCOPE_SEVERITY_INFO, "data is back after %s",
-                  passed);
-        set_state(host, HOST_LIVE, unix_ms);
-    }
+    if (outage)
+        take_no_data(host, outage->message, outage->remedy, unix_ms);
+    else
+        take_data(host, unix_ms);
     changes_of_daemon(&look);
     changes_told(&look);
     r = tracks_follow(&look);
@@ -249,7 +258,7 @@ int host_take(struct host *host, const struct vramscope_event *event)
         take_lag(host, event, unix_ms);
         return 0;
     case VRAMSCOPE_NO_DATA:
-        take_no_data(host, event, unix_ms);
+        take_no_data(host, event->reason, event->remedy, unix_ms);
         return 0;
     case VRAMSCOPE_BYE:
         take_bye(host, unix_ms);

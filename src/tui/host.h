@@ -26,7 +26,7 @@ enum {
 enum host_state {
     HOST_CONNECTING,
     HOST_LIVE,
-    HOST_NO_DATA, // connected; the daemon has nothing honest to say
+    HOST_NO_DATA, // connected; there are no figures, though documents may come (`outage`)
     HOST_LOST,    // not connected; tried again at `retry_at_ms`
     HOST_GONE,    // not connected, and it will not be tried again
 };

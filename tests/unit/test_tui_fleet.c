@@ -437,7 +437,19 @@ static void test_screens(void **state)
     }
 }
 
-/* A gateway that is silent, or cut off from its nodes; one that has none; a node of it. */
+#define ALL_LOST                                                                        \
+    "{\"unix_ms\":1790086400000,\"interval_ms\":500,\"kv_cache\":{\"used_bytes\":null," \
+    "\"unknown_models\":0},\"models\":[],\"fleet\":{\"nodes\":2,\"live\":0,\"lost\":1," \
+    "\"outage\":1,\"counted\":0,\"gpus\":0,\"nats\":{\"connected\":true}},\"nodes\":[{" \
+    "\"node\":\"gpu1\",\"state\":\"lost\",\"reason\":\"nothing for 34 s\","             \
+    "\"age_ms\":34000},{\"node\":\"gpu2\",\"state\":\"outage\",\"reason\":\"no "        \
+    "driver\"}],"                                                                       \
+    "\"outage\":{\"code\":\"no-nodes\",\"message\":\"none of 2 nodes has figures: 1 "   \
+    "lost, "                                                                            \
+    "1 in an outage, 0 that cannot be read\",\"remedy\":\"see the logs of the nodes\"}}"
+
+/* A gateway that is silent, or cut off from its nodes, or that has none that counts; one
+ * that has none; a node of it. */
 static void test_situations(void **state)
 {
     struct stage *stage = stage_of(fleet_document("fleet.json"));
@@ -453,6 +465,22 @@ static void test_situations(void **state)
         "{\"connected\":false}},\"nodes\":[]}"));
     stage_draw(stage, 24, 80);
     compare(stage, "nodes_80x24_cut_off");
+    stage_end(stage);
+
+    stage = stage_of(detail_of_text(ALL_LOST));
+    stage_draw(stage, 24, 80);
+    compare(stage, "nodes_80x24_all_lost");
+    stage_draw(stage, 10, 40);
+    compare(stage, "nodes_40x10_all_lost");
+    stage_draw(stage, 30, 120);
+    compare(stage, "nodes_120x30_all_lost");
+    (void)press(&stage->view, "1");
+    stage_draw(stage, 24, 80);
+    compare(stage, "fleet_models_80x24_all_lost");
+    view_refresh(&stage->view, NOW_MS + 9000);
+    (void)press(&stage->view, "n");
+    stage_draw(stage, 24, 80);
+    compare(stage, "nodes_80x24_all_lost_silent");
     stage_end(stage);
 
     stage = stage_of(fleet_document("node.json"));

@@ -61,6 +61,7 @@ static void test_names(void **state)
 #define ORPHAN(bytes) "'vram':{'orphan_bytes':" #bytes "}"
 
 /* An event, so many seconds after the story's start. */
+#define OUTAGE(why) "'fleet':{},'outage':{'message':'" why "','remedy':'look'}"
 #define EVENTS(list) "'events':[" list "]"
 #define E(id, at, severity, text)                                              \
     "{'id':" #id ",'unix_ms':1700000000000+" #at ",'severity':'" severity "'," \
@@ -94,6 +95,12 @@ static const struct {
     {"still none", 0, 41, VRAMSCOPE_NO_DATA, "no library", 0, "", HOST_NO_DATA},
     {"a first document", 0, 42, DOC, MODELS(A("ready", "")), 0,
      "data is back after 2.0 s", HOST_LIVE},
+    {"a gateway's nodes are all lost", 0, 42.1, DOC, OUTAGE("none of 3"), 0,
+     "!no data: none of 3", HOST_NO_DATA},
+    {"still", 0, 42.2, DOC, OUTAGE("none of 4"), 0, "", HOST_NO_DATA},
+    {"then it says no more", 0, 42.3, VRAMSCOPE_NO_DATA, "no node", 0, "", HOST_NO_DATA},
+    {"one is back", 0, 42.4, DOC, MODELS(A("ready", "")), 0, "data is back after 0.3 s",
+     HOST_LIVE},
     {"the daemon ends", 0, 43, VRAMSCOPE_BYE, NULL, 0, "!the daemon has ended",
      HOST_LOST},
     {"which was told", 0, 43, VRAMSCOPE_DISCONNECTED, "closed", 2000, "", HOST_LOST},
