@@ -168,6 +168,14 @@ export interface Detail {
   nodes?: FleetNode[]; // by name
   nodes_left_out?: number;
   models_left_out?: number;
+  outage?: Outage; // undefined: there are figures
+}
+
+// Why none of a gateway's nodes counts.
+export interface Outage {
+  code: string;
+  message: string;
+  remedy: string | null;
 }
 
 // What may be done about it, with the figures behind it; GET /v1/advice.

@@ -262,7 +262,7 @@ export class ModelTable {
     const rest = shown.length < fitting.length ? `, of ${fitting.length} that fit` : "";
     setText(byId("models-count"), shown.length === all ? `${all}` : `${shown.length} of ${all}${rest}`);
     setHidden(byId("models-empty-here"), detail.fleet !== undefined);
-    setText(byId("models-empty-title"), detail.fleet ? "No model is served in the fleet" : "No vLLM server is running here");
+    setText(byId("models-empty-title"), detail.outage ? "No node has figures" : detail.fleet ? "No model is served in the fleet" : "No vLLM server is running here");
     setHidden(byId("models-empty"), all > 0);
     setHidden(byId("models-none"), all === 0 || shown.length > 0);
     setHidden(byId("models-frame"), shown.length === 0);

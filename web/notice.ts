@@ -33,6 +33,7 @@ const OUTAGES: Record<string, [title: string, text: string]> = {
   "no-device": ["No GPU was found", "The driver runs, and there is no device that it is for."],
   "no-permission": ["The GPUs may not be asked", "The driver is there, and the daemon's user may not open its devices."],
   "driver-silent": ["The GPU driver does not answer", "It was asked and has not come back. It is asked again all the time."],
+  "nats-lost": ["The gateway hears no node", "It is not connected to the NATS server that the nodes publish to. It tries again all the time."],
   "no-nodes": ["No node has been heard yet", "A gateway shows the hosts that publish to its NATS server. Start the daemon on each of them: vramscoped --nats URL."],
   "node-stale": ["The figures of this node are old", "Nothing new has come from it for a moment."],
   "node-lost": ["This node is lost", "Nothing has come from it for a while: it is down, its daemon has ended, or the way to it is broken."],
@@ -50,8 +51,16 @@ const NO_NODE: Record<string, [title: string, text: string]> = {
   "too-many-streams": ["Too many nodes are looked at", "A browser has few connections with a server."],
 };
 
-function outage(status: Extract<Status, { state: "no-data" }>): Notice {
-  const [title, text] = OUTAGES[status.code] ?? NO_NODE[status.code] ?? ["No figures of the GPUs", "The driver gives none at the moment."];
+const NOBODY_COUNTS = ["No node has figures", "The table below has what each of them said last, and why it does not count."] as const;
+
+// A gateway without figures goes on to tell of its nodes.
+function tellsOutage({ status, detail, ageMs }: Connection): boolean {
+  return status.state === "no-data" && detail?.outage !== undefined && ageMs < Math.max(STALE_MS, 3 * detail.interval_ms);
+}
+
+function outage(status: Extract<Status, { state: "no-data" }>, isTold: boolean): Notice {
+  const words = isTold && status.code === "no-nodes" ? NOBODY_COUNTS : (OUTAGES[status.code] ?? NO_NODE[status.code]);
+  const [title, text] = words ?? ["No figures of the GPUs", "The driver gives none at the moment."];
   return { title, text, remedy: sentence(status.remedy), reason: `The daemon says: ${status.reason}` };
 }
 
@@ -64,7 +73,7 @@ function noticeOf(now: Connection): Notice | undefined {
   const { status } = now;
   switch (status.state) {
     case "no-data":
-      return outage(status);
+      return outage(status, tellsOutage(now));
     case "no-node":
       return noNode(status);
     case "lost": {
@@ -114,7 +123,7 @@ export function badgeOf(now: Connection): [state: string, text: string] {
 }
 
 function ageText(now: Connection, state: string): string {
-  if (!now.detail) return "";
+  if (!now.detail || tellsOutage(now)) return "";
   if (now.detail.fleet && state === "stale") return "the gateway hears nobody";
   if (state === "stale") return `GPU figures are ${wholeSeconds((now.detail.gpu.age_ms ?? 0) + now.ageMs)} old`;
   if (state === "live") return "";
@@ -127,6 +136,7 @@ const form = byId<HTMLFormElement>("token-form");
 export function showConnection(now: Connection): void {
   const [state, text] = badgeOf(now);
   setAttribute(document.body, "data-state", state);
+  setAttribute(document.body, "data-outage", tellsOutage(now) ? "" : null);
   setAttribute(badge, "data-state", state);
   setText(badge, text);
   setText(byId("status-age"), ageText(now, state));
@@ -137,7 +147,7 @@ export function showConnection(now: Connection): void {
   setAttribute(byId("notice"), "data-state", now.status.state);
   setHidden(byId("figures"), !now.detail && (notice !== undefined || now.wasElsewhere));
   setHidden(form, !asks);
-  setHidden(byId("retry"), !["lost", "no-data", "no-node"].includes(now.status.state));
+  setHidden(byId("retry"), !["lost", "no-data", "no-node"].includes(now.status.state) || tellsOutage(now));
   setHidden(byId("notice-back"), now.node === "");
   if (!notice) return;
   setText(byId("notice-title"), notice.title);

@@ -5,7 +5,7 @@
 import { Archive } from "./archive";
 import { Events } from "./events";
 import { EventReader, ServerEvent } from "./sse";
-import { Advice, Detail, HostEvent, Status, ToFeed, Told } from "./messages";
+import { Advice, Detail, HostEvent, Outage, Status, ToFeed, Told } from "./messages";
 import { Past } from "./past";
 
 const RETRY_LEAST_MS = 500;
@@ -107,7 +107,10 @@ export class Source {
   private async statusOf(response: Response): Promise<Status> {
     const { code, message: reason, remedy } = await refusal(response);
     if (response.status === 401) return { state: "token-needed", reason };
-    if (response.status === 503 && code !== "") return { state: "no-data", code, reason, remedy };
+    if (response.status === 503 && code !== "") {
+      if (code === "no-nodes" || code === "nats-lost") this.failures = 0; // the first node may come at any time
+      return { state: "no-data", code, reason, remedy };
+    }
     if (this.node !== "" && code !== "" && [400, 404, 409].includes(response.status))
       return { state: "no-node", code, reason, remedy, retryAt: 0 };
     return { state: "lost", reason, remedy, retryAt: 0 };
@@ -164,6 +167,7 @@ export class Source {
     this.tell(this.detailMessage());
     const told = this.newest?.events;
     if (told && this.node === "") this.takeEvents(told);
+    if (this.newest?.outage) return this.onOutage(this.newest.outage);
     const isBack = this.status.state !== "live";
     if (isBack) {
       this.setStatus({ state: "live" });
@@ -172,6 +176,12 @@ export class Source {
     // A node's own have other numbers than its gateway's, which has those of its loss, too.
     const isTime = this.node !== "" && Date.now() - this.eventsAt >= EVENTS_MS;
     if ((isBack && told) || isTime) void this.loadEvents();
+  }
+
+  // Its documents come all the same: of a fleet's nodes.
+  private onOutage({ code, message: reason, remedy }: Outage): void {
+    const next: Status = { state: "no-data", code, reason, remedy: remedy ?? "" };
+    if (this.status.state !== "no-data" || this.status.code !== code || this.status.reason !== reason) this.setStatus(next);
   }
 
   private takeEvents(more: readonly HostEvent[]): void {

@@ -98,8 +98,12 @@ function showPair(names: [of: string, all: string], part: Figure, whole: Figure)
   setText(byId(`${names[1]}-unit`), unit);
 }
 
+function noModels(detail: Detail): string {
+  return detail.outage ? "not known" : "no model is served";
+}
+
 function windowInWords(detail: Detail): string {
-  if (detail.models.length === 0) return "no model is served";
+  if (detail.models.length === 0) return noModels(detail);
   if (detail.prefix_cache.hit_percent === null) return "nothing was looked up";
   return detail.prefix_cache.in_window ? "of tokens, last minute" : "of tokens, since the engines' start";
 }
@@ -120,7 +124,7 @@ export function showTotals(detail: Detail, sums: Sums): void {
   const gap = unknown > 0 ? `not known of ${unknown} model${unknown > 1 ? "s" : ""}` : "";
   const of = share === null ? "" : `${percent(share)} of the pools`;
   setShare(byId("kv-share"), (share ?? 0) / 100);
-  setText(byId("kv-note"), [of, gap].filter((part) => part !== "").join(", ") || (n === 0 ? "no model is served" : "no pool is known"));
+  setText(byId("kv-note"), [of, gap].filter((part) => part !== "").join(", ") || (n === 0 ? noModels(detail) : "no pool is known"));
 
   const hits = sums.hitPercent;
   showNumber("hit-percent", hits === null ? UNKNOWN : hits.toFixed(1), hits);
@@ -133,7 +137,7 @@ export function showTotals(detail: Detail, sums: Sums): void {
   const all = (sums.running ?? 0) + (sums.waiting ?? 0);
   setShare(byId("run-share"), all === 0 ? 0 : (sums.running ?? 0) / all);
   const served = detail.models.filter((model) => model.state === "ready").length;
-  setText(byId("requests-note"), n === 0 ? "no model is served" : `${served} of ${n} model${n === 1 ? "" : "s"} ready`);
+  setText(byId("requests-note"), n === 0 ? noModels(detail) : `${served} of ${n} model${n === 1 ? "" : "s"} ready`);
 }
 
 function parts(detail: Detail): About["entries"] {
