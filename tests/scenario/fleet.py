@@ -10,8 +10,8 @@ import threading
 import time
 import urllib.parse
 
-from harness import Daemon, Stream, eventually
-from nats import Subscriber, encode, row
+from harness import Daemon, Skip, Stream, eventually
+from nats import Broker, Subscriber, encode, row
 from standstill import intervals
 
 GIB = 1 << 30
@@ -185,6 +185,46 @@ class Gateway(Daemon):
     def events(self, kind=None):
         found = json.loads(self.get("/v1/events")[2])["events"]
         return [event for event in found if kind in (None, event["kind"])]
+
+
+class Dark:
+    """A gateway none of whose nodes counts: "a" and "b" are silent from the start, and lost
+    10 s later, while others may be tested; "c" says that it has no figures. `readers` follow
+    from before, by path."""
+
+    def __init__(self, *paths):
+        self.paths, self.missing = paths, None
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            try:
+                broker = stack.enter_context(Broker())
+            except Skip as reason:  # for who needs it: see wait()
+                self.missing, self.stack = reason, stack.pop_all()
+                return self
+            self.nodes = {name: stack.enter_context(Node(broker, name)) for name in "abc"}
+            self.gateway = stack.enter_context(Gateway(broker))
+            self.gateway.wait_live(*self.nodes)
+            self.readers = {path: stack.enter_context(Follower(self.gateway, path))
+                            for path in self.paths}
+            for reader in self.readers.values():
+                eventually("a first event", reader.events)
+            self.silent = time.monotonic()
+            self.nodes["a"].pause()
+            self.nodes["b"].pause()
+            self.nodes["c"].outage = ("driver-silent", "the driver says nothing")
+            self.stack = stack.pop_all()
+        return self
+
+    def wait(self):
+        """The document, when none counts any more."""
+        if self.missing:
+            raise self.missing
+        eventually("none counts", lambda: self.gateway.fleet()["counted"] == 0, 14)
+        return self.gateway.detail()
+
+    def __exit__(self, *arguments):
+        return self.stack.__exit__(*arguments)
 
 
 class Follower:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 
+from fleet import Dark
 from fleet_documents import GIB, Gateway, gone, node
 from harness import Daemon, alone, eventually, run
 from tabs import chromium
@@ -331,6 +332,37 @@ def test_no_node_yet():
         assert names(tab) == ["gpu1"]
 
 
+def test_no_node_counts():
+    """Of a real gateway: its table stays, with what is known of each, and why nothing counts."""
+    DARK.wait()
+    with CHROMIUM.tab(DARK.gateway.url("/"), viewport=DESK) as tab:
+        tab.wait("!document.getElementById('notice').hidden")
+        assert tab.text("#notice-title") == "No node has figures"
+        assert "2 lost, 1 in an outage" in tab.text("#notice-reason")
+        assert "logs of the nodes" in tab.text("#notice-remedy")
+        assert tab.text("#status") == "No figures" and not tab.is_visible("#retry")
+        eventually("the table", lambda: names(tab) == ["a", "b", "c"])
+        assert tab.text('#nodes-body tr[data-node="a"] .badge') == "LOST"
+        assert "nothing" in text_of(tab, "a", "state")
+        assert "the driver says nothing" in text_of(tab, "c", "state")
+        assert text_of(tab, "a", "vram") == "30.0 / 160.0"
+        assert "2 lost, 1 without figures" in tab.text("#nodes-note")
+        shown = dict(tab.data(".tiles [data-figure]", "figure", "unknown"))
+        unknown = {"allocated", "total", "kv-used", "kv-capacity", "hit-percent", "running"}
+        assert all(shown[name] == "" for name in unknown), shown
+        assert tab.text("#requests-note") == tab.text("#kv-note") == "not known"
+        assert tab.text("#models-empty-title") == "No node has figures"
+        opacity = "getComputedStyle(document.getElementById('figures')).opacity"
+        time.sleep(1)  # it fades late
+        assert tab.evaluate(opacity) == "1"
+        assert serious(tab) == []
+        DARK.nodes["a"].resume()
+        tab.wait_until_live()
+        eventually("it counts", lambda: tab.text("#nodes-tile .big").split()[0] == "1")
+        assert tab.text('.tiles [data-figure="total"]') == "160.0"
+        assert not tab.is_visible("#notice") and "back after" in tab.text("#events")
+
+
 MARKUP = "<b>owned</b><img src=x onerror=alert(1)>"
 FOREIGN = "document.querySelectorAll(':is(#nodes, #models, #events, #notice) :is(img, td b)').length"
 
@@ -409,13 +441,13 @@ def test_a_host_has_nothing_of_it():
 
 
 alone()
-with chromium() as CHROMIUM, Daemon("--demo") as HOST:
+with chromium() as CHROMIUM, Dark() as DARK, Daemon("--demo") as HOST:
     eventually("it has figures", lambda: HOST.get("/v1/detail")[0] == 200)
     run(test_the_sums, test_who_needs_somebody_is_first,
         test_a_live_node_that_does_not_count, test_a_node_is_lost_and_found, test_sorting,
         test_filters_and_their_sums, test_to_a_node_and_back,
         test_escape_closes_what_is_open_first, test_nodes_that_cannot_be_shown,
         test_a_node_that_is_lost_while_we_look, test_tabs_share_streams,
-        test_a_thousand_nodes, test_no_node_yet, test_names_are_text,
+        test_a_thousand_nodes, test_no_node_yet, test_no_node_counts, test_names_are_text,
         test_no_serious_fault_of_accessibility, test_every_width,
         test_a_host_has_nothing_of_it)

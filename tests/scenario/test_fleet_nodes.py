@@ -4,13 +4,17 @@ or one machine between them, and that are of another version."""
 import contextlib
 import json
 import os
+import pathlib
 import struct
 import time
 
-from fleet import GIB, Follower, Gateway, Node, measured
-from harness import alone, eventually, run
+import schema
+from fleet import DOCUMENT, GIB, Dark, Follower, Gateway, Node, measured
+from harness import Stream, alone, eventually, run
 from nats import Broker, as_field, encode
 
+SCHEMA = schema.Schema(json.loads(
+    (pathlib.Path(__file__).resolve().parents[2] / "docs/detail.schema.json").read_text()))
 HOUR, YEAR = 3600, 365 * 86400
 TOTAL = 2 * 80 * GIB  # of a node
 
@@ -111,6 +115,101 @@ def test_outage_of_a_node():
             assert gateway.detail() is None or gateway.fleet()["outage"] == 2
             a.outage = b.outage = None
             wait_counted(gateway, 2, 2)
+
+
+def is_outage(status, headers, body, outage):
+    """Whether an answer is the 503 that says the same as a document's `outage`."""
+    assert status == 503 and headers["Retry-After"] == "1", (status, headers)
+    return json.loads(body)["error"] == outage
+
+
+def ids_of(pieces):
+    """[(boot, seq, whether it tells of an outage), ...] of a detail stream."""
+    found = [DOCUMENT.fullmatch(piece) for piece in pieces]
+    assert all(found), pieces
+    return [(m[1].decode(), int(m[2]), b'"outage":{' in m[3]) for m in found]
+
+
+def check_nobody(gateway, document):
+    """None of three nodes counts: all is told of them, and nothing is made of it."""
+    SCHEMA.validate(document)
+    assert not SCHEMA.undescribed(document), SCHEMA.undescribed(document)
+    rows = {row["node"]: row for row in document["nodes"]}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "a": "lost", "b": "lost", "c": "outage"}, rows
+    assert "nothing" in rows["a"]["reason"] and rows["c"]["reason"] == "the driver says nothing"
+    assert rows["a"]["vram"]["total_bytes"] == TOTAL and not rows["a"]["counted"], rows["a"]
+    assert document["models"] == document["devices"] == document["processes"] == []
+    for figure in (document["vram"]["total_bytes"], document["vram"]["allocated_bytes"],
+                   document["fleet"]["kv_pool_bytes"]):
+        assert figure["value"] is None and figure["reason"], figure
+    assert document["kv_cache"]["used_bytes"] is document["prefix_cache"]["hit_percent"] is None
+    outage = document["outage"]
+    assert outage["code"] == "no-nodes" and "2 lost, 1 in an outage" in outage["message"]
+    assert {e["node"] for e in document["events"] if e["kind"] == "node_lost"} == {"a", "b"}
+    for path in ("/vram", "/vram/stream", "/vram/aggregated", "/readyz", "/healthz"):
+        assert is_outage(*gateway.get(path), outage), path
+    assert code(gateway, "/v1/advice") == (404, "not-found")
+    assert b"vramscope_up 0\n" in gateway.get("/metrics")[2]
+    status, headers, body = gateway.get("/v1/detail", method="HEAD")
+    assert status == 200 and body == b"" and "Retry-After" not in headers, headers
+
+
+def check_streams(gateway, details, seeds):
+    """Its documents are numbered on; who comes back gets what was missed."""
+    with_ids = ids_of(details.pieces())
+    assert with_ids[-1][2] and not with_ids[0][2], with_ids
+    assert len({boot for boot, _, _ in with_ids}) == 1
+    numbers = [number for _, number, _ in with_ids]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), numbers
+    boot, number, _ = with_ids[-1]
+    last_id = f"Last-Event-ID: {boot}-{number - 3}\r\n"
+    with Stream(gateway, "/v1/detail/stream", fields=last_id) as stream:
+        assert stream.status == 200
+        found = ids_of([stream.piece() for _ in range(4)])
+        assert found == [*with_ids[-3:], (boot, number + 1, True)], (with_ids[-4:], found)
+    assert seeds.comments() and "2 lost" in seeds.comments()[-1], seeds.comments()[-1:]
+    assert not details.comments() and not details.ended
+
+
+def test_no_node_counts():
+    paths = ("/v1/detail/stream", "/vram/stream")
+    with Dark(*paths) as dark:
+        gateway, (details, seeds) = dark.gateway, (dark.readers[path] for path in paths)
+        document = dark.wait()
+        assert 9 < time.monotonic() - dark.silent < 14
+        check_nobody(gateway, document)
+        check_streams(gateway, details, seeds)
+        since = time.monotonic()
+        dark.nodes["a"].resume()
+        eventually("figures on both streams", lambda: seeds.events(since) and
+                   "outage" not in details.events(since)[-1], 3)
+        time.sleep(0.3)
+        document = details.events()[-1]
+        assert document["vram"]["total_bytes"]["value"] == TOTAL, document["vram"]
+        assert seeds.events()[-1]["total_vram_bytes"] == TOTAL
+        assert document["fleet"]["counted"] == 1 and len(document["models"]) == 1
+        assert details.longest_gap() < 1.5 and not details.ended and not seeds.ended
+        assert "nodes' figures are back" in gateway.log()
+
+
+def test_no_node_was_heard():
+    """There is nothing to tell: who asks is asked to come back, or goes to another gateway."""
+    with Broker() as broker, Gateway(broker) as gateway:
+        eventually("it says so", lambda: code(gateway, "/v1/detail") == (503, "no-nodes"))
+        for path in ("/vram", "/v1/detail", "/v1/detail/stream"):
+            status, headers, _ = gateway.get(path)
+            assert status == 503 and headers["Retry-After"] == "1", (path, headers)
+        assert code(gateway, "/v1/advice") == (404, "not-found")
+        with Node(broker, "a"):
+            gateway.wait_live("a", seconds=3)
+            broker.kill()
+            eventually("it is cut off", lambda: "outage" in (gateway.detail() or {}), 14)
+            document = gateway.detail()
+            SCHEMA.validate(document)
+            assert document["outage"]["code"] == "nats-lost", document["outage"]
+            assert not document["fleet"]["nats"]["connected"]
+            assert gateway.state("a") == "lost"
 
 
 def test_clocks():
@@ -357,7 +456,8 @@ def test_figures_that_no_host_has():
 
 
 alone()
-run(at_once=(test_silent_node, test_outage_of_a_node, test_clocks,
+run(at_once=(test_silent_node, test_outage_of_a_node, test_no_node_counts,
+             test_no_node_was_heard, test_clocks,
              test_what_waited_on_the_way, test_one_name_of_two_machines,
              test_one_machine_twice, test_restart, test_versions,
              test_figures_that_no_host_has))

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """vramscope with a gateway of 40 nodes, whose answers are files: commands and the screen."""
+import contextlib
+import http.client
 import http.server
 import json
 import os
 import pathlib
+import re
 import subprocess
 import threading
 import time
 import urllib.parse
 
-from harness import eventually, run
+from fleet import Dark
+from harness import eventually, free_port, run
 from tmux import Tmux
 
 PROGRAM = os.path.abspath(os.environ.get("VRAMSCOPE", "build/release/src/vramscope"))
@@ -200,4 +204,88 @@ def test_recording():
         assert "40 nodes: 29 live" in once.stdout, once
 
 
-run(test_commands, test_one_node, test_screen, test_recording)
+def vramscope(*arguments):
+    return subprocess.run([PROGRAM, *map(str, arguments)], timeout=20, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          env={**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"})
+
+
+def check_commands_of_nobody(url):
+    once = vramscope("--once", "--url", url)
+    assert once.returncode == 1, once
+    assert "3 nodes: 1 in an outage, 2 lost" in once.stdout, once.stdout
+    assert "no figures: none of 3 nodes has figures: 2 lost, 1 in an outage" in once.stdout
+    table = once.stdout.split("REASON\n")[1].splitlines()[:3]
+    assert [line.split()[:2] for line in table] == [
+        ["a", "lost,"], ["b", "lost,"], ["c", "outage,"]], once.stdout
+    assert "the driver says nothing" in table[2] and "no models" not in once.stdout
+    json_of = vramscope("--once", "--json", "--url", url)
+    assert json_of.returncode == 1 and json.loads(json_of.stdout)["outage"], json_of
+    check = vramscope("check", "--url", url)
+    assert check.returncode == 2, check
+    assert check.stdout.startswith("CRITICAL - 2 nodes are lost (a, b) |"), check.stdout
+    check = vramscope("check", "--url", url, "--model", "any")
+    assert check.returncode == 3 and "none of 3 nodes has figures" in check.stdout, check
+    doctor = vramscope("doctor", "--url", url)
+    assert doctor.returncode == 2, doctor
+    assert re.search("FAIL  figures +none of 3 nodes has figures.*(no-nodes)", doctor.stdout)
+    assert "FAIL  node a" in doctor.stdout and "FAIL  node c" in doctor.stdout, doctor
+    document = vramscope("stream", "--json", "--count", "1", "--url", url)
+    assert json.loads(document.stdout)["outage"]["code"] == "no-nodes", document
+
+
+def answer(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    return 0, None
+
+
+def check_recording_of_nobody(url, path):
+    """It has the nodes, and makes no figures of their absence."""
+    assert vramscope("record", "--count", "2", "--url", url, path).returncode == 0
+    once = vramscope("replay", "--once", path)
+    assert "2 lost" in once.stdout and "no figures: none of 3" in once.stdout, once
+    port = free_port()
+    replay = subprocess.Popen([PROGRAM, "replay", path, "--listen", f"127.0.0.1:{port}",
+                               "--speed", "0.1"], stderr=subprocess.DEVNULL)
+    try:
+        eventually("a document", lambda: answer(port, "/v1/detail")[0] == 200)
+        document = answer(port, "/v1/detail")[1]
+        assert document["outage"]["code"] == "no-nodes" and len(document["nodes"]) == 3
+        for route in ("/vram", "/vram/aggregated", "/readyz"):
+            status, said = answer(port, route)
+            assert status == 503 and said["error"]["code"] == "no-nodes", (route, said)
+    finally:
+        replay.terminate()
+        replay.wait(5)
+
+
+def test_no_node_counts():
+    DARK.wait()
+    url = DARK.gateway.url("")
+    with Tmux() as tmux:
+        window = tmux.open(f"exec {PROGRAM} --url {url}")
+        window.shows("NO DATA", "3 nodes", "2 lost", "1 in an outage", "none of 3 nodes has",
+                     "LOST", "OUTAGE")
+        window.type("e")
+        window.shows("nothing", "not in the sums", "160.0 GiB")
+        window.type("Escape")
+        check_commands_of_nobody(url)
+        check_recording_of_nobody(url, os.path.join(tmux.folder.name, "dark.ndjson"))
+        lines = subprocess.Popen([PROGRAM, "stream", "--url", url, "--count", "2"], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        DARK.nodes["a"].resume()
+        window.shows("1 live", "data is back after", "160.0 GiB")
+        said, told = lines.communicate(timeout=10)
+        assert said.count("VRAM 30.0 GiB of 160.0 GiB") == 2, said  # none without figures
+        assert "none of 3 nodes has figures" in told and "figures again" in told, told
+        window.type("q")
+        eventually("the end", lambda: window.ask("#{pane_dead}") == "1", 5)
+
+
+with Dark() as DARK:
+    run(test_commands, test_one_node, test_screen, test_recording, test_no_node_counts)
