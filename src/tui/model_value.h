@@ -18,25 +18,21 @@ static inline double value_of(int64_t number)
     return number < 0 ? (double)NAN : (double)number;
 }
 
-static inline double value_port(const struct vramscope_model *model)
-{
-    return value_of(model->port);
-}
-
-static inline double value_vram(const struct vramscope_model *model)
-{
-    return value_of(model->allocated.value);
-}
-
-static inline double value_kv_used(const struct vramscope_model *model)
-{
-    return value_of(model->kv_used.value);
-}
-
-static inline double value_kv_capacity(const struct vramscope_model *model)
-{
-    return value_of(model->kv_capacity.value);
-}
+#define MODEL_VALUE(name, member)                                  \
+    static inline double name(const struct vramscope_model *model) \
+    {                                                              \
+        return value_of(model->member);                            \
+    }
+MODEL_VALUE(value_port, port)
+MODEL_VALUE(value_vram, allocated.value)
+MODEL_VALUE(value_kv_used, kv_used.value)
+MODEL_VALUE(value_kv_capacity, kv_capacity.value)
+MODEL_VALUE(value_running, requests_running)
+MODEL_VALUE(value_waiting, requests_waiting)
+MODEL_VALUE(value_preempted, requests_preemptions)
+MODEL_VALUE(value_age_ms, age_ms)
+MODEL_VALUE(value_nodes, nodes) // of a gateway's row
+#undef MODEL_VALUE
 
 /* The engine's own ratio; without one, that of the bytes. */
 static inline double value_kv_percent(const struct vramscope_model *model)
@@ -52,32 +48,6 @@ static inline double value_kv_percent(const struct vramscope_model *model)
 static inline double value_hit_percent(const struct vramscope_model *model)
 {
     return model->prefix_minute.hit_percent;
-}
-
-static inline double value_running(const struct vramscope_model *model)
-{
-    return value_of(model->requests_running);
-}
-
-static inline double value_waiting(const struct vramscope_model *model)
-{
-    return value_of(model->requests_waiting);
-}
-
-static inline double value_preempted(const struct vramscope_model *model)
-{
-    return value_of(model->requests_preemptions);
-}
-
-static inline double value_age_ms(const struct vramscope_model *model)
-{
-    return value_of(model->age_ms);
-}
-
-/* Of a gateway's row. */
-static inline double value_nodes(const struct vramscope_model *model)
-{
-    return value_of(model->nodes);
 }
 
 /* Strings that a daemon may leave out; "" then. */

@@ -53,15 +53,22 @@ static inline struct vramscope_figure node_figure(int64_t value, enum vramscope_
                                      .from = from ? from : VRAMSCOPE_FROM_ESTIMATED};
 }
 
-static inline double node_value_vram(const struct vramscope_node *node)
-{
-    return value_of(node->allocated_bytes);
-}
-
-static inline double node_value_total(const struct vramscope_node *node)
-{
-    return value_of(node->total_bytes);
-}
+#define NODE_VALUE(name, member)                                 \
+    static inline double name(const struct vramscope_node *node) \
+    {                                                            \
+        return value_of(node->member);                           \
+    }
+NODE_VALUE(node_value_vram, allocated_bytes)
+NODE_VALUE(node_value_total, total_bytes)
+NODE_VALUE(node_value_kv_used, kv_used_bytes)
+NODE_VALUE(node_value_kv_capacity, kv_capacity_bytes)
+NODE_VALUE(node_value_running, requests_running)
+NODE_VALUE(node_value_waiting, requests_waiting)
+NODE_VALUE(node_value_gpus, gpus)
+NODE_VALUE(node_value_models, models)
+NODE_VALUE(node_value_nodes, nodes)
+NODE_VALUE(node_value_age_ms, age_ms)
+#undef NODE_VALUE
 
 static inline double value_share(int64_t part, int64_t whole)
 {
@@ -71,16 +78,6 @@ static inline double value_share(int64_t part, int64_t whole)
 static inline double node_value_vram_percent(const struct vramscope_node *node)
 {
     return value_share(node->allocated_bytes, node->total_bytes);
-}
-
-static inline double node_value_kv_used(const struct vramscope_node *node)
-{
-    return value_of(node->kv_used_bytes);
-}
-
-static inline double node_value_kv_capacity(const struct vramscope_node *node)
-{
-    return value_of(node->kv_capacity_bytes);
 }
 
 /* Of all its models or of none: what some use is no part of what all have. */
@@ -94,36 +91,6 @@ static inline double node_value_kv_percent(const struct vramscope_node *node)
 static inline double node_value_hit_percent(const struct vramscope_node *node)
 {
     return node->prefix_hit_percent;
-}
-
-static inline double node_value_running(const struct vramscope_node *node)
-{
-    return value_of(node->requests_running);
-}
-
-static inline double node_value_waiting(const struct vramscope_node *node)
-{
-    return value_of(node->requests_waiting);
-}
-
-static inline double node_value_gpus(const struct vramscope_node *node)
-{
-    return value_of(node->gpus);
-}
-
-static inline double node_value_models(const struct vramscope_node *node)
-{
-    return value_of(node->models);
-}
-
-static inline double node_value_nodes(const struct vramscope_node *node)
-{
-    return value_of(node->nodes);
-}
-
-static inline double node_value_age_ms(const struct vramscope_node *node)
-{
-    return value_of(node->age_ms);
 }
 
 #endif
