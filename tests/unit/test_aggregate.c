@@ -139,11 +139,42 @@ static void test_nothing_is_known(void **state)
     }
 }
 
+/* Of 0, 1, ... 100 only the highest are there. */
+static void test_highest(void **state)
+{
+    static const struct {
+        const char *row;
+        size_t n_highest;
+        double fraction, want; // NAN: it is below them
+    } percentiles[] = {
+        {"all of them", 101, 0.5, 50},          {"between two", 101, 0.125, 12.5},
+        {"the lowest there is", 2, 0.99, 99},   {"above it", 2, 0.995, 99.5},
+        {"below it", 2, 0.985, UNKNOWN_SAMPLE}, {"the highest", 1, 1, 100},
+        {"none", 0, 1, UNKNOWN_SAMPLE},
+    };
+    double samples[101];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        samples[i] = (double)i;
+    for (size_t i = 0; i < ARRAY_LEN(percentiles); i++) {
+        size_t n = percentiles[i].n_highest;
+        double got = aggregate_percentile(samples + ARRAY_LEN(samples) - n, n,
+                                          ARRAY_LEN(samples), percentiles[i].fraction);
+
+        if (isnan(percentiles[i].want) != isnan(got))
+            fail_msg("[%s] is %g", percentiles[i].row, got);
+        if (!isnan(got))
+            assert_near(percentiles[i].row, "it", got, percentiles[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series),
         cmocka_unit_test(test_nothing_is_known),
+        cmocka_unit_test(test_highest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,12 +113,59 @@ static void test_json_text(void **state)
     json_decref(number);
 }
 
+static void test_find(void **state)
+{
+    json_t *object = json_pack("{s:n,s:i}", "null", "one", 1);
+
+    (void)state;
+    assert_non_null(object);
+    assert_int_equal(json_integer_value(json_find(object, "one")), 1);
+    assert_null(json_find(object, "null"));
+    assert_null(json_find(object, "other"));
+    assert_null(json_find(NULL, "one"));
+    json_decref(object);
+}
+
+static const struct {
+    const char *json; // in a list
+    int r;
+    const char *why;
+} counts[] = {
+    {"[0]", 0, ""},
+    {"[7]", 0, ""},
+    {"[8]", -EBADMSG, "`size` is not in 0..7"},
+    {"[-1]", -EBADMSG, "`size` is not in 0..7"},
+    {"[7.0]", -EBADMSG, "`size` is not a whole number"},
+    {"[\"7\"]", -EBADMSG, "`size` is not a whole number"},
+    {"[null]", -EBADMSG, "`size` is not a whole number"},
+    {"[]", -EBADMSG, "`size` is not a whole number"},
+};
+
+static void test_counts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        json_t *list = json_loads(counts[i].json, 0, NULL), *item;
+        struct complaint why = {0};
+        uint64_t n = 99;
+        int r;
+
+        item = json_array_get(list, 0);
+        r = json_read_count(item, "size", 7, &n, &why);
+        if (r != counts[i].r || strcmp(why.text, counts[i].why) != 0 ||
+            n != (r < 0 ? 99 : (uint64_t)json_integer_value(item)))
+            fail_msg("[%s] %d, %llu: %s", counts[i].json, r, (unsigned long long)n,
+                     why.text);
+        json_decref(list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_text_is_lent),
-        cmocka_unit_test(test_json_text),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_text_is_lent),
+        cmocka_unit_test(test_json_text), cmocka_unit_test(test_find),
+        cmocka_unit_test(test_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
