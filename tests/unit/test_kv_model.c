@@ -212,6 +212,44 @@ static void ordered_with_stages(struct situation *s)
     s->holder.gpus = 2;
 }
 
+/* 10 GiB of KV cache on the rank with the least of it, as its start-up log tells. */
+static void logged(struct situation *s)
+{
+    s->model.has_config = false;
+    s->model.has_log = true;
+    s->model.log.available_bytes = (struct log_range){2, 10 * GIB, 11 * GIB};
+}
+
+static void logged_of_two_gpus(struct situation *s)
+{
+    logged(s);
+    s->model.launch.tp = s->holder.gpus = 2;
+}
+
+static void logged_on_some_of_its_gpus(struct situation *s)
+{
+    logged(s);
+    s->model.launch.tp = 2;
+}
+
+static void logged_nothing(struct situation *s)
+{
+    logged(s);
+    s->model.log.available_bytes.n = 0;
+}
+
+static void logged_blocks(struct situation *s)
+{
+    logged(s);
+    s->model.launch.num_gpu_blocks_override = 100;
+}
+
+static void logged_and_measured(struct situation *s)
+{
+    measured(s);
+    logged(s);
+}
+
 static const struct row {
     change_fn *change;
     uint64_t pool;
@@ -241,6 +279,12 @@ static const struct row {
     {blocks_by_label, U, FROM_NOWHERE, NULL, "number of its blocks was ordered"},
     {ordered_on_some_of_its_gpus, U, FROM_NOWHERE, NULL, "another number of GPUs"},
     {ordered_with_stages, 20 * GIB, ESTIMATED, "kv_cache_memory_bytes", "unlike numbers"},
+    {logged, 10 * GIB, ESTIMATED, "log", "start-up log"},
+    {logged_of_two_gpus, 20 * GIB, ESTIMATED, "log", "start-up log"},
+    {logged_on_some_of_its_gpus, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
+    {logged_nothing, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
+    {logged_blocks, U, FROM_NOWHERE, NULL, "config.json cannot be read"},
+    {logged_and_measured, 10 * GIB, ESTIMATED, "log", "start-up log"},
     {measured_unclear, U, FROM_NOWHERE, NULL, "unknown ways"},
     {measured_of_another_type, U, FROM_NOWHERE, NULL, ""},
     {measured_ordered_type, U, FROM_NOWHERE, NULL, ""},
@@ -262,7 +306,6 @@ static void begin(struct situation *s, const struct engine *engine)
     launch_clear(&s->model.launch);
     s->model.has_launch = s->model.has_config = true;
     s->model.max_model_len = U;
-    s->model.rule = KV_RULE_UNKNOWN;
     if (model_config_read(span_of(CONFIG), &s->model.config, &why) < 0)
         fail_msg("%s", why.text);
     s->page = engine->page;
@@ -274,24 +317,28 @@ static void begin(struct situation *s, const struct engine *engine)
     s->holder = (struct kv_holder){1, 40 * GIB, 80 * GIB};
 }
 
-static void test_rows(void **state)
+static struct kv_bytes bytes_of(change_fn *change, enum kv_rule rule)
 {
     static struct facts f;
     static struct situation s;
+    struct join_engine *engine;
 
+    facts_begin(&f);
+    engine = facts_engine(&f, 8000, 1, "m");
+    begin(&s, &f.engines[0]);
+    s.model.rule = rule;
+    change(&s);
+    f.engines[0].page = s.page;
+    engine->model = &s.model;
+    return kv_bytes_of(engine, &s.holder, FACTS_NOW);
+}
+
+static void test_rows(void **state)
+{
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *row = &rows[i];
-        struct join_engine *engine;
-        struct kv_bytes kv;
-
-        facts_begin(&f);
-        engine = facts_engine(&f, 8000, 1, "m");
-        begin(&s, &f.engines[0]);
-        row->change(&s);
-        f.engines[0].page = s.page;
-        engine->model = &s.model;
-        kv = kv_bytes_of(engine, &s.holder, FACTS_NOW);
+        struct kv_bytes kv = bytes_of(row->change, KV_RULE_UNKNOWN);
 
         if (kv.pool.value != row->pool || kv.pool.how != row->how ||
             (kv.source != NULL) != (row->source != NULL) ||
@@ -310,38 +357,17 @@ static void test_rows(void **state)
 /* An estimate says how far off it can be. */
 static void test_error_of_an_estimate(void **state)
 {
-    static struct facts f;
-    static struct situation s;
-    struct join_engine *engine;
-    struct kv_bytes kv;
+    struct kv_bytes kv = bytes_of(measured, KV_RULE_UNKNOWN);
 
     (void)state;
-    facts_begin(&f);
-    engine = facts_engine(&f, 8000, 1, "m");
-    begin(&s, &f.engines[0]);
-    measured(&s);
-    f.engines[0].page = s.page;
-    engine->model = &s.model;
-    kv = kv_bytes_of(engine, &s.holder, FACTS_NOW);
     // Half of the range of 0.8 to 4.6 GiB, and a twentieth of the weights.
     assert_int_equal(kv.pool.error / (GIB / 10), 29);
     assert_true(kv.used.error > 0 && kv.used.error <= kv.pool.error);
-}
 
-static uint64_t groups_of(change_fn *change, enum kv_rule rule)
-{
-    static struct facts f;
-    static struct situation s;
-    struct join_engine *engine;
-
-    facts_begin(&f);
-    engine = facts_engine(&f, 8000, 1, "m");
-    begin(&s, &f.engines[0]);
-    s.model.rule = rule;
-    change(&s);
-    f.engines[0].page = s.page;
-    engine->model = &s.model;
-    return kv_bytes_of(engine, &s.holder, FACTS_NOW).groups;
+    // A block, a ninetieth for the ranks, and the two decimals.
+    kv = bytes_of(logged_of_two_gpus, KV_RULE_UNKNOWN);
+    assert_int_equal(kv.pool.error, (20 * GIB + BLOCKS / 2) / BLOCKS +
+                                        2 * (10 * GIB / 90 + LOG_KV_ERROR_BYTES));
 }
 
 /* Every other layer of a window, as gpt-oss has them. */
@@ -367,13 +393,13 @@ static void ordered_windows(struct situation *s)
 static void test_groups(void **state)
 {
     (void)state;
-    assert_int_equal(groups_of(nothing, KV_RULE_UNKNOWN), 1);
-    assert_int_equal(groups_of(windows, KV_RULE_HALF), 2);
-    assert_int_equal(groups_of(ordered_windows, KV_RULE_HALF), 2);
-    assert_true(groups_of(ordered, KV_RULE_HALF) == U); // its config is not known
-    assert_true(groups_of(windows, KV_RULE_UNKNOWN) == U);
-    assert_true(groups_of(remote, KV_RULE_HALF) == U);
-    assert_true(groups_of(capacity, KV_RULE_HALF) == U); // it tells what fits
+    assert_int_equal(bytes_of(nothing, KV_RULE_UNKNOWN).groups, 1);
+    assert_int_equal(bytes_of(windows, KV_RULE_HALF).groups, 2);
+    assert_int_equal(bytes_of(ordered_windows, KV_RULE_HALF).groups, 2);
+    assert_true(bytes_of(ordered, KV_RULE_HALF).groups == U); // its config is not known
+    assert_true(bytes_of(windows, KV_RULE_UNKNOWN).groups == U);
+    assert_true(bytes_of(remote, KV_RULE_HALF).groups == U);
+    assert_true(bytes_of(capacity, KV_RULE_HALF).groups == U); // it tells what fits
 }
 
 int main(void)
