@@ -91,14 +91,11 @@ static bool is_heard(const struct summing *sum, uint32_t i)
 
 const char *fleet_explain_loop(enum loop loop)
 {
-    static const char *const reasons[] = {
-        [LOOP_NONE] = "",
-        [LOOP_FOUND] = "it sums up this gateway: a loop of uplinks",
-        [LOOP_HIDDEN] = "with it this sum is made of more than 256 gateways: a loop of "
-                        "uplinks could not be told",
-    };
+    static const char found[] = "it sums up this gateway: a loop of uplinks";
+    static const char hidden[] =
+        "more than 256 gateways are summed up with it: a loop could not be told";
 
-    return reasons[loop];
+    return loop == LOOP_FOUND ? found : loop == LOOP_HIDDEN ? hidden : "";
 }
 
 /* For the log, once; a complaint that waits is not lost over another. */
