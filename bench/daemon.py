@@ -3,9 +3,10 @@
 """What a daemon with 8 GPUs and 16 engines costs: the budgets of one warm tick.
 
 A real vramscoped on the fake NVML library with 8 devices, 16 vramscope-sim servers, one
-subscriber. Prints CPU of daemon and worker as a share of a core, RSS, allocations and forks
-per tick, system calls per tick, and (with valgrind) user instructions per tick. What counts
+subscriber. Prints CPU of daemon and worker as a share of a core, memory of each process,
+allocations and forks per tick, and (with valgrind) user instructions per tick. What counts
 from inside (a preloaded library, valgrind) writes files, which a confined daemon may not.
+As root it runs in namespaces of its own, so that servers of others are not found.
 Usage: bench/daemon.py [BUILD_DIR] [SECONDS]
 """
 import os
@@ -23,7 +24,7 @@ SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 20
 os.environ.update(VRAMSCOPED=str(BUILD / "src/vramscoped"),
                   VRAMSCOPE_SIM=str(BUILD / "src/vramscope-sim"))
 sys.path.insert(0, str(ROOT / "tests/scenario"))
-from harness import SIM, Daemon, Stream  # noqa: E402
+from harness import SIM, Daemon, Stream, alone  # noqa: E402
 
 GPUS, ENGINES, GIB = 8, 16, 1 << 30
 HERTZ = os.sysconf("SC_CLK_TCK")
@@ -32,6 +33,13 @@ HERTZ = os.sysconf("SC_CLK_TCK")
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / HERTZ, int(fields[11]) / HERTZ
+
+
+def memory(pid):
+    """RSS, and of it what nobody shares, in MiB."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = {name: int(size) for name, size in re.findall(r"(\w+): +(\d+) kB", text)}
+    return kib["Rss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
 
 
 def tree_of(pid):
@@ -114,14 +122,16 @@ def main():
             after = [cpu_seconds(p) for p in (daemon.process.pid, worker)]
             assert (daemon.children(), daemon.workers()) == ([keeper], [worker]), \
                 "a process was started"
-            rss = daemon.rss_bytes()
+            memories = [(what, *memory(pid)) for what, pid in (
+                ("daemon", daemon.process.pid), ("keeper", keeper), ("worker", worker))]
             whole, user = (sum(a[i] - b[i] for a, b in zip(after, before)) for i in (0, 1))
         print(f"{GPUS} GPUs, {ENGINES} engines, 2 Hz, 1 subscriber, {2 * SECONDS} ticks:")
         print(f"  allocations per tick      {allocations / (2 * SECONDS):.3f}")
         print("  forks per tick            0")
         print(f"  CPU, daemon and worker    {100 * whole / SECONDS:.2f} % of a core "
               f"(user {100 * user / SECONDS:.2f} %)")
-        print(f"  RSS of the daemon         {rss / 2**20:.1f} MiB")
+        for what, rss, private in memories:
+            print(f"  RSS of the {what}         {rss:.1f} MiB, {private:.1f} of it its own")
         if subprocess.run(["which", "valgrind"], capture_output=True).returncode == 0:
             short, long = (instructions(s, ["--gpu", "none", *urls], env) for s in (10, 20))
             print(f"  user instructions/tick    {(long - short) / 20 / 1e6:.3f} million")
@@ -131,4 +141,5 @@ def main():
             engine.wait()
 
 
+alone()
 main()
