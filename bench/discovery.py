@@ -29,7 +29,7 @@ PROCESSES = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
 os.environ.update(VRAMSCOPED=str(BUILD / "src/vramscoped"),
                   VRAMSCOPE_SIM=str(BUILD / "src/vramscope-sim"))
 sys.path.insert(0, str(ROOT / "tests/scenario"))
-from harness import SIM, Daemon, Stream, eventually  # noqa: E402
+from harness import SIM, Daemon, Stream, alone, eventually  # noqa: E402
 
 GPUS, ENGINES, GIB = 8, 16, 1 << 30
 TICKS = 2 * SECONDS
@@ -91,7 +91,8 @@ def allocations(arguments, folder):
     preload = {"LD_PRELOAD": str(BUILD / "bench/libcount-allocs.so"),
                "COUNT_ALLOCS": str(counts)}
     marks = []
-    with Daemon(*arguments, env=preload) as daemon, Stream(daemon) as stream:
+    with (Daemon(*arguments, "--no-confine", env=preload) as daemon,
+          Stream(daemon) as stream):
         warm(stream)
         for measure in (lambda _: None, pass_ticks):
             measure(stream)
@@ -132,15 +133,16 @@ class Warm:
             self.calls = system_calls(daemon, stream, folder)
 
 
-def instructions(arguments):
-    """User instructions of discovery in each tick, from the first one on."""
+def instructions():
+    """User instructions of discovery in each tick, from the first one on. Without a GPU and
+    unconfined, as in daemon.py."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "tick")
         daemon = subprocess.Popen(
             ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
              *(f"--toggle-collect={f}" for f in FUNCTIONS), f"--dump-after={FUNCTIONS[-1]}",
-             str(BUILD / "src/vramscoped"), "--listen", "127.0.0.1:0", *arguments],
-            stderr=subprocess.DEVNULL)
+             str(BUILD / "src/vramscoped"), "--listen", "127.0.0.1:0", "--gpu", "none",
+             "--no-confine"], stderr=subprocess.DEVNULL)
         time.sleep(10 + (WARM + TICKS) / 2)  # it is slow to start
         daemon.terminate()
         daemon.wait()
@@ -210,10 +212,11 @@ def main():
         print(f"  RSS, MiB               {found.rss / 2**20:10.1f} {told.rss / 2**20:10.1f} "
               f"{(found.rss - told.rss) / 2**20:10.1f}")
         if shutil.which("valgrind"):
-            report_instructions(instructions(finding))
+            report_instructions(instructions())
         came, went = comings_and_goings(finding, folder)
         print(f"  of {COMINGS} servers each was seen within {came:.2f} s (budget 2), and off "
               f"within {went:.2f} s of its end (budget 1)")
 
 
+alone()  # servers that run on this machine would be found, too
 main()
