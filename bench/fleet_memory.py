@@ -234,8 +234,9 @@ def watch(gateway, group):
 
 def measure(broker, name):
     title, start = SCENES[name]
-    with Installed(broker) as gateway:
+    with contextlib.ExitStack() as afterwards, Installed(broker) as gateway:
         group = Group(gateway.process.pid)
+        afterwards.callback(group.done)
         eventually("all nodes are live", lambda: gateway.fleet().get("live") == given.nodes,
                    120, 2)
         with Readers(given.build, gateway.port, "/vram/stream", 10, given.seconds) as readers:
@@ -244,7 +245,6 @@ def measure(broker, name):
             gap = readers.report()["gap_us"]
             now, peak = memory_mib(gateway.process.pid)
             crowd.stop()
-    group.done()
     said = ", ".join(f"{n} x {status}" for status, n in sorted(crowd.statuses.items()))
     print(f"| {title} | {now:.0f}, {peak:.0f} | {most:.0f}, {sockets:.0f} | {cpu:.0f} | "
           f"{gap['p50'] / 1000:.0f} / {gap['p99'] / 1000:.0f} / {gap['max'] / 1000:.0f} | "
