@@ -21,7 +21,7 @@ static struct publisher *new_publisher(const struct publisher_options *options)
     if (!publisher)
         return NULL;
     publisher->options = *options;
-    publisher->told_event = options->told_event;
+    publisher->told_event = publisher->sent_event = options->told_event;
     publisher->max_payload = PAYLOAD_DEFAULT;
     publisher->state.used = true;
     buf_init(&publisher->written, COMPACT_MAX);

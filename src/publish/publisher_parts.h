@@ -54,6 +54,7 @@ struct publisher {
     struct buf sending;
     struct buf event;
     uint64_t told_event;
+    uint64_t sent_event; // that or a newer one, of which it is not sure yet
 
     /* Under the thread's lock. */
     struct buf mail;

@@ -25,6 +25,7 @@ static void lose(struct publisher *publisher, const char *why)
 {
     log_warning("nats: the connection is lost: %s; trying again", why);
     connection_close(&publisher->link.connection);
+    publisher->sent_event = publisher->told_event;
     note_connected(publisher, false);
 }
 
@@ -70,7 +71,7 @@ static int send_events(struct publisher *publisher, uint64_t *told, size_t *n)
 {
     struct event event;
 
-    *told = publisher->told_event;
+    *told = publisher->sent_event;
     for (*n = 0;
          *n < EVENTS_AT_ONCE && journal_next(publisher->options.journal, *told, &event);
          ++*n) {
@@ -145,13 +146,20 @@ static void note_sent(struct publisher *publisher, int snapshots, size_t events)
     (void)pthread_mutex_unlock(&publisher->thread.lock);
 }
 
-/* Tell what is new. Negative: the connection is of no more use. */
+/*
+ * Tell what is new. Negative: the connection is of no more use. The library (3.4) confirms
+ * what it could not send, too, when the connection breaks just then: events count as told
+ * when it still stands a tick later.
+ */
 static int send_all(struct publisher *publisher)
 {
     uint64_t told;
     size_t events;
     int snapshots = 0, r;
 
+    if (connection_is_lost(&publisher->link.connection))
+        return -ENOTCONN;
+    publisher->told_event = publisher->sent_event;
     link_claim(&publisher->link, clock_now_ns());
     r = send_events(publisher, &told, &events);
     if (r == 0)
@@ -160,7 +168,7 @@ static int send_all(struct publisher *publisher)
         r = confirm(publisher);
     if (r < 0)
         return r;
-    publisher->told_event = told;
+    publisher->sent_event = told;
     connection_is_of_use(&publisher->link.connection);
     note_sent(publisher, snapshots, events);
     return 0;
