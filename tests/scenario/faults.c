@@ -181,6 +181,8 @@ static ssize_t allowed(enum function function, int fd, size_t len)
         return len > 1 && ((kind == S_IFREG && !is_of_proc(fd)) || is_stream(fd))
                    ? 1 + (ssize_t)(len > 64)
                    : (ssize_t)len;
+    if (control->error == ECONNRESET && is_stream(fd))
+        (void)shutdown(fd, SHUT_RDWR); // who is told so has no connection any more
     errno = kind == 0 || kind == S_IFIFO ? EINTR : control->error;
     return -1;
 }

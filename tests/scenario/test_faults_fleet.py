@@ -29,6 +29,10 @@ NODES = ("a", "b", "c")
 TOTAL = 2 * 80 * GIB
 AGAIN = 30.0  # seconds: a server of NATS that is silent is left after 15 s
 
+# libnats (3.4) has locks of calloc(): without memory for one its first call waits for ever,
+# and a new connection crashes. Nobody who calls it can help that.
+OF_NATS = [function for function in FUNCTIONS if function != "calloc"]
+
 
 def ids_of_events(daemon):
     return {event["id"] for event in json.loads(daemon.get("/v1/events")[2])["events"]}
@@ -247,8 +251,9 @@ def reconnect(lanes, broker):
 def forgive(lane):
     """libnats (3.4) forgets its socket when there is no memory for what it would write to
     it, which takes two calls: of that nobody else knows."""
-    more = lane.lasting_descriptors() - lane.descriptors
-    if more > 0:
+    try:
+        eventually("none is", lambda: lane.count_descriptors() <= lane.descriptors, 3, 0.01)
+    except AssertionError:
         lane.forgotten += 1
         lane.descriptors += 1
 
@@ -278,7 +283,7 @@ def run_connecting(lanes, broker):
     before = lanes[0].faults.calls(NATS_ROLE)
     reconnect(lanes, broker)
     after = lanes[0].faults.calls(NATS_ROLE)
-    faults = [(function, n, error, NATS_ROLE, ONCE) for function in FUNCTIONS
+    faults = [(function, n, error, NATS_ROLE, ONCE) for function in OF_NATS
               for error in (ERRORS[function] if ALL else ERRORS[function][:1])
               for n in range(1, 1 + min(after[function] - before[function], 60))
               if ALL or n in (1, 3, 9)]
@@ -296,6 +301,8 @@ def run_connecting(lanes, broker):
 
 def some(function, n, error, role, manner):
     """In a test that everybody runs: a few of each of the thread's."""
+    if role == NATS_ROLE and function not in OF_NATS:
+        return False
     return ALL or (role != DAEMON_ROLE and manner == ONCE and n in (1, 3)
                    and error == ERRORS[function][0])
 
@@ -326,13 +333,15 @@ def start_with(scene, broker, number, fault):
     with Faults() as faults, Subscriber(broker, f"vramscope.v1.s{number}.>") as subscriber:
         subscriber.got = heard
         faults.arm(function, n, error, manner, role)
-        with scene.daemon(faults, "--history", "off", "--nats", broker.url, "--node",
-                          f"s{number}") as daemon:
-            try:
+        daemon = scene.daemon(faults, "--history", "off", "--nats", broker.url, "--node",
+                              f"s{number}", wait=False)
+        try:
+            with daemon:
+                eventually("it listens", daemon._listening, 20)
                 eventually("all is published", lambda: publishes_all(daemon, heard), AGAIN)
                 assert daemon.process.poll() is None and not heard.wrong, heard.wrong
-            except AssertionError as failure:
-                raise AssertionError(f"{fault}: {failure}; {daemon.log()}") from failure
+        except AssertionError as failure:
+            raise AssertionError(f"{fault}: {failure}; {daemon.log()}") from failure
         return faults.fired() > 0
 
 
@@ -342,9 +351,9 @@ def faults_at_start(scene, broker):
         eventually("it publishes", lambda: json.loads(
             daemon.get("/v1/detail")[2])["self"]["nats"]["published"] > 5)
         calls = faults.calls(NATS_ROLE)
-    for function in FUNCTIONS:
+    for function in OF_NATS:
         for n in range(1, 1 + min(calls[function], 60)):
-            if ALL or function == "realloc" or n == 4:
+            if ALL or function in ("realloc", "send") or n == 4:
                 yield function, n, ERRORS[function][0], NATS_ROLE, ONCE
 
 
