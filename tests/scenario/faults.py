@@ -81,7 +81,7 @@ class Faults:
         self.disarm()
         number = Faults.names.index(function) + 1
         head = self.HEAD.pack(0, n, getattr(errno, error), manner, role, 0, 0, 0)
-        self.map[4:24] = head[4:24]
+        self.map[4:20] = head[4:20]  # what has fired is counted on
         self.map[0:4] = struct.pack("=I", number)
 
     def disarm(self):
