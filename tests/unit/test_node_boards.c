@@ -204,6 +204,8 @@ void __wrap_http_respond(struct http_conn *conn, const struct http_response *res
     assert_int_equal(got.status, 0);
     got.status = response->status;
     append(response->body);
+    if (response->release)
+        response->release(response->lender);
 }
 
 int __wrap_http_start_stream(struct http_conn *conn, const char *type, const char *extra,
