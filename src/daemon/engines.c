@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <malloc.h>
 
-#define LOOK_MAX_NS (30 * NS_PER_S) // between two walks through /proc for one port
+#define LOOK_MAX_NS (30 * NS_PER_S) // between two walks through /proc for one
 
 struct engines {
     struct fetcher *fetcher;
@@ -233,28 +233,46 @@ static bool listener_lives(struct engines *engines, const struct watched *watche
     return r < 0 ? r != -ESRCH : now.start_ticks == watched->root.start_ticks;
 }
 
-static void find_listener(struct engines *engines, struct watched *watched,
-                          uint64_t now_ns)
-{
-    struct host_process listener = {0};
-
-    if (host_find_listener(engines->host, watched->engine.port, &listener) < 0) {
-        watched->look_ns = now_ns + watched->look_pace_ns;
-        watched->look_pace_ns = MIN(2 * watched->look_pace_ns, LOOK_MAX_NS);
-    } else {
-        watched->look_ns = now_ns + NS_PER_S;
-        watched->look_pace_ns = NS_PER_S;
-    }
-    watched_set_root(watched, &listener);
-}
-
-static void look(struct engines *engines, struct watched *watched, uint64_t now_ns)
+static bool must_look(struct engines *engines, struct watched *watched, uint64_t now_ns)
 {
     if (!watched->local || watched->is_found || now_ns < watched->look_ns)
-        return;
+        return false;
     watched->look_ns = now_ns + NS_PER_S;
-    if (watched->root.pid == 0 || !listener_lives(engines, watched))
-        find_listener(engines, watched, now_ns);
+    return watched->root.pid == 0 || !listener_lives(engines, watched);
+}
+
+static void take_listener(struct watched *watched, const struct host_process *listener,
+                          uint64_t now_ns)
+{
+    static const struct host_process nobody;
+
+    if (listener) {
+        watched->look_pace_ns = NS_PER_S;
+    } else {
+        watched->look_ns = now_ns + watched->look_pace_ns;
+        watched->look_pace_ns = MIN(2 * watched->look_pace_ns, LOOK_MAX_NS);
+    }
+    watched_set_root(watched, listener ? listener : &nobody);
+}
+
+/* For all of them in one walk, which can be long; who finds no room is looked for next. */
+static void look(struct engines *engines, uint64_t now_ns)
+{
+    struct host_search searches[HOST_SEARCHES_MAX];
+    struct watched *who[HOST_SEARCHES_MAX];
+    size_t n = 0;
+    int r;
+
+    for (size_t i = 0; i < engines->n && n < HOST_SEARCHES_MAX; i++) {
+        if (!must_look(engines, engines->watched[i], now_ns))
+            continue;
+        searches[n].port = engines->watched[i]->engine.port;
+        who[n++] = engines->watched[i];
+    }
+    r = n ? host_find_listeners(engines->host, searches, n) : 0;
+    for (size_t i = 0; i < n; i++)
+        take_listener(who[i], r == 0 && searches[i].r == 0 ? &searches[i].process : NULL,
+                      now_ns);
 }
 
 /* Once it has answered, and again when it has said something else of itself. */
@@ -287,10 +305,9 @@ static void inquire_all(struct engines *engines, uint64_t now_ns)
 
 void engines_run(struct engines *engines, uint64_t now_ns)
 {
-    for (size_t i = 0; i < engines->n; i++) {
-        look(engines, engines->watched[i], now_ns);
+    look(engines, now_ns);
+    for (size_t i = 0; i < engines->n; i++)
         watched_ask(engines->watched[i], now_ns);
-    }
     inquire_all(engines, now_ns);
 }
 

@@ -18,7 +18,8 @@
 enum {
     HOST_COMM_MAX = 16,
     HOST_PROCESSES_MAX = 4096,
-    HOST_OWNERS_MAX = 64,
+    HOST_OWNERS_MAX = 128, // sockets of the ports that are looked for
+    HOST_SEARCHES_MAX = 64,
     HOST_DEPTH_MAX = 64,    // ancestors of a process followed upwards
     HOST_ADDRESS_SIZE = 16, // of IPv6; an IPv4 address is mapped, ::ffff:a.b.c.d
 };
@@ -82,14 +83,21 @@ int host_read_owner(struct host *host, const struct host_process *process,
 int host_read_memory(struct host *host, uint64_t *ret_total,
                      uint64_t *ret_available) MUST_CHECK;
 
+/* Who listens on a TCP port is looked for. */
+struct host_search {
+    uint16_t port;
+    int r; // 0; -ENOENT: nobody does; -EACCES: /proc does not let us see who
+    struct host_process process; // where `r` is 0
+};
+
 /*
- * The process that listens on TCP `port` in our network namespace: of all processes that
- * hold a listening socket of that port, the one that started first (servers hand their
- * sockets down to children). -ENOENT: nobody listens. -EACCES: somebody does, but
- * /proc does not let us see who. Walks all of /proc: call it when something changed, not
- * on every tick.
+ * The processes that listen in our network namespace: of all that hold a listening socket
+ * of a port, the one that started first (servers hand their sockets down to children).
+ * Fills `r` and `process` of `n` searches, HOST_SEARCHES_MAX at most; on failure nobody was
+ * found. Walks all of /proc, with all that it has open, once: call it when something
+ * changed, not on every tick.
  */
-int host_find_listener(struct host *host, uint16_t port,
-                       struct host_process *ret) MUST_CHECK;
+int host_find_listeners(struct host *host, struct host_search *searches,
+                        size_t n) MUST_CHECK;
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * host_files.h - what another process was started with, and files as it sees them
  *
- * A process is given as host_read_process() or host_find_listener() has told it. Its
+ * A process is given as host_read_process() or host_find_listeners() has told it. Its
  * start time is compared before and after, so that no answer is of another process that
  * has got its pid. Needs its user's rights or root's, but for the command line.
  *

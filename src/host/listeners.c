@@ -8,14 +8,23 @@
 #include "host/host_root.h"
 #include "host/sock_diag.h"
 
+#include <assert.h>
 #include <fcntl.h>
 
-/* The listening sockets of one port: several addresses, or several that share it. */
-struct sockets {
-    uint16_t port;
+/* Sets of searches are bits. */
+struct walk {
+    struct host_search *searches;
     size_t n;
-    uint64_t inodes[HOST_OWNERS_MAX];
+    uint64_t listened; // there are sockets of their ports
+    uint64_t found;    // of the process looked at: it holds one
+    size_t n_sockets;  // several of a port: of several addresses, or that share it
+    struct {
+        uint64_t inode;
+        uint64_t searches; // of its port
+    } sockets[HOST_OWNERS_MAX];
 };
+
+static_assert(HOST_SEARCHES_MAX <= 64, "each has its bit");
 
 enum { OTHERS_MAX = 4096 }; // lines in a row that are of no listening socket
 
@@ -70,21 +79,29 @@ static int list_ours(struct host *host, host_socket_fn *fn, void *ctx)
     return read_all_sockets(host->proc_fd, fn, ctx);
 }
 
-static bool is_one_of(const struct sockets *sockets, uint64_t inode)
+/* Those whose socket it is. */
+static uint64_t searches_for(const struct walk *walk, uint64_t inode)
 {
-    for (size_t i = 0; i < sockets->n; i++)
-        if (sockets->inodes[i] == inode)
-            return true;
-    return false;
+    for (size_t i = 0; i < walk->n_sockets; i++)
+        if (walk->sockets[i].inode == inode)
+            return walk->sockets[i].searches;
+    return 0;
 }
 
 static void add_socket(void *ctx, const struct host_socket *socket)
 {
-    struct sockets *sockets = ctx;
+    struct walk *walk = ctx;
+    uint64_t searches = 0;
 
-    if (socket->port == sockets->port && !is_one_of(sockets, socket->inode) &&
-        sockets->n < HOST_OWNERS_MAX)
-        sockets->inodes[sockets->n++] = socket->inode;
+    for (size_t i = 0; i < walk->n; i++)
+        if (walk->searches[i].port == socket->port)
+            searches |= UINT64_C(1) << i;
+    if (!searches || walk->n_sockets == HOST_OWNERS_MAX ||
+        searches_for(walk, socket->inode))
+        return;
+    walk->sockets[walk->n_sockets].inode = socket->inode;
+    walk->sockets[walk->n_sockets++].searches = searches;
+    walk->listened |= searches;
 }
 
 static bool is_before(const struct host_listener *listener,
@@ -243,38 +260,33 @@ int host_held_listeners(struct host *host, const struct host_process *process,
     return n > 0 ? (int)n : denied;
 }
 
-struct search {
-    const struct sockets *sockets;
-    bool found;
-};
-
 static bool find_held(void *ctx, uint64_t inode)
 {
-    struct search *search = ctx;
+    struct walk *walk = ctx;
 
-    search->found = is_one_of(search->sockets, inode);
-    return !search->found;
+    walk->found |= searches_for(walk, inode);
+    return walk->found != walk->listened;
 }
 
 /*
  * 1 with the process that `pid` is, if it holds one of the sockets. Its start time is
  * compared before and after, because a pid may have changed hands in between.
  */
-static int read_holder(struct host *host, uint32_t pid, const struct sockets *sockets,
+static int read_holder(struct host *host, uint32_t pid, struct walk *walk,
                        struct host_process *ret)
 {
     OWNED(close_fd) int fd = host_open_process(host, pid);
-    struct search search = {.sockets = sockets};
     struct host_process process;
     int r;
 
+    walk->found = 0;
     if (fd < 0)
         return fd;
     r = host_read_process_at(fd, pid, &process);
     if (r < 0)
         return r;
-    r = visit_sockets(fd, find_held, &search);
-    if (r < 0 || !search.found)
+    r = visit_sockets(fd, find_held, walk);
+    if (!walk->found)
         return r;
     r = host_check_same(fd, &process);
     if (r < 0)
@@ -297,13 +309,24 @@ static bool is_about_one_process(int error)
            error == -EBADMSG;
 }
 
-/* Of all processes. -EACCES: none that we see. */
-static int find_oldest_holder(struct host *host, const struct sockets *sockets,
-                              struct host_process *ret)
+static void take_holder(struct walk *walk, const struct host_process *holder)
+{
+    for (size_t i = 0; i < walk->n; i++) {
+        struct host_search *search = &walk->searches[i];
+
+        if (!(walk->found >> i & 1) ||
+            (search->r == 0 && !is_older(holder, &search->process)))
+            continue;
+        search->process = *holder;
+        search->r = 0;
+    }
+}
+
+/* Of all processes. */
+static int find_oldest_holders(struct host *host, struct walk *walk)
 {
     OWNED(close_fd)
     int fd = openat(host->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct host_process oldest = {0};
     struct host_dir dir;
     const char *name;
     int r;
@@ -315,26 +338,25 @@ static int find_oldest_holder(struct host *host, const struct sockets *sockets,
         uint32_t pid = host_pid_of_name(name);
         struct host_process holder;
 
-        r = pid ? read_holder(host, pid, sockets, &holder) : 0;
+        r = pid ? read_holder(host, pid, walk, &holder) : 0;
         if (r < 0 && !is_about_one_process(r))
             return r;
-        if (r > 0 && (oldest.pid == 0 || is_older(&holder, &oldest)))
-            oldest = holder;
+        if (r > 0)
+            take_holder(walk, &holder);
     }
-    if (r < 0)
-        return r;
-    if (oldest.pid == 0)
-        return -EACCES;
-    *ret = oldest;
-    return 0;
+    return r;
 }
 
-int host_find_listener(struct host *host, uint16_t port, struct host_process *ret)
+int host_find_listeners(struct host *host, struct host_search *searches, size_t n)
 {
-    struct sockets sockets = {.port = port};
-    int r = list_ours(host, add_socket, &sockets);
+    struct walk walk = {.searches = searches, .n = n};
+    int r;
 
+    assert(n <= HOST_SEARCHES_MAX);
+    r = list_ours(host, add_socket, &walk);
     if (r < 0)
         return r;
-    return sockets.n ? find_oldest_holder(host, &sockets, ret) : -ENOENT;
+    for (size_t i = 0; i < n; i++)
+        searches[i].r = walk.listened >> i & 1 ? -EACCES : -ENOENT;
+    return walk.listened ? find_oldest_holders(host, &walk) : 0;
 }

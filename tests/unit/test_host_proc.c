@@ -202,12 +202,21 @@ static void test_tree_too_large(void **state)
     host_free(host);
 }
 
+static int find_in(struct host *host, uint16_t port, struct host_process *ret)
+{
+    struct host_search search = {.port = port};
+    int r = host_find_listeners(host, &search, 1);
+
+    *ret = search.process;
+    return r < 0 ? r : search.r;
+}
+
 /* The pid of who listens, or a negative errno. */
 static int find_listener(uint16_t port)
 {
     struct host *host = open_here();
-    struct host_process process = {0};
-    int r = host_find_listener(host, port, &process);
+    struct host_process process;
+    int r = find_in(host, port, &process);
 
     host_free(host);
     return r < 0 ? r : (int)process.pid;
@@ -236,6 +245,40 @@ static void test_listener(void **state)
     assert_int_equal(find_listener(8003), -ENOENT);
     assert_int_equal(find_listener(8004), -EACCES); // listed, and held by nobody we see
     assert_int_equal(find_listener(80), -ENOENT);
+}
+
+/* Several in one walk: each has its own, and one process can be of two. */
+static void test_listeners_at_once(void **state)
+{
+    static const struct {
+        uint16_t port;
+        int r;
+        uint32_t pid;
+    } want[] = {{8000, 0, 20},      {8001, 0, 30}, {8002, -EACCES, 0},
+                {8003, -ENOENT, 0}, {8004, 0, 20}, {8001, 0, 30}};
+    struct host_search searches[ARRAY_LEN(want)] = {0};
+    struct host *host = open_here();
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        make_socket("net/tcp", 8000 + i, 0x0a, 501 + i);
+    make_socket("net/tcp6", 8004, 0x0a, 504);
+    make_process(20, 1, 200);
+    make_fd(20, "3", "socket:[501]");
+    make_fd(20, "4", "socket:[504]");
+    make_process(30, 1, 100);
+    make_fd(30, "3", "socket:[502]");
+    make_process(40, 30, 300);
+    make_fd(40, "3", "socket:[502]");
+    make_fd(40, "4", "socket:[501]");
+    for (size_t i = 0; i < ARRAY_LEN(want); i++)
+        searches[i].port = want[i].port;
+    assert_int_equal(host_find_listeners(host, searches, ARRAY_LEN(want)), 0);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        assert_int_equal(searches[i].r, want[i].r);
+        assert_int_equal(searches[i].process.pid, want[i].pid);
+    }
+    host_free(host);
 }
 
 static void test_oldest_listener(void **state)
@@ -310,10 +353,10 @@ static void test_more_sockets_than_we_follow(void **state)
     for (unsigned i = 0; i < HOST_OWNERS_MAX + 10; i++)
         make_socket("net/tcp", 8000, 0x0a, 500 + i);
     make_process(20, 1, 200);
-    make_fd(20, "3", "socket:[563]");
+    make_fd(20, "3", "socket:[627]");
     assert_int_equal(find_listener(8000), 20);
     make_process(10, 1, 100);
-    make_fd(10, "3", "socket:[564]");
+    make_fd(10, "3", "socket:[628]");
     assert_int_equal(find_listener(8000), 20);
 }
 
@@ -381,16 +424,16 @@ static void check_own_listener(int family)
         _exit(0);
     }
     assert_int_equal(host_new("/proc", &host), 0);
-    assert_int_equal(host_find_listener(host, port, &process), 0);
+    assert_int_equal(find_in(host, port, &process), 0);
     assert_int_equal(process.pid, getpid());
 
     assert_int_equal(close(fd), 0);
-    assert_int_equal(host_find_listener(host, port, &process), 0);
+    assert_int_equal(find_in(host, port, &process), 0);
     assert_int_equal(process.pid, child);
 
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_int_equal(host_find_listener(host, port, &process), -ENOENT);
+    assert_int_equal(find_in(host, port, &process), -ENOENT);
     host_free(host);
 }
 
@@ -424,7 +467,7 @@ static void test_listener_of_another_user(void **state)
             _exit(1);
         if (host_read_process(host, (uint32_t)getppid(), &process) < 0)
             _exit(2);
-        _exit(host_find_listener(host, port, &process) == -EACCES ? 0 : 3);
+        _exit(find_in(host, port, &process) == -EACCES ? 0 : 3);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
@@ -445,6 +488,7 @@ int main(void)
         IN_FOLDER(test_tree_too_deep),
         IN_FOLDER(test_tree_too_large),
         IN_FOLDER(test_listener),
+        IN_FOLDER(test_listeners_at_once),
         IN_FOLDER(test_oldest_listener),
         IN_FOLDER(test_listener_among_ruins),
         IN_FOLDER(test_long_socket_lists),
