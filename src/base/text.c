@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
+#include <strings.h>
+
 static const char REPLACEMENT[] = "\xef\xbf\xbd"; // U+FFFD
 
 /*
@@ -79,6 +81,11 @@ struct span text_trim(struct span text)
     while (text.len && memchr(blanks, text.at[text.len - 1], sizeof(blanks) - 1))
         text.len--;
     return text;
+}
+
+bool text_same_word(struct span text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp(text.at, word, text.len) == 0;
 }
 
 bool text_is_of_name(char c)

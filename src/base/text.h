@@ -18,6 +18,9 @@ size_t text_clean(char *dst, size_t room, struct span src);
 /* Without the blanks and line ends at both ends. */
 struct span text_trim(struct span text) MUST_CHECK;
 
+/* The same word, in letters of either case. */
+bool text_same_word(struct span text, const char *word) MUST_CHECK;
+
 /* A letter, digit, '_' or '-': what a name may have that stands in addresses and subjects. */
 bool text_is_of_name(char c);
 

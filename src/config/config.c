@@ -214,17 +214,6 @@ static const char *find_variable(char **environment, const char *name)
     return NULL;
 }
 
-static struct span trim(struct span text)
-{
-    while (text.len > 0 && *text.at == ' ') {
-        text.at++;
-        text.len--;
-    }
-    while (text.len > 0 && text.at[text.len - 1] == ' ')
-        text.len--;
-    return text;
-}
-
 /* Values by commas, each added on its own. */
 static int add_values(struct config_build *build, const struct setting *setting,
                       const struct config_place *place, struct span text)
@@ -235,7 +224,8 @@ static int add_values(struct config_build *build, const struct setting *setting,
         const char *comma = memchr(text.at, ',', text.len);
         size_t len = comma ? (size_t)(comma - text.at) : text.len;
 
-        r = config_add_value(build, setting, place, trim((struct span){text.at, len}));
+        r = config_add_value(build, setting, place,
+                             text_trim((struct span){text.at, len}));
         more = comma != NULL;
         text.at += len + more;
         text.len -= len + more;

@@ -27,6 +27,7 @@
 #include <stdio.h>
 
 #include "base/number.h"
+#include "base/text.h"
 
 enum {
     PIDS_PER_CALL = 200,
@@ -72,7 +73,7 @@ static uint64_t read_bytes(struct span text)
 
     if (!take_until(&text, ' ', &number) || number_read_u64(number, UNKNOWN - 1, &n) < 0)
         return UNKNOWN;
-    text = trim(text);
+    text = text_trim(text);
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         if (span_is(text, units[i].name))
             return n > (UNKNOWN - 1) >> units[i].shift ? UNKNOWN : n << units[i].shift;
@@ -130,7 +131,7 @@ static const struct drm_naming *find_naming(struct span rest,
             continue;
         naming = NULL;
         for (size_t i = 0; i < vendor->n_namings; i++)
-            if (span_is(trim(line), vendor->namings[i].driver))
+            if (span_is(text_trim(line), vendor->namings[i].driver))
                 naming = &vendor->namings[i];
     }
     return naming;
@@ -145,7 +146,7 @@ struct drm_fdinfo drm_read_fdinfo(struct span rest, const struct drm_vendor *ven
     info.is_ours = naming != NULL;
     while (naming && take_until(&rest, '\n', &line))
         if (take_until(&line, ':', &key))
-            read_line(key, trim(line), naming, &info);
+            read_line(key, text_trim(line), naming, &info);
     return info;
 }
 

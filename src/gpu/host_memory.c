@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/number.h"
+#include "base/text.h"
 #include "gpu/small_files.h"
 
 enum { TEXT_MAX = 4096 }; // it is some 1,500 bytes
@@ -29,7 +30,7 @@ static int find_bytes(struct span text, const char *name, uint64_t *ret)
     while (take_until(&text, '\n', &line)) {
         if (!take_until(&line, ':', &key) || !span_is(key, name))
             continue;
-        line = trim(line);
+        line = text_trim(line);
         if (!take_until(&line, ' ', &number) || !span_is(line, "kB") ||
             number_read_u64(number, INT64_MAX / 1024, &kib) < 0)
             return -EBADMSG;

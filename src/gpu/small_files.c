@@ -126,13 +126,3 @@ bool take_until(struct span *rest, char c, struct span *ret)
     rest->len -= ret->len + (end ? 1 : 0);
     return true;
 }
-
-struct span trim(struct span span)
-{
-    while (span.len > 0 && (span.at[0] == ' ' || span.at[0] == '\t'))
-        span = (struct span){span.at + 1, span.len - 1};
-    while (span.len > 0 &&
-           (span.at[span.len - 1] == ' ' || span.at[span.len - 1] == '\t'))
-        span.len--;
-    return span;
-}

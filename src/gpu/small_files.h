@@ -40,7 +40,4 @@ int small_file_read_u64(int dir_fd, const char *path, uint64_t *ret) MUST_CHECK;
 /* Up to `c`, which is consumed; the rest when there is none. False: nothing is left. */
 bool take_until(struct span *rest, char c, struct span *ret) MUST_CHECK;
 
-/* Without blanks and tabs at both ends. */
-struct span trim(struct span span) MUST_CHECK;
-
 #endif

@@ -2,6 +2,7 @@
 #include "net/http_request.h"
 
 #include "base/number.h"
+#include "base/text.h"
 
 #include <llhttp/llhttp.h>
 #include <strings.h>
@@ -19,11 +20,6 @@ struct parse {
     bool field_done;
     bool close; // "Connection: close" was there, which nothing takes back
 };
-
-static bool same_word(struct span a, const char *b)
-{
-    return a.len == strlen(b) && strncasecmp(a.at, b, a.len) == 0;
-}
 
 static struct span trim(struct span s)
 {
@@ -70,7 +66,7 @@ static bool list_has(struct span list, const char *word)
     struct span found;
 
     while (list_next(&list, &found))
-        if (same_word(found, word))
+        if (text_same_word(found, word))
             return true;
     return false;
 }
@@ -94,7 +90,7 @@ bool http_accepts_coding(struct span list, const char *coding)
         const char *at = memchr(found.at, ';', found.len);
         size_t len = at ? (size_t)(at - found.at) : found.len;
 
-        if (!same_word(trim((struct span){found.at, len}), coding))
+        if (!text_same_word(trim((struct span){found.at, len}), coding))
             continue;
         return !at || !is_weight_none(trim((struct span){at + 1, found.len - len - 1}));
     }
@@ -175,7 +171,7 @@ static void take_field(struct parse *p)
     for (size_t i = 0; i < ARRAY_LEN(known_fields); i++) {
         struct span *place;
 
-        if (!same_word(p->field, known_fields[i].name))
+        if (!text_same_word(p->field, known_fields[i].name))
             continue;
         if (known_fields[i].take) {
             p->refusal = known_fields[i].take(p);

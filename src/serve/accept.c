@@ -2,8 +2,7 @@
 #include "serve/accept.h"
 
 #include "base/number.h"
-
-#include <strings.h>
+#include "base/text.h"
 
 /* How well a type is liked: by the most specific range that it is in. */
 struct liking {
@@ -11,26 +10,12 @@ struct liking {
     double weight;
 };
 
-static bool same_word(struct span a, const char *b)
-{
-    return a.len == strlen(b) && strncasecmp(a.at, b, a.len) == 0;
-}
-
-static struct span trim(struct span s)
-{
-    while (s.len && (s.at[0] == ' ' || s.at[0] == '\t'))
-        s = (struct span){s.at + 1, s.len - 1};
-    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* What precedes the next `mark`, trimmed; `text` is then what follows it. */
 static struct span take_until(struct span *text, char mark)
 {
     const char *at = text->len ? memchr(text->at, mark, text->len) : NULL;
     size_t len = at ? (size_t)(at - text->at) : text->len;
-    struct span taken = trim((struct span){text->at, len});
+    struct span taken = text_trim((struct span){text->at, len});
 
     len += at != NULL;
     *text = (struct span){text->at + len, text->len - len};
@@ -52,12 +37,12 @@ static bool read_parameters(struct span parameters, const char *version,
         struct span value = take_until(&parameters, ';');
         struct span name = take_until(&value, '=');
 
-        value = unquote(trim(value));
-        if (same_word(name, "version")) {
+        value = unquote(text_trim(value));
+        if (text_same_word(name, "version")) {
             if (version && !span_is(value, version))
                 return false;
             liking->specific++;
-        } else if (same_word(name, "q")) {
+        } else if (text_same_word(name, "q")) {
             if (number_read(value, &liking->weight) < 0 || liking->weight < 0 ||
                 liking->weight > 1)
                 return false;
@@ -76,11 +61,11 @@ static struct liking liking_of(struct span accept, const struct accept_type *of)
         struct span type = take_until(&range, ';');
         struct liking liking = {0, 1};
 
-        if (same_word(type, of->type))
+        if (text_same_word(type, of->type))
             liking.specific = 3;
-        else if (same_word(type, of->group))
+        else if (text_same_word(type, of->group))
             liking.specific = 2;
-        else if (same_word(type, "*/*"))
+        else if (text_same_word(type, "*/*"))
             liking.specific = 1;
         if (liking.specific && read_parameters(range, of->version, &liking) &&
             liking.specific > best.specific)

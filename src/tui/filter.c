@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "base/text.h"
 #include "tui/node_value.h"
 
 enum kind { TEXT, NUMBERS, BYTES, PERCENT, COUNT, TIME };
@@ -157,20 +158,9 @@ static const struct {
     {"~", OP_CONTAINS},   {">", OP_MORE},      {"<", OP_LESS},
 };
 
-static struct span trim(struct span text)
-{
-    while (text.len && text.at[0] == ' ') {
-        text.at++;
-        text.len--;
-    }
-    while (text.len && text.at[text.len - 1] == ' ')
-        text.len--;
-    return text;
-}
-
 static struct span after(struct span text, size_t len)
 {
-    return trim((struct span){text.at + len, text.len - len});
+    return text_trim((struct span){text.at + len, text.len - len});
 }
 
 static PRINTF_LIKE(3, 4) int fault(char *why, size_t room, const char *format, ...)
@@ -299,7 +289,7 @@ static int parse_condition(struct span text, struct filter_condition *ret, char 
     if (found == ARRAY_LEN(operators))
         return fault(why, room, "!: the operator is !=");
     ret->how = operators[found].how;
-    ret->field = find_field(trim((struct span){text.at, at}), why, room);
+    ret->field = find_field(text_trim((struct span){text.at, at}), why, room);
     if (ret->field < 0)
         return -EINVAL;
     return parse_value(after(text, at + strlen(operators[found].sign)), ret, why, room);
@@ -312,7 +302,7 @@ int filter_parse(struct span text, struct filter *ret, char *why, size_t room)
     while (text.len) {
         const char *end = memchr(text.at, '&', text.len);
         size_t len = end ? (size_t)(end - text.at) : text.len;
-        struct span word = trim((struct span){text.at, len});
+        struct span word = text_trim((struct span){text.at, len});
         int r;
 
         text = after(text, end ? len + 1 : len);

@@ -107,13 +107,21 @@ static void test_trim(void **state)
     assert_int_equal(text_trim((struct span){NULL, 0}).len, 0);
 }
 
+static void test_same_word(void **state)
+{
+    (void)state;
+    assert_true(text_same_word(span_of("Gzip"), "gZIP"));
+    assert_false(text_same_word(span_of("gzip"), "gzipped"));
+    assert_false(text_same_word(span_of("gzipped"), "gzip"));
+    assert_true(text_same_word((struct span){"q=1", 1}, "Q"));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_clean_twice),
-        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_rows),        cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_clean_twice), cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_same_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
