@@ -46,6 +46,7 @@ class Node:
         self.allocated, self.kv_used, self.running, self.events = 30 * GIB, GIB, 3, []
         self.outage, self.head, self.change, self.gpu_of = None, {}, lambda said: None, name
         self.seq, self.paused, self.ended, self.waiting = 0, False, False, collections.deque()
+        self.is_prompt = False
         for option, value in options.items():
             assert hasattr(self, option), option
             setattr(self, option, value)
@@ -118,6 +119,9 @@ class Node:
     def _run(self):
         due = time.monotonic()
         while not self.ended:
+            if self.is_prompt:
+                self.delay_s, self.is_prompt = 0, False
+                self.waiting.clear()
             if not self.paused:
                 self.seq += 1
                 self.waiting.append((due + self.delay_s, encode(self.message())))
@@ -125,6 +129,10 @@ class Node:
                 self.publish(self.waiting.popleft()[1])
             due = max(due + self.interval, time.monotonic() - self.interval)
             time.sleep(max(0, due - time.monotonic()))
+
+    def be_prompt(self):
+        """What waits is lost, and nothing waits from now on."""
+        self.is_prompt = True
 
     def pause(self):
         self.paused = True

@@ -253,8 +253,7 @@ def test_what_waited_on_the_way():
         assert not gateway.events("node_back"), gateway.events()
         wait_counted(gateway, 2, 1)
         for node in (five, twelve):
-            node.delay_s = 0
-            node.waiting.clear()
+            node.be_prompt()
         gateway.wait_live("five", "twelve", "quick", seconds=2)
         wait_counted(gateway, 3, 1)
 
