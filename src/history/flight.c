@@ -279,8 +279,7 @@ static int write_recording(struct flight *flight, const struct alarm *alarm,
 static int work(struct flight *flight, int64_t unix_ms, bool at_end, char *ret_path,
                 struct complaint *complaint)
 {
-    struct alarm alarm =
-        take_alarm(flight, unix_ms, at_end); // what it is about has come in
+    struct alarm alarm = take_alarm(flight, unix_ms, at_end); // all of it has come in
     int64_t begin_ms;
     size_t at = 0;
     int r;

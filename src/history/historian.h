@@ -4,10 +4,9 @@
  *
  * What is to be kept waits in the past and the journal, which are in memory: once a minute,
  * and soon after an event, the thread reads what is new there and writes it as one
- * transaction. A disk that
- * is full, read-only, damaged or slow delays nothing else; what it does not take is tried
- * again for as long as the past reaches back. With history in memory alone the thread is
- * there as well, for queries and observations, and may write nothing.
+ * transaction. A disk that is full, read-only, damaged or slow delays nothing else; what it
+ * does not take is tried again for as long as the past reaches back. With history in memory
+ * alone the thread is there as well, for queries and observations, and may write nothing.
  *
  * Any thread may call, but where it says otherwise.
  */
